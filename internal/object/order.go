@@ -1,0 +1,48 @@
+package object
+
+import "github.com/meridian-federation/meridian/internal/record"
+
+// Class is a step of the order of application: lower classes are applied first and removed last.
+type Class int
+
+// The classes: what others refer to comes before what refers to it, and workloads come last, so that a pod finds its
+// account, its configuration and its mesh rules.
+const (
+	ClassNamespace Class = iota
+	ClassAccount
+	ClassConfig
+	ClassService
+	ClassMesh
+	ClassWorkload
+	classes
+)
+
+// Classes is the number of classes.
+const Classes = int(classes)
+
+// ClassOf sorts a kind into its class. Kinds that it does not know are configuration.
+func ClassOf(group, kind string) Class {
+	switch {
+	case group == "" && kind == "Namespace":
+		return ClassNamespace
+	case group == "" && kind == "ServiceAccount":
+		return ClassAccount
+	case group == "" && kind == "Service":
+		return ClassService
+	case group == "networking.istio.io", group == "security.istio.io", group == "networking.k8s.io":
+		return ClassMesh
+	case group == "apps", group == "batch", group == "autoscaling":
+		return ClassWorkload
+	default:
+		return ClassConfig
+	}
+}
+
+// Rank orders record keys by class, for a feed that has many objects to send; keys that are not objects come first.
+func Rank(key record.Key) int {
+	id, err := FromKey(key)
+	if err != nil {
+		return -1
+	}
+	return int(ClassOf(id.Group, id.Kind))
+}

@@ -1,0 +1,112 @@
+package record_test
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/meridian-federation/meridian/internal/record"
+)
+
+// TestRoundTrip encodes and decodes one full model of each kind.
+func TestRoundTrip(t *testing.T) {
+	at := time.Unix(12, 34)
+	counts := record.Counts{Revision: "r", Desired: 3, Updated: 2, Ready: 1, Clusters: 4, Converged: 3,
+		AppliedAt: at, ReadyAt: at}
+	problem := record.Problem{Zone: "z", Cluster: "c", Object: "o", Reason: "R", Message: "m"}
+	tests := map[string]struct {
+		model  interface{ Record() record.Record }
+		decode func(record.Record) (any, error)
+	}{
+		"revision": {record.Revision{Namespace: "n", Application: "a", Environment: "e", Tenant: "t", Spec: []byte("{}")},
+			func(r record.Record) (any, error) { return record.DecodeRevision(r) }},
+		"service": {record.Service{Namespace: "n", Application: "a", Environment: "e", ServiceAccount: "a",
+			Ports: []record.Port{{Name: "http", Port: 80, TargetPort: 8080, Protocol: "TCP", AppProtocol: "http"}}},
+			func(r record.Record) (any, error) { return record.DecodeService(r) }},
+		"cluster": {record.Cluster{Name: "c", Region: "r", Zone: "z", Environments: []string{"prod"}, Network: "n",
+			Labels: map[string]string{"a": "1", "b": "2"}, Taints: []record.Taint{{Key: "k", Value: "v", Effect: "e"}},
+			Mesh: record.Mesh{Dataplane: "Sidecar", PlatformHosts: []string{"a/b"}, DefaultSidecar: true, RootNamespace: "i"}},
+			func(r record.Record) (any, error) { return record.DecodeCluster(r) }},
+		"assignment": {record.Assignment{Namespace: "n", Application: "a", Zone: "z", Region: "r", Revision: "h",
+			Replicas: 3, Generation: 1, Dependencies: []string{"n/b"}, Draining: true, AcceptedAt: at},
+			func(r record.Record) (any, error) { return record.DecodeAssignment(r) }},
+		"binding": {record.Binding{Namespace: "n", Application: "a", Cluster: "c", Revision: "h", Replicas: 3,
+			Generation: 1, Dependencies: []string{"n/b"}, Draining: true},
+			func(r record.Record) (any, error) { return record.DecodeBinding(r) }},
+		"status": {record.Status{Namespace: "n", Application: "a", Counts: counts, Problems: []record.Problem{problem},
+			Lines:     []record.Line{{Zone: "z", Region: "r", Counts: counts}},
+			Workloads: []record.Workload{{Key: record.Key{Kind: "object", Name: "x"}, Version: record.VersionOf([]byte("x")), Desired: 1, Updated: 1, Ready: 1, ReadyAt: at}}},
+			func(r record.Record) (any, error) { return record.DecodeStatus(r) }},
+		"health": {record.Health{Cluster: "c", Zone: "z", Region: "r", Connected: true, Nodes: 5, KubernetesVersion: "v1",
+			Applications: 2, Problems: []record.Problem{problem}},
+			func(r record.Record) (any, error) { return record.DecodeHealth(r) }},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := tt.model.Record()
+			if again := tt.model.Record(); again.Version != r.Version {
+				t.Errorf("second encoding has version %s, first %s", again.Version, r.Version)
+			}
+			if key, err := record.ParseKey(r.Key.String()); err != nil || key != r.Key {
+				t.Errorf("ParseKey(%q) = %v, %v", r.Key, key, err)
+			}
+			if err := record.Validate(r); err != nil {
+				t.Errorf("Validate: %v", err)
+			}
+			got, err := tt.decode(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(got, tt.model) {
+				t.Errorf("decoded %+v, want %+v", got, tt.model)
+			}
+		})
+	}
+}
+
+// TestValidateRefuses shows that what cannot be decoded names its key, and that unknown kinds pass.
+func TestValidateRefuses(t *testing.T) {
+	revision := record.Revision{Namespace: "n", Application: "a", Spec: []byte("{}")}.Record()
+	renamed := revision
+	renamed.Key.Name = "n/a/0123"
+	tests := map[string]struct {
+		record record.Record
+		want   string
+	}{
+		"name too short": {record.New(record.Key{Kind: record.KindAssignment, Name: "n/a"}, nil), "has 2 parts, want 3"},
+		"not protobuf":   {record.New(record.ClusterKey("c"), []byte{0xff}), "decoding record cluster/c"},
+		"hash differs":   {renamed, "its content has the hash " + revision.Version.String()},
+		"unknown kind":   {record.New(record.Key{Kind: "tomorrow", Name: "x"}, []byte{0xff}), ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			err := record.Validate(tt.record)
+			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+				t.Errorf("Validate = %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// TestProblemTextIsMadeFit shows that a foreign message cannot break the encoding.
+func TestProblemTextIsMadeFit(t *testing.T) {
+	s := record.Status{Namespace: "n", Application: "a",
+		Problems: []record.Problem{{Message: strings.Repeat("x", 511) + "\xff\xfe" + strings.Repeat("y", 4000)}}}
+	got, err := record.DecodeStatus(s.Record())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(got.Problems[0].Message); n > 520 {
+		t.Errorf("message has %d bytes, want at most 520", n)
+	}
+}
+
+func FuzzValidate(f *testing.F) {
+	for _, kind := range []record.Kind{record.KindRevision, record.KindCluster, record.KindStatus, record.KindHealth} {
+		f.Add(string(kind), "a/b", []byte{8, 1})
+	}
+	f.Fuzz(func(t *testing.T, kind, name string, content []byte) {
+		_ = record.Validate(record.New(record.Key{Kind: record.Kind(kind), Name: name}, content))
+	})
+}

@@ -1,0 +1,158 @@
+package record
+
+import "time"
+
+// ServiceName is NAMESPACE/APPLICATION, as dependencies and status records name an application.
+func ServiceName(namespace, application string) string { return namespace + "/" + application }
+
+// Revision is an application's normalised spec: immutable, named by the hash of its content.
+type Revision struct {
+	Namespace   string
+	Application string
+	Environment string
+	Tenant      string
+	// Spec is an ApplicationSpec (meridian.dev/v1alpha1) as canonical JSON with its defaults filled in.
+	Spec []byte
+}
+
+// Port is one port of a Service.
+type Port struct {
+	Name        string
+	Port        int32
+	TargetPort  int32
+	Protocol    string
+	AppProtocol string
+}
+
+// Service is the callable face of an application.
+type Service struct {
+	Namespace      string
+	Application    string
+	Environment    string
+	Ports          []Port
+	ServiceAccount string
+}
+
+// Taint keeps away applications that do not tolerate it.
+type Taint struct {
+	Key, Value, Effect string
+}
+
+// Mesh is how a cluster takes part in the mesh.
+type Mesh struct {
+	// Dataplane is Sidecar or None.
+	Dataplane string
+	// PlatformHosts are egress hosts, NAMESPACE/HOST, that every Sidecar lists.
+	PlatformHosts []string
+	// DefaultSidecar asks for the Sidecar of the root namespace.
+	DefaultSidecar bool
+	RootNamespace  string
+}
+
+// Cluster is one entry of the inventory.
+type Cluster struct {
+	Name         string
+	Region       string
+	Zone         string
+	Environments []string
+	Network      string
+	Labels       map[string]string
+	Taints       []Taint
+	Mesh         Mesh
+}
+
+// Assignment is what Global decided for one application in one zone.
+type Assignment struct {
+	Namespace   string
+	Application string
+	Zone        string
+	Region      string
+	// Revision is the hash that names the revision record.
+	Revision string
+	Replicas int32
+	// Generation is the compiler generation that the objects are compiled with.
+	Generation uint32
+	// Dependencies are resolved and permitted, NAMESPACE/APPLICATION, sorted.
+	Dependencies []string
+	// Draining says that the zone is being left: what runs stays until the application is ready elsewhere.
+	Draining bool
+	// AcceptedAt is when Global accepted the revision.
+	AcceptedAt time.Time
+}
+
+// Binding is what a zone decided of its assignment for one cluster.
+type Binding struct {
+	Namespace    string
+	Application  string
+	Cluster      string
+	Revision     string
+	Replicas     int32
+	Generation   uint32
+	Dependencies []string
+	Draining     bool
+}
+
+// Problem is something that a person should look at. Zone and Cluster are empty where it is not of one.
+type Problem struct {
+	Zone, Cluster string
+	Object        string
+	Reason        string
+	Message       string
+}
+
+// Workload is the state of one workload object in one cluster.
+type Workload struct {
+	Key Key
+	// Version is the record version of the live object that the counts speak for; zero while a newer generation of
+	// the object has not been observed by its controller.
+	Version                 Version
+	Desired, Updated, Ready int32
+	// ReadyAt is when this version was first seen complete.
+	ReadyAt time.Time
+}
+
+// Counts sums the state of an application over some clusters.
+type Counts struct {
+	// Revision is the one that the counts are of; empty while clusters differ.
+	Revision string
+	// Replicas wanted, running the revision, and ready.
+	Desired, Updated, Ready int32
+	// Clusters that should run it, and those that have applied all its objects.
+	Clusters, Converged int32
+	// When the last cluster had applied it and when the last was ready; zero is not yet.
+	AppliedAt, ReadyAt time.Time
+}
+
+// Line is the state of an application in one zone.
+type Line struct {
+	Zone, Region string
+	Counts
+}
+
+// MaxProblems bounds the problems in one Status.
+const MaxProblems = 8
+
+// Status is the state of one application below a tier.
+type Status struct {
+	Namespace   string
+	Application string
+	Counts
+	// Problems are the first few, at most MaxProblems.
+	Problems []Problem
+	// Lines are the zones, sorted; only regions write them.
+	Lines []Line
+	// Workloads are one cluster's; only agents write them.
+	Workloads []Workload
+}
+
+// Health is what is known of one cluster.
+type Health struct {
+	Cluster           string
+	Zone, Region      string
+	Connected         bool
+	Nodes             int32
+	KubernetesVersion string
+	// Applications that the zone has bound to the cluster.
+	Applications int32
+	Problems     []Problem
+}

@@ -1,0 +1,23 @@
+package record
+
+// Validate decodes a record of a known kind and says what is wrong with it. Unknown kinds pass: a relay keeps them.
+func Validate(r Record) error {
+	var err error
+	switch r.Key.Kind {
+	case KindRevision:
+		_, err = DecodeRevision(r)
+	case KindService:
+		_, err = DecodeService(r)
+	case KindCluster:
+		_, err = DecodeCluster(r)
+	case KindAssignment:
+		_, err = DecodeAssignment(r)
+	case KindBinding:
+		_, err = DecodeBinding(r)
+	case KindStatus:
+		_, err = DecodeStatus(r)
+	case KindHealth:
+		_, err = DecodeHealth(r)
+	}
+	return err
+}

@@ -1,0 +1,125 @@
+// Package store is the contract of the place where a tier keeps its records, and what is built once above it: the
+// Mirror, an immutable in-memory snapshot kept up to date by one watch, and the Writer, which batches and skips what
+// would change nothing.
+//
+// A backend (store/mem, store/etcd) implements Store, a few primitives; store/storetest holds every backend to the
+// same behaviour. One process at a time writes records: whoever holds the Term. Every write names its Term, and one
+// whose Term has ended is refused, so a deposed leader cannot write however late it finds out. Tiers import this
+// package; it knows no tier and no kind of record.
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/meridian-federation/meridian/internal/record"
+)
+
+// Errors that every backend returns, wrapped.
+var (
+	// ErrDeposed: the Term that a write names has ended. Nothing was written.
+	ErrDeposed = errors.New("leadership lost")
+	// ErrClaimed: somebody else holds the claim, or held it since the caller looked. Nothing was written.
+	ErrClaimed = errors.New("claimed by another")
+	// ErrCompacted: the changes after the asked revision are no longer kept; Load again.
+	ErrCompacted = errors.New("revision compacted")
+)
+
+// Position is a point in a store's history. Epoch is drawn at random when the store is first used and names that
+// history; Revision grows with every write in it. A store that was emptied has a new epoch; one that was restored from
+// a backup has the old epoch and a lower revision.
+type Position struct {
+	Epoch    uint64
+	Revision int64
+}
+
+// Entry is a stored record.
+type Entry struct {
+	record.Record
+	// Revision of the write that made it.
+	Revision int64
+	// Written is when that was, by the writer's clock.
+	Written time.Time
+}
+
+// Change is what happened to one key between two snapshots. Old or New is nil where there was or is no record.
+type Change struct {
+	Key      record.Key
+	Old, New *Entry
+	// Cause is why the record went away; it means nothing while New is set.
+	Cause record.Cause
+}
+
+// State is all that a store holds at one position. The caller owns the maps.
+type State struct {
+	Position Position
+	Entries  []*Entry
+	Meta     map[string][]byte
+}
+
+// Delta is the changes of one or more consecutive transactions, up to and including Position.
+type Delta struct {
+	Position Position
+	// Changes hold New and Key (and Cause); a backend leaves Old nil, the Mirror fills it in.
+	Changes []Change
+	// Meta holds the meta values that changed; nil is a value removed.
+	Meta map[string][]byte
+}
+
+// Write puts a record or, with Delete, removes its key.
+type Write struct {
+	record.Record
+	Delete bool
+	Cause  record.Cause
+}
+
+// Batch is what one transaction writes. Meta are small named values beside the records (floors, the hub's identity):
+// they have no version and go to no child; nil removes one.
+type Batch struct {
+	Writes []Write
+	Meta   map[string][]byte
+}
+
+// Term is one process's time as leader.
+type Term interface {
+	// Done is closed when leadership is lost.
+	Done() <-chan struct{}
+	// Resign gives leadership up at once, so that the next need not wait for a lease.
+	Resign(ctx context.Context) error
+}
+
+// Claim says who owns something (a zone's shard: a cluster). Fence is the store revision at which it was taken and
+// grows with every taking.
+type Claim struct {
+	Name  string
+	Owner string
+	Fence int64
+}
+
+// Store is a tier's record store. All methods may be called from several goroutines.
+type Store interface {
+	// Load reads everything.
+	Load(ctx context.Context) (*State, error)
+	// Watch calls fn, in order, with every change after revision, until ctx ends or fn fails. A transaction is never
+	// split between two calls. It returns ErrCompacted where changes are no longer kept.
+	Watch(ctx context.Context, revision int64, fn func(Delta) error) error
+	// Commit writes a batch atomically and returns the position after it. It fails with ErrDeposed, having written
+	// nothing, when the term has ended. A batch is at most MaxBatch writes and meta values, and MaxBatchBytes.
+	Commit(ctx context.Context, term Term, batch Batch) (Position, error)
+	// Campaign waits until this process leads. An earlier term of the same id ends at once: ids are unique.
+	Campaign(ctx context.Context, id string) (Term, error)
+	// Claim takes name for owner if its fence is still prev (0: nobody holds it) and returns the new fence;
+	// otherwise ErrClaimed.
+	Claim(ctx context.Context, name, owner string, prev int64) (Claim, error)
+	// Claims lists all claims.
+	Claims(ctx context.Context) ([]Claim, error)
+	// Close ends terms and connections.
+	Close() error
+}
+
+// Bounds of one Batch: those of an etcd server with its default settings, with room for keys and the term.
+const (
+	MaxBatch      = 100
+	MaxBatchBytes = 1 << 20
+)
