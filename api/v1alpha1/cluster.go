@@ -1,0 +1,156 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// Cluster is a Kubernetes cluster that runs Applications. Its labels are what
+// placement.clusters selects by. Deleting a Cluster takes it out of Meridian and
+// leaves its workloads running.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Cluster,shortName=mcluster,categories=meridian
+// +kubebuilder:printcolumn:name="Zone",type=string,JSONPath=`.spec.zone`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`,description="Whether the cluster's agent has a session with its zone."
+// +kubebuilder:printcolumn:name="Nodes",type=integer,JSONPath=`.status.nodes`
+// +kubebuilder:printcolumn:name="Applications",type=integer,JSONPath=`.status.applications`,description="The Applications placed in the cluster."
+// +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.status.kubernetesVersion`
+// +kubebuilder:printcolumn:name="Network",type=string,priority=1,JSONPath=`.spec.network`
+// +kubebuilder:printcolumn:name="Environments",type=string,priority=1,JSONPath=`.spec.environments`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$')",message="metadata.name must be a DNS label of at most 63 characters"
+type Cluster struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec says where the cluster belongs and what it is for.
+	// +required
+	Spec ClusterSpec `json:"spec"`
+
+	// status is what Global knows of the cluster.
+	// +optional
+	Status ClusterStatus `json:"status,omitempty,omitzero"`
+}
+
+// ClusterSpec says where a cluster belongs and what it is for.
+type ClusterSpec struct {
+	// zone is the name of the Zone in which the cluster lies. It cannot be
+	// changed.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a Cluster cannot move to another zone; delete it and create another"
+	Zone string `json:"zone"`
+
+	// environments are the names of the Environments whose Applications the
+	// cluster may run, at least one and at most 32.
+	// +required
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=63
+	Environments []string `json:"environments"`
+
+	// network is the name of the Network that the cluster's pods are on.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Network string `json:"network"`
+
+	// taints keep out Applications that do not tolerate them. At most 32.
+	// +optional
+	// +listType=map
+	// +listMapKey=key
+	// +listMapKey=effect
+	// +kubebuilder:validation:MaxItems=32
+	Taints []Taint `json:"taints,omitempty"`
+
+	// mesh describes the service mesh in the cluster. Default: Istio with
+	// sidecars, its root namespace istio-system.
+	// +optional
+	// +kubebuilder:default={}
+	Mesh Mesh `json:"mesh,omitempty,omitzero"`
+}
+
+// Dataplane is how pods take part in the mesh.
+// +kubebuilder:validation:Enum=Sidecar;None
+type Dataplane string
+
+const (
+	// DataplaneSidecar: Istio with a proxy in each pod.
+	DataplaneSidecar Dataplane = "Sidecar"
+	// DataplaneNone: no mesh; no Istio objects are written.
+	DataplaneNone Dataplane = "None"
+)
+
+// Mesh describes the service mesh in a cluster.
+type Mesh struct {
+	// dataplane is Sidecar (Istio with a proxy in each pod) or None (no mesh: no
+	// Istio objects are written to the cluster). Default Sidecar.
+	// +optional
+	// +kubebuilder:default=Sidecar
+	Dataplane Dataplane `json:"dataplane,omitempty"`
+
+	// platformHosts are services of the platform that every Application in the
+	// cluster may call besides its own dependencies, each as namespace/host,
+	// such as monitoring/collector.monitoring.svc.cluster.local. No wildcards:
+	// each one is sent to every proxy. At most 64.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=317
+	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?/[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
+	PlatformHosts []string `json:"platformHosts,omitempty"`
+
+	// defaultSidecar has Meridian keep a Sidecar for the whole mesh in the root
+	// namespace, so that pods which Meridian does not manage see only their own
+	// namespace and the platform hosts. Default true.
+	// +optional
+	// +kubebuilder:default=true
+	DefaultSidecar *bool `json:"defaultSidecar,omitempty"`
+
+	// rootNamespace is Istio's root namespace. Default istio-system.
+	// +optional
+	// +kubebuilder:default=istio-system
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	RootNamespace string `json:"rootNamespace,omitempty"`
+}
+
+// ClusterStatus is what Global knows of a cluster.
+type ClusterStatus struct {
+	// observedGeneration is the metadata.generation that this status speaks of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// conditions are Accepted (its Zone, Network and Environments exist) and
+	// Ready (its agent has a session with the zone).
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// nodes is the number of the cluster's nodes, as its agent last reported.
+	// +optional
+	Nodes int32 `json:"nodes"`
+
+	// kubernetesVersion is the version of the cluster's API server, such as
+	// v1.36.3.
+	// +optional
+	KubernetesVersion string `json:"kubernetesVersion,omitempty"`
+
+	// applications is the number of Applications placed in the cluster.
+	// +optional
+	Applications int32 `json:"applications"`
+}
+
+// ClusterList is a list of Clusters.
+//
+// +kubebuilder:object:root=true
+type ClusterList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	Items []Cluster `json:"items"`
+}

@@ -1,0 +1,92 @@
+package v1alpha1
+
+// Labels that Meridian reads.
+const (
+	// LabelTenant, on a Namespace at Global, names the team or business that
+	// owns what is in it.
+	LabelTenant = "meridian.dev/tenant"
+	// LabelEnvironment, on a Namespace at Global, names the Environment to which
+	// everything in it belongs. Without it no Application in it is accepted.
+	LabelEnvironment = "meridian.dev/environment"
+	// LabelName is a label that every Region, Zone and Cluster has without being
+	// given it: placement selectors see it with the object's own name as value.
+	LabelName = "meridian.dev/name"
+)
+
+// Condition types.
+const (
+	// ConditionAccepted: the object is well formed and what it names exists.
+	ConditionAccepted = "Accepted"
+	// ConditionPlaced: zones were found for all that the Application asks for.
+	ConditionPlaced = "Placed"
+	// ConditionDependenciesResolved: everything in dependsOn exists and may be
+	// depended on.
+	ConditionDependenciesResolved = "DependenciesResolved"
+	// ConditionConverged: every cluster concerned has applied the current
+	// revision.
+	ConditionConverged = "Converged"
+	// ConditionReady: for an Application, all desired replicas are ready; for an
+	// object of the inventory, it is connected.
+	ConditionReady = "Ready"
+)
+
+// Reasons of ConditionAccepted.
+const (
+	ReasonAccepted                  = "Accepted"
+	ReasonNamespaceHasNoEnvironment = "NamespaceHasNoEnvironment"
+	ReasonUnknownEnvironment        = "UnknownEnvironment"
+	ReasonUnknownNetwork            = "UnknownNetwork"
+	ReasonUnknownRegion             = "UnknownRegion"
+	ReasonUnknownZone               = "UnknownZone"
+	ReasonObjectOwnedByAnother      = "ObjectOwnedByAnother"
+	ReasonSpecTooLarge              = "SpecTooLarge"
+	ReasonResourceNotAllowed        = "ResourceNotAllowed"
+	ReasonInvalidTemplate           = "InvalidTemplate"
+	ReasonInvalidSpec               = "InvalidSpec"
+)
+
+// Reasons of ConditionPlaced.
+const (
+	ReasonPlaced            = "Placed"
+	ReasonNoMatchingZone    = "NoMatchingZone"
+	ReasonNoMatchingCluster = "NoMatchingCluster"
+	ReasonNotAccepted       = "NotAccepted"
+)
+
+// Reasons of ConditionDependenciesResolved.
+const (
+	ReasonResolved             = "Resolved"
+	ReasonDependencyNotFound   = "DependencyNotFound"
+	ReasonCrossNamespaceDenied = "CrossNamespaceDenied"
+	ReasonOtherEnvironment     = "OtherEnvironment"
+)
+
+// Reasons of ConditionConverged and ConditionReady, and of a Problem.
+const (
+	ReasonConverged        = "Converged"
+	ReasonProgressing      = "Progressing"
+	ReasonNothingPlaced    = "NothingPlaced"
+	ReasonReady            = "Ready"
+	ReasonReplicasNotReady = "ReplicasNotReady"
+	// ReasonConnected and ReasonNotConnected speak of sessions with a child.
+	ReasonConnected    = "Connected"
+	ReasonNotConnected = "NotConnected"
+	// ReasonRejected: a cluster refused an object.
+	ReasonRejected = "Rejected"
+	// ReasonObjectExists: the cluster holds an object of that name that is not
+	// Meridian's, and the Application does not say adopt.
+	ReasonObjectExists = "ObjectExists"
+)
+
+// Bounds that the schemas enforce and that writers of status must keep.
+const (
+	// MaxApplicationName is the longest name of an Application, in bytes.
+	MaxApplicationName = 40
+	// MaxProblems is the most entries in ApplicationStatus.Problems.
+	MaxProblems = 8
+	// MaxProblemMessage is the longest message of a problem, in characters;
+	// writers cut longer ones.
+	MaxProblemMessage = 1024
+	// MaxStatusZones is the most entries in ApplicationStatus.Zones.
+	MaxStatusZones = 512
+)
