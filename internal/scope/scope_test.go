@@ -1,0 +1,245 @@
+package scope_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/meridian-federation/meridian/internal/record"
+	"github.com/meridian-federation/meridian/internal/scope"
+	"github.com/meridian-federation/meridian/internal/store"
+)
+
+// tier is a store reduced to what scope sees of it.
+type tier struct {
+	entries map[record.Key]*store.Entry
+	pending []store.Change
+}
+
+func (s *tier) put(r record.Record) {
+	e := &store.Entry{Record: r}
+	s.pending = append(s.pending, store.Change{Key: r.Key, Old: s.entries[r.Key], New: e})
+	s.entries[r.Key] = e
+}
+
+func (s *tier) remove(key record.Key, cause record.Cause) {
+	if s.entries[key] == nil {
+		return
+	}
+	s.pending = append(s.pending, store.Change{Key: key, Old: s.entries[key], Cause: cause})
+	delete(s.entries, key)
+}
+
+func (s *tier) flush() []store.Change {
+	out := s.pending
+	s.pending = nil
+	return out
+}
+
+// wanted computes every child's view from scratch: the oracle.
+func (s *tier) wanted() map[string]map[record.Key]record.Version {
+	out := map[string]map[record.Key]record.Version{}
+	need := func(child string, key record.Key) {
+		if out[child] == nil {
+			out[child] = map[record.Key]record.Version{}
+		}
+		if e := s.entries[key]; e != nil {
+			out[child][key] = e.Version
+		}
+	}
+	for key, e := range s.entries {
+		switch key.Kind {
+		case record.KindCluster:
+			c, _ := record.DecodeCluster(e.Record)
+			need(c.Region, key)
+		case record.KindAssignment:
+			a, _ := record.DecodeAssignment(e.Record)
+			need(a.Region, key)
+			need(a.Region, record.RevisionKey(a.Namespace, a.Application, a.Revision))
+			need(a.Region, record.ServiceKey(a.Namespace, a.Application))
+			for _, d := range a.Dependencies {
+				namespace, name, _ := strings.Cut(d, "/")
+				need(a.Region, record.ServiceKey(namespace, name))
+			}
+		}
+	}
+	for key := range s.entries {
+		if key.Kind == "tomorrow" {
+			for child := range out {
+				need(child, key)
+			}
+		}
+	}
+	return out
+}
+
+// TestIncrementalEqualsFromScratch edits a random graph and compares the views that follow from the edits with those
+// computed from nothing, and the order inside each child's edits.
+func TestIncrementalEqualsFromScratch(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := &tier{entries: map[record.Key]*store.Entry{}}
+		index := scope.NewIndex(scope.Regions)
+		got := map[string]map[record.Key]record.Version{}
+		for range rapid.IntRange(1, 60).Draw(t, "steps") {
+			for range rapid.IntRange(1, 5).Draw(t, "changes") {
+				edit(t, s)
+			}
+			for child, edits := range index.Apply(s.flush()) {
+				follow(t, got, child, edits)
+			}
+			compare(t, got, s.wanted())
+		}
+		if n := len(s.wanted()); index.Children() != n {
+			t.Fatalf("Children() = %d, want %d", index.Children(), n)
+		}
+	})
+}
+
+// edit makes one random change.
+func edit(t *rapid.T, s *tier) {
+	region := fmt.Sprint("r", rapid.IntRange(0, 2).Draw(t, "region"))
+	app := fmt.Sprint("a", rapid.IntRange(0, 4).Draw(t, "app"))
+	spec := record.Revision{Namespace: "n", Application: app,
+		Spec: []byte(fmt.Sprint(rapid.IntRange(0, 2).Draw(t, "spec")))}.Record()
+	var r record.Record
+	switch rapid.IntRange(0, 4).Draw(t, "kind") {
+	case 0:
+		r = spec
+	case 1:
+		r = record.Service{Namespace: "n", Application: app, ServiceAccount: region}.Record()
+	case 2:
+		r = record.Cluster{Name: "c" + app, Region: region, Zone: region + "-a"}.Record()
+	case 3:
+		var dependencies []string
+		for _, i := range rapid.SliceOfNDistinct(rapid.IntRange(0, 4), 0, 3, rapid.ID[int]).Draw(t, "dependencies") {
+			dependencies = append(dependencies, fmt.Sprint("n/a", i))
+		}
+		r = record.Assignment{Namespace: "n", Application: app, Zone: region + "-a", Region: region,
+			Revision: spec.Version.String(), Dependencies: dependencies}.Record()
+	case 4:
+		r = record.New(record.Key{Kind: "tomorrow", Name: app}, []byte(region))
+	}
+	if rapid.IntRange(0, 2).Draw(t, "remove") == 0 {
+		s.remove(r.Key, record.CausePerson)
+		return
+	}
+	s.put(r)
+}
+
+func follow(t *rapid.T, views map[string]map[record.Key]record.Version, child string, edits []scope.Edit) {
+	if views[child] == nil {
+		views[child] = map[record.Key]record.Version{}
+	}
+	removing := false
+	for _, e := range edits {
+		if e.Record == nil {
+			removing = true
+			delete(views[child], e.Key)
+			continue
+		}
+		if removing {
+			t.Fatalf("child %s: %s is put after a removal", child, e.Key)
+		}
+		views[child][e.Key] = e.Record.Version
+	}
+}
+
+func compare(t *rapid.T, got, want map[string]map[record.Key]record.Version) {
+	for child, view := range got {
+		if !maps.Equal(view, want[child]) {
+			t.Fatalf("child %s holds %v, want %v", child, names(view), names(want[child]))
+		}
+	}
+	for child := range want {
+		if len(want[child]) > 0 && got[child] == nil {
+			t.Fatalf("child %s holds nothing, want %v", child, names(want[child]))
+		}
+	}
+}
+
+func names(view map[record.Key]record.Version) []string {
+	var out []string
+	for key := range view {
+		out = append(out, key.String())
+	}
+	slices.Sort(out)
+	return out
+}
+
+// TestCauses shows which cause each kind of leaving carries.
+func TestCauses(t *testing.T) {
+	revision := func(spec string) record.Record {
+		return record.Revision{Namespace: "n", Application: "a", Spec: []byte(spec)}.Record()
+	}
+	assignment := func(spec string, dependencies ...string) record.Record {
+		return record.Assignment{Namespace: "n", Application: "a", Zone: "z", Region: "r",
+			Revision: revision(spec).Version.String(), Dependencies: dependencies}.Record()
+	}
+	b := record.Service{Namespace: "n", Application: "b"}.Record()
+	tests := map[string]struct {
+		change func(*tier)
+		key    record.Key
+		want   record.Cause
+	}{
+		"a person deleted the application": {
+			func(s *tier) { s.remove(assignment("1").Key, record.CausePerson) }, revision("1").Key, record.CausePerson},
+		"the spec was changed": {
+			func(s *tier) { s.put(revision("2")); s.put(assignment("2", "n/b")) }, revision("1").Key, record.CausePerson},
+		"a dependency no longer resolves": {
+			func(s *tier) { s.put(assignment("1")) }, b.Key, record.CauseScope},
+		"the zone left the placement": {
+			func(s *tier) { s.remove(assignment("1").Key, record.CauseScope) }, revision("1").Key, record.CauseScope},
+		"the record itself was removed": {
+			func(s *tier) { s.remove(b.Key, record.CausePerson) }, b.Key, record.CausePerson},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := &tier{entries: map[record.Key]*store.Entry{}}
+			index := scope.NewIndex(scope.Zones)
+			s.put(revision("1"))
+			s.put(b)
+			s.put(assignment("1", "n/b"))
+			index.Apply(s.flush())
+			tt.change(s)
+			edits := index.Apply(s.flush())["z"]
+			i := slices.IndexFunc(edits, func(e scope.Edit) bool { return e.Key == tt.key })
+			if i < 0 || edits[i].Record != nil {
+				t.Fatalf("edits %v do not remove %s", edits, tt.key)
+			}
+			if got := edits[i].Cause; got != tt.want {
+				t.Errorf("%s left with cause %s, want %s", tt.key, got, tt.want)
+			}
+		})
+	}
+}
+
+// BenchmarkApply changes one service record among many applications that do not use it.
+func BenchmarkApply(b *testing.B) {
+	for _, n := range []int{1_000, 10_000, 100_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			s := &tier{entries: map[record.Key]*store.Entry{}}
+			index := scope.NewIndex(scope.Regions)
+			for i := range n {
+				app := fmt.Sprint("a", i)
+				s.put(record.Service{Namespace: "n", Application: app}.Record())
+				s.put(record.Assignment{Namespace: "n", Application: app, Zone: "z", Region: fmt.Sprint("r", i%10),
+					Dependencies: []string{fmt.Sprint("n/a", i/2)}}.Record())
+			}
+			index.Apply(s.flush())
+			versions := [2]record.Record{}
+			for i := range versions {
+				versions[i] = record.Service{Namespace: "n", Application: "a7", ServiceAccount: fmt.Sprint(i)}.Record()
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			for i := range b.N {
+				s.put(versions[i%2])
+				index.Apply(s.flush())
+			}
+		})
+	}
+}
