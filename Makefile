@@ -1,0 +1,49 @@
+# Meridian's tasks. `make help` lists them.
+#
+# Go, make and git are all that is needed. Tools are Go tools of their own
+# module, tools/, so that what they import stays out of Meridian's go.mod.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+TOOL := go tool -modfile=tools/go.mod
+
+# What `make generate` writes; nothing else may be edited by it.
+GENERATED = $(shell find api internal -name 'zz_generated.*.go' -o -name '*.pb.go' -o -path 'api/crds/*.yaml' | LC_ALL=C sort)
+
+##@ Help
+
+.PHONY: help
+help: ## List the targets.
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##@ Development
+
+.PHONY: generate
+generate: ## Write the CRDs, deep copies and protobuf code.
+	$(TOOL) controller-gen object paths=./api/v1alpha1
+	$(TOOL) controller-gen crd:generateEmbeddedObjectMeta=true paths=./api/v1alpha1 output:crd:artifacts:config=api/crds
+	$(TOOL) buf lint
+	$(TOOL) buf generate
+
+.PHONY: generate-check
+generate-check: ## Fail if `make generate` would change a file.
+	@before=$$(sha256sum $(GENERATED)); \
+	$(MAKE) --no-print-directory generate; \
+	after=$$($(MAKE) --no-print-directory -s generated-sums); \
+	diff <(echo "$$before") <(echo "$$after") || { \
+	  echo "generated files were out of date; they are written anew, commit them" >&2; exit 1; }
+
+.PHONY: generated-sums
+generated-sums:
+	@sha256sum $(GENERATED)
+
+.PHONY: lint
+lint: ## Check formatting, go vet and staticcheck.
+	@unformatted=$$(git ls-files -z --cached --others --exclude-standard '*.go' | xargs -0 -r ls 2>/dev/null | xargs -r gofmt -s -l); \
+	if [ -n "$$unformatted" ]; then echo "gofmt -s would change:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	$(TOOL) staticcheck ./...
