@@ -73,7 +73,7 @@ type ApplicationSpec struct {
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
-	// +kubebuilder:validation:items:EmbeddedResource
+	// +kubebuilder:validation:items:XEmbeddedResource
 	// +kubebuilder:validation:items:XPreserveUnknownFields
 	// +kubebuilder:validation:XValidation:rule="self.all(r, has(r.metadata) && has(r.metadata.name) && r.metadata.name != '')",message="each resource needs apiVersion, kind and metadata.name"
 	Resources []runtime.RawExtension `json:"resources,omitempty"`

@@ -1,0 +1,36 @@
+// Package samples carries sample applications as YAML: Bookinfo, and an online
+// shop of eleven services. They are what a newcomer sees running first.
+//
+// Invariants: each folder is one namespace, its Namespace object in
+// 00-namespace.yaml; each file is one document; everything belongs to the
+// environment prod; selectors by name use the region west and the zone west-a
+// only. The command line and tests may import it.
+package samples
+
+import (
+	"embed"
+	"io/fs"
+)
+
+//go:embed bookinfo/*.yaml shop/*.yaml
+var files embed.FS
+
+// Documents returns every object of the samples, one YAML document each, in an
+// order in which they can be applied: each Namespace before what is in it.
+func Documents() [][]byte {
+	// The patterns are fixed when this is compiled: an error here is a
+	// programmer's.
+	names, err := fs.Glob(files, "*/*.yaml")
+	if err != nil {
+		panic(err)
+	}
+	docs := make([][]byte, 0, len(names))
+	for _, name := range names {
+		doc, err := files.ReadFile(name)
+		if err != nil {
+			panic(err)
+		}
+		docs = append(docs, doc)
+	}
+	return docs
+}

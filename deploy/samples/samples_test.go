@@ -1,0 +1,60 @@
+package samples
+
+import (
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/meridian-federation/meridian/api/v1alpha1"
+)
+
+func TestDocumentsAreWholeAndResolve(t *testing.T) {
+	t.Parallel()
+	namespaces := map[string]bool{}
+	apps := map[string]*v1alpha1.Application{}
+	for _, doc := range Documents() {
+		var head struct {
+			metav1.TypeMeta   `json:",inline"`
+			metav1.ObjectMeta `json:"metadata"`
+		}
+		if err := yaml.Unmarshal(doc, &head); err != nil {
+			t.Fatalf("%v in\n%s", err, doc)
+		}
+		switch head.Kind {
+		case "Namespace":
+			namespaces[head.Name] = true
+			for _, label := range []string{v1alpha1.LabelTenant, v1alpha1.LabelEnvironment} {
+				if head.Labels[label] == "" {
+					t.Errorf("namespace %s has no label %s", head.Name, label)
+				}
+			}
+		case "Application":
+			app := new(v1alpha1.Application)
+			if err := yaml.UnmarshalStrict(doc, app); err != nil {
+				t.Fatalf("application %s: %v", head.Name, err)
+			}
+			if !namespaces[app.Namespace] {
+				t.Errorf("application %s comes before its namespace %q", app.Name, app.Namespace)
+			}
+			apps[app.Namespace+"/"+app.Name] = app
+		default:
+			t.Errorf("unexpected kind %q in\n%s", head.Kind, doc)
+		}
+	}
+	if got, want := len(apps), 4+11; got != want {
+		t.Errorf("got %d applications, want %d", got, want)
+	}
+	for name, app := range apps {
+		for _, dep := range app.Spec.DependsOn {
+			target, ok := apps[app.Namespace+"/"+dep.Name]
+			if !ok {
+				t.Errorf("%s depends on %s, which is no sample", name, dep.Name)
+				continue
+			}
+			if len(target.Spec.Ports) == 0 {
+				t.Errorf("%s depends on %s, which has no ports", name, dep.Name)
+			}
+		}
+	}
+}
