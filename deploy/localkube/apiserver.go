@@ -1,0 +1,45 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"k8s.io/component-base/cli"
+	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
+)
+
+// runAPIServer runs kube-apiserver over an etcd of its own, started before it
+// and closed after it in the same process. Given --etcd-servers it starts none.
+func runAPIServer() int {
+	cmd := apiserver.NewAPIServerCommand()
+	var cfg etcdConfig
+	own := pflag.NewFlagSet("embedded etcd", pflag.ContinueOnError)
+	cfg.addFlags(own)
+	cmd.Flags().AddFlagSet(own)
+
+	// The component's help lists the flag sets that it made itself.
+	help := cmd.HelpFunc()
+	cmd.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		help(cmd, args)
+		fmt.Fprintf(cmd.OutOrStdout(), "\nEmbedded etcd flags:\n\n%s", own.FlagUsages())
+	})
+
+	serve := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if cmd.Flags().Changed("etcd-servers") {
+			return serve(cmd, args)
+		}
+		db, err := startEtcd(cmd.Context(), cfg)
+		if err != nil {
+			return err
+		}
+		defer db.Close()
+		if err := cmd.Flags().Set("etcd-servers", db.endpoint()); err != nil {
+			return fmt.Errorf("pointing the API server at its etcd: %w", err)
+		}
+		return serve(cmd, args)
+	}
+	return cli.Run(cmd)
+}

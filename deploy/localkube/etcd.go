@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+
+	"github.com/spf13/pflag"
+	"go.etcd.io/etcd/server/v3/embed"
+)
+
+// quotaBytes bounds the database; etcd's own default of 2 GiB is reached by
+// load tests between two compactions.
+const quotaBytes = 8 << 30
+
+type etcdConfig struct {
+	dir    string
+	listen string
+	fsync  bool
+}
+
+func (c *etcdConfig) addFlags(fs *pflag.FlagSet) {
+	fs.StringVar(&c.dir, "etcd-data-dir", "", "Folder of the embedded etcd.")
+	fs.StringVar(&c.listen, "etcd-listen", "127.0.0.1:0", "Loopback address of the embedded etcd; port 0 takes any free one.")
+	fs.BoolVar(&c.fsync, "etcd-fsync", false, "Sync the embedded etcd to disk on every commit. Off by default: a machine that loses power loses the cluster, a killed process loses nothing.")
+}
+
+type etcd struct{ *embed.Etcd }
+
+// endpoint is the address etcd listens on, with the port it was given.
+func (e etcd) endpoint() string { return "http://" + e.Clients[0].Addr().String() }
+
+// startEtcd returns once the database serves. A single member needs no peer
+// listener, so it opens one port only.
+func startEtcd(ctx context.Context, c etcdConfig) (etcd, error) {
+	if c.dir == "" {
+		return etcd{}, fmt.Errorf("starting etcd: --etcd-data-dir is not set")
+	}
+	client := url.URL{Scheme: "http", Host: c.listen}
+	cfg := embed.NewConfig()
+	cfg.Name = "localkube"
+	cfg.Dir = c.dir
+	cfg.ListenClientUrls = []url.URL{client}
+	cfg.AdvertiseClientUrls = []url.URL{client}
+	cfg.ListenPeerUrls = nil
+	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
+	cfg.UnsafeNoFsync = !c.fsync
+	cfg.QuotaBackendBytes = quotaBytes
+	cfg.EnableGRPCGateway = false
+	cfg.LogLevel = "warn"
+	cfg.LogOutputs = []string{"stderr"}
+
+	e, err := embed.StartEtcd(cfg)
+	if err != nil {
+		return etcd{}, fmt.Errorf("starting etcd in %s: %w", c.dir, err)
+	}
+	select {
+	case <-e.Server.ReadyNotify():
+		return etcd{e}, nil
+	case err := <-e.Err():
+		e.Close()
+		return etcd{}, fmt.Errorf("starting etcd in %s: %w", c.dir, err)
+	case <-ctx.Done():
+		e.Close()
+		return etcd{}, fmt.Errorf("starting etcd in %s: %w", c.dir, ctx.Err())
+	}
+}
