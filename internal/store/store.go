@@ -22,13 +22,17 @@ var (
 	ErrDeposed = errors.New("leadership lost")
 	// ErrClaimed: somebody else holds the claim, or held it since the caller looked. Nothing was written.
 	ErrClaimed = errors.New("claimed by another")
-	// ErrCompacted: the changes after the asked revision are no longer kept; Load again.
+	// ErrCompacted: the changes after the asked revision are no longer kept, or the store was set back to before it;
+	// Load again.
 	ErrCompacted = errors.New("revision compacted")
+	// ErrBounds: a batch is over MaxBatch or MaxBatchBytes, or names a key twice. Nothing was written.
+	ErrBounds = errors.New("batch out of bounds")
 )
 
 // Position is a point in a store's history. Epoch is drawn at random when the store is first used and names that
-// history; Revision grows with every write in it. A store that was emptied has a new epoch; one that was restored from
-// a backup has the old epoch and a lower revision.
+// history; Revision is that of the last Commit in it, so that two mirrors with equal content state equal positions
+// (elections and claims use up revisions without moving the position). A store that was emptied has a new epoch; one
+// that was restored from a backup has the old epoch and a lower revision.
 type Position struct {
 	Epoch    uint64
 	Revision int64
@@ -54,14 +58,17 @@ type Change struct {
 // State is all that a store holds at one position. The caller owns the maps.
 type State struct {
 	Position Position
-	Entries  []*Entry
-	Meta     map[string][]byte
+	// ReadAt is the revision at which it was read, at or after that of Position: Watch from there.
+	ReadAt  int64
+	Entries []*Entry
+	Meta    map[string][]byte
 }
 
 // Delta is the changes of one or more consecutive transactions, up to and including Position.
 type Delta struct {
 	Position Position
-	// Changes hold New and Key (and Cause); a backend leaves Old nil, the Mirror fills it in.
+	// Changes hold Key and New (or Cause); a backend leaves Old nil and may name a key more than once, in order. The
+	// Mirror names each key once, in the order of keys, and fills Old in.
 	Changes []Change
 	// Meta holds the meta values that changed; nil is a value removed.
 	Meta map[string][]byte
@@ -85,12 +92,14 @@ type Batch struct {
 type Term interface {
 	// Done is closed when leadership is lost.
 	Done() <-chan struct{}
+	// Since is the position when the term began: all that earlier terms wrote.
+	Since() Position
 	// Resign gives leadership up at once, so that the next need not wait for a lease.
 	Resign(ctx context.Context) error
 }
 
 // Claim says who owns something (a zone's shard: a cluster). Fence is the store revision at which it was taken and
-// grows with every taking.
+// grows with every taking. A claim outlives its owner's process, until another takes it.
 type Claim struct {
 	Name  string
 	Owner string
@@ -102,12 +111,15 @@ type Store interface {
 	// Load reads everything.
 	Load(ctx context.Context) (*State, error)
 	// Watch calls fn, in order, with every change after revision, until ctx ends or fn fails. A transaction is never
-	// split between two calls. It returns ErrCompacted where changes are no longer kept.
+	// split between two calls. It returns ErrCompacted where changes are no longer kept. The caller owns the Delta.
 	Watch(ctx context.Context, revision int64, fn func(Delta) error) error
 	// Commit writes a batch atomically and returns the position after it. It fails with ErrDeposed, having written
-	// nothing, when the term has ended. A batch is at most MaxBatch writes and meta values, and MaxBatchBytes.
+	// nothing, when the term has ended. A batch is at most MaxBatch writes and meta values, and MaxBatchBytes. An empty
+	// one is a barrier: it moves the position and changes nothing. After any error but ErrDeposed and ErrBounds the
+	// batch may still have been, or be, written.
 	Commit(ctx context.Context, term Term, batch Batch) (Position, error)
-	// Campaign waits until this process leads. An earlier term of the same id ends at once: ids are unique.
+	// Campaign waits until this process leads. An earlier term of the same id ends at once: ids are unique, and a
+	// process that restarts need not wait for its own lease.
 	Campaign(ctx context.Context, id string) (Term, error)
 	// Claim takes name for owner if its fence is still prev (0: nobody holds it) and returns the new fence;
 	// otherwise ErrClaimed.
@@ -117,9 +129,3 @@ type Store interface {
 	// Close ends terms and connections.
 	Close() error
 }
-
-// Bounds of one Batch: those of an etcd server with its default settings, with room for keys and the term.
-const (
-	MaxBatch      = 100
-	MaxBatchBytes = 1 << 20
-)
