@@ -1,0 +1,98 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+)
+
+// The ports that the binaries listen at unless told otherwise: for their children, and for whoever looks after them.
+const (
+	GlobalPort      = 7400
+	GlobalAdminPort = 7401
+	RegionPort      = 7410
+	RegionAdminPort = 7411
+	ZonePort        = 7420
+	ZoneAdminPort   = 7421
+	AgentAdminPort  = 7431
+)
+
+// Loopback is the address of a port on this host alone.
+func Loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
+// Etcd says where a tier keeps its records.
+type Etcd struct {
+	Endpoints []string `usage:"URLs of the etcd to use; with none, one is run in this process"`
+	Prefix    string   `usage:"prefix of all keys, so that several may share one etcd"`
+	DataDir   string   `usage:"directory of the etcd that is run in this process"`
+	Quota     int64    `usage:"largest size of the database of the etcd that is run in this process, in bytes"`
+}
+
+// Embedded tells whether etcd is to be run in this process.
+func (e Etcd) Embedded() bool { return len(e.Endpoints) == 0 }
+
+// Default fills in zero fields. The quota is the largest that etcd advises; etcd's own default of 2 GiB stops writes at
+// a size that a large tier reaches between two compactions.
+func (e *Etcd) Default() {
+	setDefault(&e.Prefix, "/meridian")
+	setDefault(&e.DataDir, "data/etcd")
+	if e.Quota == 0 {
+		e.Quota = 8 << 30
+	}
+}
+
+// Validate joins all errors.
+func (e Etcd) Validate() error {
+	var errs []error
+	for _, endpoint := range e.Endpoints {
+		if strings.TrimSpace(endpoint) == "" {
+			errs = append(errs, errors.New("endpoints: one of them is empty"))
+		}
+	}
+	if !strings.HasPrefix(e.Prefix, "/") || strings.HasSuffix(e.Prefix, "/") {
+		errs = append(errs, fmt.Errorf("prefix: %q does not begin with a slash, or ends with one", e.Prefix))
+	}
+	if e.Quota < 0 {
+		errs = append(errs, fmt.Errorf("quota: %d is negative", e.Quota))
+	}
+	return errors.Join(errs...)
+}
+
+// Admin says where /healthz, /readyz, /metrics and /debug/pprof are served.
+type Admin struct {
+	Address string `usage:"address of health, metrics and profiles; keep it on loopback"`
+}
+
+// Default leaves the port to the system; a binary sets its own before.
+func (a *Admin) Default() { setDefault(&a.Address, Loopback(0)) }
+
+// Validate checks the address.
+func (a Admin) Validate() error { return Address("address", a.Address) }
+
+// Log says what is logged, and how, to stderr.
+type Log struct {
+	Level  string `usage:"least level that is logged: debug, info, warn or error"`
+	Format string `usage:"text or json"`
+}
+
+// Default is text at info.
+func (l *Log) Default() {
+	setDefault(&l.Level, "info")
+	setDefault(&l.Format, "text")
+}
+
+// Validate checks level and format.
+func (l Log) Validate() error {
+	return errors.Join(
+		OneOf("level", strings.ToLower(l.Level), "debug", "info", "warn", "error"),
+		OneOf("format", l.Format, "text", "json"),
+	)
+}
+
+func setDefault(field *string, value string) {
+	if *field == "" {
+		*field = value
+	}
+}
