@@ -75,7 +75,7 @@ type ApplicationSpec struct {
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:XEmbeddedResource
 	// +kubebuilder:validation:items:XPreserveUnknownFields
-	// +kubebuilder:validation:XValidation:rule="self.all(r, has(r.metadata) && has(r.metadata.name) && r.metadata.name != '')",message="each resource needs apiVersion, kind and metadata.name"
+	// +kubebuilder:validation:XValidation:rule="self.all(r, has(r.metadata) && has(r.metadata.name) && size(r.metadata.name) > 0)",message="each resource needs apiVersion, kind and metadata.name"
 	Resources []runtime.RawExtension `json:"resources,omitempty"`
 
 	// placement says where the Application may run and how its replicas are
@@ -150,7 +150,6 @@ const DependencyApplication DependencyKind = "Application"
 type Dependency struct {
 	// kind of what is called. Default, and the only one: Application.
 	// +optional
-	// +kubebuilder:default=Application
 	Kind DependencyKind `json:"kind,omitempty"`
 
 	// namespace of what is called. Default: the Application's own. Dependencies

@@ -117,8 +117,8 @@ const (
 // Toleration matches taints of clusters, with the meaning that Kubernetes gives
 // to a pod's tolerations of a node's taints.
 //
-// +kubebuilder:validation:XValidation:rule="self.operator == 'Equal' || !has(self.value) || self.value == ”",message="operator Exists takes no value"
-// +kubebuilder:validation:XValidation:rule="self.operator == 'Exists' || (has(self.key) && self.key != ”)",message="operator Equal needs a key"
+// +kubebuilder:validation:XValidation:rule="!has(self.operator) || self.operator != 'Exists' || !has(self.value) || size(self.value) == 0",message="operator Exists takes no value"
+// +kubebuilder:validation:XValidation:rule="(has(self.operator) && self.operator == 'Exists') || (has(self.key) && size(self.key) > 0)",message="operator Equal needs a key"
 type Toleration struct {
 	// key of the taints matched. Empty with operator Exists: all keys.
 	// +optional
@@ -128,7 +128,6 @@ type Toleration struct {
 	// operator is Equal (key and value are the taint's) or Exists (the key is
 	// the taint's). Default Equal.
 	// +optional
-	// +kubebuilder:default=Equal
 	Operator TolerationOperator `json:"operator,omitempty"`
 
 	// value of the taints matched, for operator Equal. Default: empty.
