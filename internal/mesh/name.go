@@ -1,0 +1,79 @@
+package mesh
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/meridian-federation/meridian/api/v1alpha1"
+)
+
+// clusterDomain is the DNS domain of every cluster's Services.
+const clusterDomain = "svc.cluster.local"
+
+// reservedNamespaces belong to Kubernetes, Istio and Meridian themselves. Istio refuses Sidecars with a selector in its
+// root namespace, and an application in the others could take the cluster down.
+var reservedNamespaces = []string{"istio-system", "kube-node-lease", "kube-public", "kube-system", "meridian-system"}
+
+func checkNames(namespace, name string) error {
+	if len(validation.IsDNS1123Label(namespace)) > 0 {
+		return invalidSpec("metadata.namespace", "%q is not a DNS label", namespace)
+	}
+	if slices.Contains(reservedNamespaces, namespace) {
+		return invalidSpec("metadata.namespace", "no application can be in %s, which is the platform's own; move it to another namespace",
+			namespace)
+	}
+	if len(validation.IsDNS1035Label(name)) > 0 || len(name) > v1alpha1.MaxApplicationName {
+		return invalidSpec("metadata.name", "%q is not a DNS-1035 label (lower-case letters, digits and '-', beginning with a letter) of at most %d characters",
+			name, v1alpha1.MaxApplicationName)
+	}
+	if name == "default" {
+		return invalidSpec("metadata.name", "every namespace has a ServiceAccount named default already; choose another name")
+	}
+	if namespace == "default" && name == "kubernetes" {
+		return invalidSpec("metadata.name", "the Service kubernetes in namespace default is the API server's; choose another name")
+	}
+	return nil
+}
+
+// serviceHost is the egress host, in the form NAMESPACE/HOST, of an application's Service.
+func serviceHost(namespace, application string) string {
+	return namespace + "/" + application + "." + namespace + "." + clusterDomain
+}
+
+// dependencyHost reads NAMESPACE/APPLICATION.
+func dependencyHost(dependency string) (string, error) {
+	namespace, application, ok := strings.Cut(dependency, "/")
+	if !ok || len(validation.IsDNS1123Label(namespace)) > 0 || len(validation.IsDNS1035Label(application)) > 0 {
+		return "", fmt.Errorf("dependency %q is not NAMESPACE/APPLICATION", dependency)
+	}
+	return serviceHost(namespace, application), nil
+}
+
+// checkHost takes exact hosts alone: one wildcard has istiod scan every visible service for every proxy.
+func checkHost(host string) error {
+	namespace, name, ok := strings.Cut(host, "/")
+	if !ok || len(validation.IsDNS1123Label(namespace)) > 0 || len(validation.IsDNS1123Subdomain(name)) > 0 {
+		return fmt.Errorf("platform host %q is not NAMESPACE/HOST with an exact host", host)
+	}
+	return nil
+}
+
+// checkExportTo checks the annotation's grammar: a list, separated by commas, of namespaces, or one of ".", "*", "~".
+// The API server does not look at it, and istiod takes what it cannot read as an error of its own.
+func checkExportTo(value string) error {
+	parts := strings.Split(value, ",")
+	for _, part := range parts {
+		part = strings.TrimSpace(part)
+		switch {
+		case part == ".":
+		case (part == "*" || part == "~") && len(parts) == 1:
+		case len(validation.IsDNS1123Label(part)) == 0:
+		default:
+			return fmt.Errorf("%q is not a namespace, \".\", or \"*\" or \"~\" alone", part)
+		}
+	}
+	return nil
+}

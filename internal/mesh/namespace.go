@@ -1,0 +1,38 @@
+package mesh
+
+import (
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/meridian-federation/meridian/api/v1alpha1"
+	"github.com/meridian-federation/meridian/internal/record"
+)
+
+// NamespaceInput is all that a namespace's objects in one cluster are made of.
+type NamespaceInput struct {
+	Cluster     record.Cluster
+	Namespace   string
+	Environment string
+	// Tenant may be empty.
+	Tenant string
+	// Adopt says that an application of the namespace in this cluster has adopt set.
+	Adopt bool
+}
+
+// Namespace compiles the objects of a namespace that has applications in a cluster.
+func Namespace(in NamespaceInput) ([]Object, error) {
+	if len(validation.IsDNS1123Label(in.Namespace)) > 0 {
+		return nil, fmt.Errorf("compiling namespace %q: not a DNS label", in.Namespace)
+	}
+	labels := make(map[string]string, 2)
+	for label, value := range map[string]string{v1alpha1.LabelEnvironment: in.Environment, v1alpha1.LabelTenant: in.Tenant} {
+		if len(validation.IsValidLabelValue(value)) > 0 {
+			return nil, fmt.Errorf("compiling namespace %s: %q cannot be the value of label %s", in.Namespace, value, label)
+		}
+		if value != "" {
+			labels[label] = value
+		}
+	}
+	return []Object{draft{id: idOf("", "v1", "Namespace", "", in.Namespace), adopt: in.Adopt, labels: labels}.seal()}, nil
+}

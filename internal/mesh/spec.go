@@ -1,0 +1,108 @@
+package mesh
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	kjson "k8s.io/apimachinery/pkg/util/json"
+
+	"github.com/meridian-federation/meridian/api/v1alpha1"
+	"github.com/meridian-federation/meridian/internal/object"
+	"github.com/meridian-federation/meridian/internal/record"
+)
+
+// Spec is an application's spec, checked, and compiled as far as that is the same in every cluster. It is immutable and
+// may be shared between goroutines.
+type Spec struct {
+	namespace, application string
+	adopt                  bool
+	callable               bool
+	autoscaled             bool
+	// fixed are the objects that no cluster and no binding changes.
+	fixed []Object
+	// meshed and plain are the pod template with and without the mesh's label.
+	meshed, plain json.RawMessage
+	ids           []object.ID
+}
+
+// Decode reads a revision's spec. Callers keep the result for as long as they use the revision.
+func Decode(rev record.Revision) (*Spec, error) {
+	var spec v1alpha1.ApplicationSpec
+	if err := kjson.Unmarshal(rev.Spec, &spec); err != nil {
+		return nil, fmt.Errorf("decoding the spec of %s/%s: %w", rev.Namespace, rev.Application, err)
+	}
+	s, err := newSpec(rev.Namespace, rev.Application, &spec)
+	if err != nil {
+		return nil, fmt.Errorf("compiling the spec of %s/%s: %w", rev.Namespace, rev.Application, err)
+	}
+	return s, nil
+}
+
+// Check returns the ids of all objects that the application owns in a cluster, its Sidecar included, its Namespace not,
+// sorted as they are applied. Where the spec cannot be compiled, the error is an *Error.
+func Check(namespace, name string, spec *v1alpha1.ApplicationSpec) ([]object.ID, error) {
+	s, err := newSpec(namespace, name, spec)
+	if err != nil {
+		return nil, err
+	}
+	return s.ids, nil
+}
+
+// IDs is what Check returns for the spec. The caller must not write to it.
+func (s *Spec) IDs() []object.ID { return s.ids }
+
+// Adopt tells whether the application takes over objects that exist already and are nobody's.
+func (s *Spec) Adopt() bool { return s.adopt }
+
+func newSpec(namespace, name string, spec *v1alpha1.ApplicationSpec) (*Spec, error) {
+	if err := checkNames(namespace, name); err != nil {
+		return nil, err
+	}
+	if err := checkReferences(namespace, spec); err != nil {
+		return nil, err
+	}
+	s := &Spec{namespace: namespace, application: name, adopt: spec.Adopt, callable: len(spec.Ports) > 0}
+	var err error
+	if s.meshed, s.plain, err = podTemplates(name, &spec.Template); err != nil {
+		return nil, err
+	}
+	s.fixed = append(s.fixed, s.account())
+	s.ids = []object.ID{s.deploymentID(), s.sidecarID()}
+	if s.callable {
+		service, err := s.service(spec.Ports)
+		if err != nil {
+			return nil, err
+		}
+		s.fixed = append(s.fixed, service)
+	}
+	if err := s.carry(spec.Resources); err != nil {
+		return nil, err
+	}
+	sortObjects(s.fixed)
+	for _, o := range s.fixed {
+		s.ids = append(s.ids, o.ID)
+	}
+	slices.SortFunc(s.ids, compareIDs)
+	return s, nil
+}
+
+// checkReferences checks the fields that are no object's but are used by the compiler or by Global.
+func checkReferences(namespace string, spec *v1alpha1.ApplicationSpec) error {
+	if spec.Replicas != nil && *spec.Replicas < 0 {
+		return invalidSpec("spec.replicas", "%d is less than 0", *spec.Replicas)
+	}
+	for i, d := range spec.DependsOn {
+		field := fmt.Sprintf("spec.dependsOn[%d]", i)
+		if d.Kind != "" && d.Kind != v1alpha1.DependencyApplication {
+			return invalidSpec(field+".kind", "%q is unknown; the only kind is %s", d.Kind, v1alpha1.DependencyApplication)
+		}
+		if d.Namespace == "" {
+			d.Namespace = namespace
+		}
+		if _, err := dependencyHost(record.ServiceName(d.Namespace, d.Name)); err != nil {
+			return invalidSpec(field, "namespace %q and name %q cannot be an application's", d.Namespace, d.Name)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,113 @@
+package mesh
+
+import (
+	"encoding/json"
+	"maps"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/meridian-federation/meridian/internal/object"
+)
+
+const (
+	// labelName is Kubernetes's recommended label; Istio's telemetry names workloads by it.
+	labelName = "app.kubernetes.io/name"
+	// labelInject has Istio's webhook add the proxy, whatever the namespace says.
+	labelInject = "sidecar.istio.io/inject"
+)
+
+// podTemplates compiles the pod template for clusters with the mesh and without. Labels that the template gives itself
+// stand, so an application can keep its pods out of the mesh.
+func podTemplates(name string, template *corev1.PodTemplateSpec) (meshed, plain json.RawMessage, err error) {
+	if err := checkTemplate(name, template); err != nil {
+		return nil, nil, err
+	}
+	t := bareTemplate(template)
+	t.Spec.ServiceAccountName = name
+	t.Labels = map[string]string{labelName: name, object.LabelApplication: name}
+	maps.Copy(t.Labels, template.Labels)
+	if plain, err = encodeTemplate(t); err != nil {
+		return nil, nil, invalidTemplate("spec.template", "it cannot be written: %v", err)
+	}
+	if _, ok := t.Labels[labelInject]; !ok {
+		t.Labels[labelInject] = "true"
+	}
+	meshed, err = encodeTemplate(t)
+	return meshed, plain, err
+}
+
+// bareTemplate leaves out what a pod template's metadata has no use for, and the old spelling of the account.
+func bareTemplate(template *corev1.PodTemplateSpec) corev1.PodTemplateSpec {
+	t := *template
+	t.ObjectMeta = metav1.ObjectMeta{Labels: template.Labels, Annotations: template.Annotations}
+	t.Spec.DeprecatedServiceAccount = ""
+	return t
+}
+
+// encodeTemplate writes canonical JSON without the empty objects that the Go types put where nothing was asked for:
+// server-side apply would take them for wishes.
+func encodeTemplate(t corev1.PodTemplateSpec) (json.RawMessage, error) {
+	typed, err := json.Marshal(t)
+	if err != nil {
+		return nil, err
+	}
+	var v map[string]any
+	dec := json.NewDecoder(strings.NewReader(string(typed)))
+	dec.UseNumber()
+	if err := dec.Decode(&v); err != nil {
+		return nil, err
+	}
+	pruneTemplate(v)
+	return encode(v), nil
+}
+
+func pruneTemplate(template map[string]any) {
+	dropNulls(template)
+	dropEmpty(template, "metadata")
+	spec, _ := template["spec"].(map[string]any)
+	for _, list := range []string{"containers", "initContainers", "ephemeralContainers"} {
+		for _, c := range items(spec[list]) {
+			dropEmpty(c, "resources")
+		}
+	}
+	for _, volume := range items(spec["volumes"]) {
+		ephemeral, _ := volume["ephemeral"].(map[string]any)
+		claim, _ := ephemeral["volumeClaimTemplate"].(map[string]any)
+		claimSpec, _ := claim["spec"].(map[string]any)
+		dropEmpty(claim, "metadata")
+		dropEmpty(claimSpec, "resources")
+	}
+}
+
+func items(list any) []map[string]any {
+	values, _ := list.([]any)
+	out := make([]map[string]any, 0, len(values))
+	for _, v := range values {
+		if m, ok := v.(map[string]any); ok {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+func dropEmpty(m map[string]any, field string) {
+	if v, ok := m[field].(map[string]any); ok && len(v) == 0 {
+		delete(m, field)
+	}
+}
+
+func dropNulls(v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		maps.DeleteFunc(v, func(_ string, value any) bool { return value == nil })
+		for _, value := range v {
+			dropNulls(value)
+		}
+	case []any:
+		for _, value := range v {
+			dropNulls(value)
+		}
+	}
+}

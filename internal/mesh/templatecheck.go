@@ -1,0 +1,123 @@
+package mesh
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/meridian-federation/meridian/internal/object"
+)
+
+// checkTemplate finds what every cluster would refuse, so that a person hears of it before any cluster does. It is not
+// all of Kubernetes' validation: what it lets through, clusters still report.
+func checkTemplate(name string, t *corev1.PodTemplateSpec) error {
+	const field = "spec.template"
+	if v, ok := t.Labels[object.LabelApplication]; ok && v != name {
+		return invalidTemplate(field+".metadata.labels", "%s is the label by which pods are selected and must be %s; leave it out",
+			object.LabelApplication, name)
+	}
+	if err := checkMarks(field+".metadata", t); err != nil {
+		return err
+	}
+	for _, account := range []string{t.Spec.ServiceAccountName, t.Spec.DeprecatedServiceAccount} {
+		if account != "" && account != name {
+			return invalidTemplate(field+".spec.serviceAccountName", "%q is not the application's own account, %s; leave it out", account, name)
+		}
+	}
+	if p := t.Spec.RestartPolicy; p != "" && p != corev1.RestartPolicyAlways {
+		return invalidTemplate(field+".spec.restartPolicy", "it is %s, but a Deployment's pods are always restarted; leave it out", p)
+	}
+	if len(t.Spec.EphemeralContainers) > 0 {
+		return invalidTemplate(field+".spec.ephemeralContainers", "they can be added to running pods alone; leave them out")
+	}
+	if len(t.Spec.Containers) == 0 {
+		return invalidTemplate(field+".spec.containers", "there are none; a pod needs at least one container")
+	}
+	return checkContainers(field+".spec", &t.Spec)
+}
+
+func checkMarks(field string, t *corev1.PodTemplateSpec) error {
+	for _, key := range slices.Sorted(maps.Keys(t.Labels)) {
+		value := t.Labels[key]
+		if strings.HasPrefix(key, reservedPrefix) && key != object.LabelApplication {
+			return invalidTemplate(field+".labels", "%s is Meridian's own; leave it out", key)
+		}
+		if problems := append(validation.IsQualifiedName(key), validation.IsValidLabelValue(value)...); len(problems) > 0 {
+			return invalidTemplate(field+".labels", "%s: %q is not valid: %s", key, value, problems[0])
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(t.Annotations)) {
+		if strings.HasPrefix(key, reservedPrefix) {
+			return invalidTemplate(field+".annotations", "%s is Meridian's own; leave it out", key)
+		}
+		if problems := validation.IsQualifiedName(strings.ToLower(key)); len(problems) > 0 {
+			return invalidTemplate(field+".annotations", "%s is not valid: %s", key, problems[0])
+		}
+	}
+	return nil
+}
+
+// checkContainers also looks for what server-side apply cannot express: two entries of a list with one key.
+func checkContainers(field string, spec *corev1.PodSpec) error {
+	volumes := map[string]bool{}
+	for i, v := range spec.Volumes {
+		if volumes[v.Name] || len(validation.IsDNS1123Label(v.Name)) > 0 {
+			return invalidTemplate(fmt.Sprintf("%s.volumes[%d].name", field, i), "%q is not a DNS label that no other volume has", v.Name)
+		}
+		volumes[v.Name] = true
+	}
+	names := map[string]bool{}
+	check := func(list string, containers []corev1.Container) error {
+		for i := range containers {
+			c, at := &containers[i], fmt.Sprintf("%s.%s[%d]", field, list, i)
+			if names[c.Name] || len(validation.IsDNS1123Label(c.Name)) > 0 {
+				return invalidTemplate(at+".name", "%q is not a DNS label that no other container has", c.Name)
+			}
+			names[c.Name] = true
+			if err := checkContainer(at, c, volumes); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := check("initContainers", spec.InitContainers); err != nil {
+		return err
+	}
+	return check("containers", spec.Containers)
+}
+
+func checkContainer(at string, c *corev1.Container, volumes map[string]bool) error {
+	if strings.TrimSpace(c.Image) != c.Image || c.Image == "" {
+		return invalidTemplate(at+".image", "%q is not an image", c.Image)
+	}
+	ports := map[string]bool{}
+	for i, p := range c.Ports {
+		key := fmt.Sprintf("%d/%s", p.ContainerPort, defaultProtocol(p.Protocol))
+		if len(validation.IsValidPortNum(int(p.ContainerPort))) > 0 || ports[key] {
+			return invalidTemplate(fmt.Sprintf("%s.ports[%d].containerPort", at, i), "%s is not a port that no other entry has", key)
+		}
+		ports[key] = true
+	}
+	env := map[string]bool{}
+	for i, e := range c.Env {
+		if e.Name == "" || env[e.Name] {
+			return invalidTemplate(fmt.Sprintf("%s.env[%d].name", at, i), "%q is not a name that no other variable has", e.Name)
+		}
+		env[e.Name] = true
+	}
+	paths := map[string]bool{}
+	for i, m := range c.VolumeMounts {
+		if !volumes[m.Name] {
+			return invalidTemplate(fmt.Sprintf("%s.volumeMounts[%d].name", at, i), "there is no volume %q in spec.template.spec.volumes", m.Name)
+		}
+		if m.MountPath == "" || paths[m.MountPath] {
+			return invalidTemplate(fmt.Sprintf("%s.volumeMounts[%d].mountPath", at, i), "%q is not a path that no other mount has", m.MountPath)
+		}
+		paths[m.MountPath] = true
+	}
+	return nil
+}
