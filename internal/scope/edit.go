@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/record"
 )
 
@@ -30,24 +31,24 @@ func (t touched) touch(child string, key record.Key, cause record.Cause) {
 }
 
 // edits turns touched keys into edits: what the child's view holds now, removals last.
-func (x *Index) edits(t touched) map[string][]Edit {
-	out := make(map[string][]Edit, len(t))
+func (x *Index) edits(t touched) map[string][]feed.Edit {
+	out := make(map[string][]feed.Edit, len(t))
 	for child, c := range t {
-		edits := make([]Edit, 0, len(c.order))
+		edits := make([]feed.Edit, 0, len(c.order))
 		for _, key := range c.order {
-			e := Edit{Key: key, Cause: c.cause[key]}
+			e := feed.Edit{Key: key, Cause: c.cause[key]}
 			if r, ok := x.Holds(child, key); ok {
 				e.Record = &r
 			}
 			edits = append(edits, e)
 		}
-		slices.SortStableFunc(edits, func(a, b Edit) int { return cmp.Compare(removal(a), removal(b)) })
+		slices.SortStableFunc(edits, func(a, b feed.Edit) int { return cmp.Compare(removal(a), removal(b)) })
 		out[child] = edits
 	}
 	return out
 }
 
-func removal(e Edit) int {
+func removal(e feed.Edit) int {
 	if e.Record == nil {
 		return 1
 	}

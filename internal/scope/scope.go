@@ -9,6 +9,7 @@
 package scope
 
 import (
+	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/internal/store"
 )
@@ -21,15 +22,6 @@ const (
 	Regions Level = iota
 	Zones
 )
-
-// Edit is a change of one child's view.
-type Edit struct {
-	Key record.Key
-	// Record is what the view now holds under the key; nil when it left the view.
-	Record *record.Record
-	// Cause is why it left.
-	Cause record.Cause
-}
 
 // Index holds the views of all children.
 type Index struct {
@@ -58,7 +50,7 @@ func (x *Index) Children() int { return len(x.children) }
 // Apply takes changes of the tier's store in their order and returns the edits of each child's view. In a child's
 // edits additions and changes come before removals, so that what a record refers to is there before it, and goes
 // after it.
-func (x *Index) Apply(changes []store.Change) map[string][]Edit {
+func (x *Index) Apply(changes []store.Change) map[string][]feed.Edit {
 	t := touched{}
 	for _, c := range changes {
 		x.shift(c, t)

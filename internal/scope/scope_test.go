@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/internal/scope"
 	"github.com/meridian-federation/meridian/internal/store"
@@ -130,7 +131,7 @@ func edit(t *rapid.T, s *tier) {
 	s.put(r)
 }
 
-func follow(t *rapid.T, views map[string]map[record.Key]record.Version, child string, edits []scope.Edit) {
+func follow(t *rapid.T, views map[string]map[record.Key]record.Version, child string, edits []feed.Edit) {
 	if views[child] == nil {
 		views[child] = map[record.Key]record.Version{}
 	}
@@ -206,7 +207,7 @@ func TestCauses(t *testing.T) {
 			index.Apply(s.flush())
 			tt.change(s)
 			edits := index.Apply(s.flush())["z"]
-			i := slices.IndexFunc(edits, func(e scope.Edit) bool { return e.Key == tt.key })
+			i := slices.IndexFunc(edits, func(e feed.Edit) bool { return e.Key == tt.key })
 			if i < 0 || edits[i].Record != nil {
 				t.Fatalf("edits %v do not remove %s", edits, tt.key)
 			}
