@@ -1,0 +1,167 @@
+package question
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/meridian-federation/meridian/internal/record"
+)
+
+// Node is the answer of one node of the tree, with those of its children below it.
+type Node struct {
+	Tier Tier   `json:"tier"`
+	Name string `json:"name"`
+	// Unanswered says why nothing is known of the node; empty if it answered.
+	Unanswered string `json:"unanswered,omitempty"`
+	// Omitted says what was left out to keep the answer within its bounds.
+	Omitted string `json:"omitted,omitempty"`
+
+	// Application answers KindApplication; nil if nothing of it is at this node.
+	Application *Application `json:"application,omitempty"`
+	// Overview answers KindOverview.
+	Overview *Overview `json:"overview,omitempty"`
+	// Confirmed answers KindConfirm, at the node that it was for: one sentence for each thing done.
+	Confirmed []string `json:"confirmed,omitempty"`
+
+	// Children are ordered by tier and name.
+	Children []Node `json:"children,omitempty"`
+}
+
+// Application is what one node knows of an application: a cluster of itself, the others of all that is below them.
+type Application struct {
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	// Revision is the hash of the revision that should run here, of which the counts speak.
+	Revision string `json:"revision,omitempty"`
+	// Replicas wanted, running the revision, and ready.
+	Desired int32 `json:"desired"`
+	Updated int32 `json:"updated"`
+	Ready   int32 `json:"ready"`
+	// Clusters that should run it, and those that have applied all its objects.
+	Clusters  int32 `json:"clusters"`
+	Converged int32 `json:"converged"`
+	// Draining: the place is being left; what runs stays until it is ready elsewhere.
+	Draining bool `json:"draining,omitempty"`
+
+	// When Global accepted the revision, this node had it, all below had applied it, and all below were ready. Zero is
+	// not yet, or not known since a restart.
+	AcceptedAt time.Time `json:"acceptedAt,omitzero"`
+	ReceivedAt time.Time `json:"receivedAt,omitzero"`
+	AppliedAt  time.Time `json:"appliedAt,omitzero"`
+	ReadyAt    time.Time `json:"readyAt,omitzero"`
+
+	Problems []Problem `json:"problems,omitempty"`
+	// Objects are those in one cluster; only clusters, and zones for them, list them.
+	Objects []Object `json:"objects,omitempty"`
+}
+
+// Problem is a record.Problem with JSON names; one converts to the other.
+type Problem struct {
+	Zone    string `json:"zone,omitempty"`
+	Cluster string `json:"cluster,omitempty"`
+	Object  string `json:"object,omitempty"`
+	Reason  string `json:"reason,omitempty"`
+	Message string `json:"message,omitempty"`
+}
+
+// Problems converts.
+func Problems(in []record.Problem) []Problem {
+	var out []Problem
+	for _, p := range in {
+		out = append(out, Problem(p))
+	}
+	return out
+}
+
+// Object is one object of an application in one cluster.
+type Object struct {
+	// Object is its kind, namespace and name, as people write them.
+	Object  string `json:"object"`
+	Version string `json:"version,omitempty"`
+	// Rejected says why the cluster refused it.
+	Rejected string `json:"rejected,omitempty"`
+}
+
+// Overview is the state of one node. What a tier does not have is zero.
+type Overview struct {
+	// Applications placed here, clusters and nodes below, and, in a cluster, the objects managed and those rejected.
+	Applications int `json:"applications"`
+	Clusters     int `json:"clusters,omitempty"`
+	Nodes        int `json:"nodes,omitempty"`
+	Objects      int `json:"objects,omitempty"`
+	Rejected     int `json:"rejected,omitempty"`
+
+	// Epoch and Revision are the position of the node's store; in a cluster, the highest accepted from its zone.
+	Epoch    string `json:"epoch,omitempty"`
+	Revision int64  `json:"revision,omitempty"`
+	// Leader is the id of the process that leads the tier.
+	Leader string `json:"leader,omitempty"`
+	// Version of the Meridian binary, and of the cluster's API server.
+	Version           string `json:"version,omitempty"`
+	KubernetesVersion string `json:"kubernetesVersion,omitempty"`
+
+	// Parent is the session with the parent; nil at Global.
+	Parent *Session `json:"parent,omitempty"`
+	// Sessions are those with children, by name; a child that is known and has no session is listed too.
+	Sessions []Session `json:"sessions,omitempty"`
+	// Refusals are what this node refuses to take, and from whom.
+	Refusals []Refusal `json:"refusals,omitempty"`
+	// Held are the removals held back here.
+	Held *Held `json:"held,omitempty"`
+}
+
+// EpochText is an epoch as Overview holds it: hexadecimal, since JSON's numbers lose digits.
+func EpochText(epoch uint64) string {
+	if epoch == 0 {
+		return ""
+	}
+	return strconv.FormatUint(epoch, 16)
+}
+
+// Session is one session with a neighbour.
+type Session struct {
+	// Peer is the neighbour's name.
+	Peer      string `json:"peer"`
+	Connected bool   `json:"connected"`
+	// InSync: all that the peer should have, it has acknowledged.
+	InSync bool `json:"inSync"`
+	// Pending is how many keys are still to be sent or acknowledged.
+	Pending int `json:"pending,omitempty"`
+	// Since is when it was connected, or lost.
+	Since time.Time `json:"since,omitzero"`
+	// Refused is what the peer refuses to take from this node.
+	Refused *Refusal `json:"refused,omitempty"`
+}
+
+// Refusal is something that will not be accepted until a person confirms it or its cause goes away.
+type Refusal struct {
+	// Kind is floor, epoch, fence or identity.
+	Kind   string    `json:"kind"`
+	Reason string    `json:"reason"`
+	Since  time.Time `json:"since,omitzero"`
+}
+
+// MaxHeld is how many held removals one node lists.
+const MaxHeld = 100
+
+// Held are removals that wait for a confirmation.
+type Held struct {
+	Total int `json:"total"`
+	// Removals are the first, at most MaxHeld.
+	Removals []HeldRemoval `json:"removals"`
+}
+
+// HeldRemoval is one removal held back.
+type HeldRemoval struct {
+	Key   string    `json:"key"`
+	Cause string    `json:"cause"`
+	Since time.Time `json:"since,omitzero"`
+}
+
+// NewHeld lists the first of all; nil if there are none.
+func NewHeld(all []HeldRemoval) *Held {
+	if len(all) == 0 {
+		return nil
+	}
+	return &Held{Total: len(all), Removals: all[:min(len(all), MaxHeld)]}
+}
