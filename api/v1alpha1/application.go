@@ -79,8 +79,13 @@ type ApplicationSpec struct {
 	Resources []runtime.RawExtension `json:"resources,omitempty"`
 
 	// placement says where the Application may run and how its replicas are
-	// dealt out. By default it may run in every cluster that serves its
-	// environment and has no taints.
+	// dealt out. A cluster is eligible if it serves the Application's
+	// environment, the selectors match it, its zone and its region, and its
+	// taints are tolerated. Selectors see the labels of the Cluster, Zone or
+	// Region and, besides, the label meridian.dev/name with the object's name as
+	// value: regions: {matchLabels: {meridian.dev/name: west}} selects the region
+	// west. Default: divided over every cluster of the environment that has no
+	// taints.
 	// +optional
 	// +kubebuilder:default={}
 	Placement Placement `json:"placement,omitempty,omitzero"`
