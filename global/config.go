@@ -1,0 +1,57 @@
+package global
+
+import (
+	"errors"
+	"os"
+
+	"github.com/meridian-federation/meridian/internal/config"
+)
+
+// Config is Global's configuration.
+type Config struct {
+	ID         string `usage:"name of this replica, unique among Global's replicas"`
+	Listen     string `usage:"address at which regions and the CLI connect"`
+	Advertise  string `usage:"address that the CLI is told to use; the address listened at by default"`
+	Kubeconfig string `usage:"kubeconfig of the API server that holds the resources; in-cluster credentials by default"`
+	Etcd       config.Etcd
+	Admin      config.Admin
+	Log        config.Log
+}
+
+// Default fills in zero fields. The ID is the host's name: a replica that restarts on its host takes its own leadership
+// back at once.
+func (c *Config) Default() {
+	if c.ID == "" {
+		c.ID, _ = os.Hostname()
+	}
+	if c.Listen == "" {
+		c.Listen = config.Loopback(config.GlobalPort)
+	}
+	if c.Advertise == "" {
+		c.Advertise = c.Listen
+	}
+	if c.Etcd.Prefix == "" {
+		c.Etcd.Prefix = "/meridian/global"
+	}
+	if c.Etcd.DataDir == "" {
+		c.Etcd.DataDir = "data/global"
+	}
+	c.Etcd.Default()
+	if c.Admin.Address == "" {
+		c.Admin.Address = config.Loopback(config.GlobalAdminPort)
+	}
+	c.Admin.Default()
+	c.Log.Default()
+}
+
+// Validate joins all errors.
+func (c *Config) Validate() error {
+	return errors.Join(
+		config.Required("id", c.ID),
+		config.Address("listen", c.Listen),
+		config.Address("advertise", c.Advertise),
+		config.Prefix("etcd", c.Etcd.Validate()),
+		config.Prefix("admin", c.Admin.Validate()),
+		config.Prefix("log", c.Log.Validate()),
+	)
+}

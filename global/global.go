@@ -1,0 +1,194 @@
+package global
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/rest"
+
+	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/run"
+	"github.com/meridian-federation/meridian/internal/scope"
+	"github.com/meridian-federation/meridian/internal/store"
+)
+
+// Deps are what Global works on. The caller closes the store after Run.
+type Deps struct {
+	Store store.Store
+	// Hub reaches the API server that holds the resources.
+	Hub      *rest.Config
+	Listener net.Listener
+	Log      *slog.Logger
+	Stats    *feed.Stats
+}
+
+// Global is one replica of the top tier.
+type Global struct {
+	cfg      Config
+	deps     Deps
+	log      *slog.Logger
+	client   *client
+	identity *identity
+	mirror   *store.Mirror
+	views    *scope.Views
+	reports  *reports
+	queue    *queue
+	guard    *guard
+	server   *server
+	// lead is what this replica does as leader; nil while it does not lead.
+	lead atomic.Pointer[leadership]
+}
+
+// leadership is one term's loops.
+type leadership struct {
+	board  *board
+	writer *store.Writer
+	since  time.Time
+}
+
+// New prepares a replica.
+func New(cfg Config, deps Deps) (*Global, error) {
+	c, err := newClient(deps.Hub)
+	if err != nil {
+		return nil, err
+	}
+	g := &Global{cfg: cfg, deps: deps, log: deps.Log, client: c, identity: &identity{ask: c.uid},
+		mirror: store.NewMirror(deps.Store, deps.Log), views: scope.NewViews(scope.Regions),
+		reports: newReports(), queue: newQueue(), guard: newGuard()}
+	g.server = newServer(g)
+	return g, nil
+}
+
+// Ready says why this replica cannot serve yet; nil when it can. Neither the hub's API server nor regions count:
+// Global serves what it has without them.
+func (g *Global) Ready(context.Context) error {
+	if !g.mirror.Ready() {
+		return errors.New("the records have not been read yet")
+	}
+	return nil
+}
+
+// Run serves regions, and decides whenever this replica leads, until ctx ends.
+func (g *Global) Run(ctx context.Context) error {
+	group := run.NewGroup(g.log)
+	group.Add("mirror", g.mirror.Run)
+	group.Add("views", func(ctx context.Context) error { return g.views.Run(ctx, g.mirror) })
+	group.Add("leader", g.campaign)
+	group.Add("server", func(ctx context.Context) error { return g.server.run(ctx, g.deps.Listener) })
+	return group.Run(ctx)
+}
+
+// campaign leads, again and again, until ctx ends.
+func (g *Global) campaign(ctx context.Context) error {
+	if err := g.mirror.WaitReady(ctx); err != nil {
+		return nil
+	}
+	for ctx.Err() == nil {
+		term, err := g.deps.Store.Campaign(ctx, g.cfg.ID)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			g.log.Warn("campaigning", "error", err)
+			pause(ctx, time.Second)
+			continue
+		}
+		g.log.Info("leading")
+		err = g.serveTerm(ctx, term)
+		g.lead.Store(nil)
+		if ctx.Err() == nil {
+			g.log.Warn("no longer leading", "error", err)
+		}
+		resign, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		if err := term.Resign(resign); err != nil && !errors.Is(err, store.ErrDeposed) {
+			g.log.Warn("resigning", "error", err)
+		}
+		cancel()
+	}
+	return nil
+}
+
+// serveTerm runs the loops of one term until it, or ctx, ends.
+func (g *Global) serveTerm(ctx context.Context, term store.Term) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		select {
+		case <-term.Done():
+			return store.ErrDeposed
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+	writer := store.NewWriter(g.deps.Store, g.mirror, term)
+	hub := newHub(g.client, g.queue, g.identity.check)
+	b := newBoard(g.log, g.client, hub, g.reports)
+	g.lead.Store(&leadership{board: b, writer: writer, since: time.Now()})
+	group.Go(func() error {
+		if err := g.meet(ctx, writer); err != nil {
+			return err
+		}
+		inner, ctx := errgroup.WithContext(ctx)
+		inner.Go(func() error { return hub.run(ctx) })
+		inner.Go(func() error { return b.run(ctx) })
+		inner.Go(func() error {
+			if err := hub.wait(ctx); err != nil {
+				return err
+			}
+			return newPlanner(g, hub, writer, b).run(ctx)
+		})
+		return inner.Wait()
+	})
+	return group.Wait()
+}
+
+// meet waits until the hub's API server is reached and is the one that the store remembers, and remembers the first.
+func (g *Global) meet(ctx context.Context, writer *store.Writer) error {
+	g.identity.expect(string(g.mirror.Snapshot().Meta(metaHub)))
+	backoff := wait.Backoff{Duration: 200 * time.Millisecond, Factor: 1.5, Cap: 2 * time.Second, Steps: 10, Jitter: 0.1}
+	for said := ""; ; {
+		err := g.identity.check(ctx)
+		if err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err.Error() != said {
+			said = err.Error()
+			g.log.Error("the hub's API server is not usable; decisions wait", "error", err)
+		}
+		pause(ctx, backoff.Step())
+	}
+	if err := g.remember(ctx, writer); err != nil {
+		return err
+	}
+	return g.advertise(ctx)
+}
+
+// remember writes down the identity of the hub that is accepted now.
+func (g *Global) remember(ctx context.Context, writer *store.Writer) error {
+	_, err := writer.Apply(ctx, nil, map[string][]byte{metaHub: []byte(g.identity.known())})
+	if err != nil {
+		return fmt.Errorf("remembering the hub's identity: %w", err)
+	}
+	return nil
+}
+
+// pause waits, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}

@@ -1,0 +1,75 @@
+package global
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// guard holds back the removal of specs that are gone with nobody seen to have removed them: past 30 % of all and at
+// least 20, or when nothing is left of several. It counts over ten minutes, as the feed's guard does for records.
+type guard struct {
+	mu      sync.Mutex
+	missing map[string]time.Time // found missing lately and let go
+	held    map[string]time.Time
+}
+
+const (
+	guardWindow   = 10 * time.Minute
+	guardLeast    = 20
+	guardFraction = 0.3
+)
+
+func newGuard() *guard {
+	return &guard{missing: map[string]time.Time{}, held: map[string]time.Time{}}
+}
+
+// admit notes names that were found missing beside others that are present, and returns those whose removal may go on.
+func (g *guard) admit(names []string, present int, now time.Time) []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	maps.DeleteFunc(g.missing, func(_ string, at time.Time) bool { return now.Sub(at) > guardWindow })
+	for _, name := range names {
+		if _, ok := g.held[name]; !ok {
+			g.missing[name] = now
+		}
+	}
+	gone := len(g.missing) + len(g.held)
+	all := float64(gone + present)
+	if gone >= guardLeast && float64(gone) > guardFraction*all || present == 0 && gone > 1 {
+		for _, name := range names {
+			delete(g.missing, name)
+			if _, ok := g.held[name]; !ok {
+				g.held[name] = now
+			}
+		}
+		return nil
+	}
+	return names
+}
+
+// back notes that a name exists after all.
+func (g *guard) back(name string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.missing, name)
+	delete(g.held, name)
+}
+
+// list returns what is held back.
+func (g *guard) list() map[string]time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return maps.Clone(g.held)
+}
+
+// release lets everything go that is held back.
+func (g *guard) release() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	names := slices.Sorted(maps.Keys(g.held))
+	clear(g.held)
+	clear(g.missing)
+	return names
+}

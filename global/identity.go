@@ -1,0 +1,83 @@
+package global
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// metaHub is the name under which the store remembers the hub's identity.
+const metaHub = "hub-uid"
+
+// identity remembers which API server is the hub and stops Global before any other.
+type identity struct {
+	ask func(ctx context.Context) (string, error)
+
+	mu       sync.Mutex
+	expected string
+	// stranger is another server's identity, found where the hub should be.
+	stranger string
+	since    time.Time
+}
+
+// stranger is the error of having met another API server than the one remembered.
+type strangerError struct{ expected, found string }
+
+func (e *strangerError) Error() string {
+	return fmt.Sprintf("the hub's API server is not the one that Global knows: kube-system has UID %s, expected %s; "+
+		"nothing is touched until it is back, or until `meridian confirm global --what identity`", e.found, e.expected)
+}
+
+// check asks the API server who it is. The first answer ever is accepted.
+func (i *identity) check(ctx context.Context) error {
+	found, err := i.ask(ctx)
+	if err != nil {
+		return err
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.expected == "" {
+		i.expected = found
+	}
+	if found == i.expected {
+		i.stranger = ""
+		return nil
+	}
+	if i.stranger != found {
+		i.stranger, i.since = found, time.Now()
+	}
+	return &strangerError{i.expected, found}
+}
+
+// expect sets the identity that the store remembers; "" accepts the first.
+func (i *identity) expect(uid string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.expected = uid
+}
+
+// known is the identity that is accepted now.
+func (i *identity) known() string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.expected
+}
+
+// mismatch returns the stranger that was met last, if the hub has not been met since.
+func (i *identity) mismatch() (stranger string, since time.Time) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.stranger, i.since
+}
+
+// confirm accepts the stranger as the hub from now on.
+func (i *identity) confirm() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.stranger == "" {
+		return false
+	}
+	i.expected, i.stranger = i.stranger, ""
+	return true
+}

@@ -1,0 +1,121 @@
+package global
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/meridian-federation/meridian/api/v1alpha1"
+	"github.com/meridian-federation/meridian/internal/record"
+)
+
+// inventory is what Global knows of the world: an immutable snapshot that is rebuilt when a resource of it changes.
+type inventory struct {
+	environments map[string]bool
+	networks     map[string]bool
+	regions      map[string]map[string]string // labels by name
+	zones        map[string]zone
+	clusters     map[string]record.Cluster // accepted ones
+	// roots are the clusters' mesh root namespaces, each with a cluster that has it.
+	roots map[string]string
+	// refused says why a Zone or Cluster is not accepted, by resource name.
+	refusedZones, refusedClusters map[string]string
+}
+
+// zone is one accepted zone, with its accepted clusters sorted by name.
+type zone struct {
+	region   string
+	labels   map[string]string
+	clusters []record.Cluster
+}
+
+// resources is the inventory as the hub's API server has it.
+type resources struct {
+	environments []*v1alpha1.Environment
+	networks     []*v1alpha1.Network
+	regions      []*v1alpha1.Region
+	zones        []*v1alpha1.Zone
+	clusters     []*v1alpha1.Cluster
+}
+
+// newInventory checks the references between the resources and leaves out what does not resolve. A cluster that was
+// accepted before, and now does not resolve or is missing, stands as it was: standing holds the records of those.
+func newInventory(r resources, standing map[string]record.Cluster) *inventory {
+	inv := &inventory{environments: map[string]bool{}, networks: map[string]bool{},
+		regions: map[string]map[string]string{}, zones: map[string]zone{}, clusters: map[string]record.Cluster{},
+		roots: map[string]string{}, refusedZones: map[string]string{}, refusedClusters: map[string]string{}}
+	for _, e := range r.environments {
+		inv.environments[e.Name] = true
+	}
+	for _, n := range r.networks {
+		inv.networks[n.Name] = true
+	}
+	for _, region := range r.regions {
+		inv.regions[region.Name] = region.Labels
+	}
+	for _, z := range r.zones {
+		if _, ok := inv.regions[z.Spec.Region]; !ok {
+			inv.refusedZones[z.Name] = fmt.Sprintf("spec.region: there is no Region %s", z.Spec.Region)
+			continue
+		}
+		inv.zones[z.Name] = zone{region: z.Spec.Region, labels: z.Labels}
+	}
+	for _, c := range r.clusters {
+		if why := inv.refuse(c); why != "" {
+			inv.refusedClusters[c.Name] = why
+			continue
+		}
+		inv.clusters[c.Name] = clusterRecord(c, inv.zones[c.Spec.Zone].region)
+	}
+	for name, c := range standing {
+		if _, accepted := inv.clusters[name]; !accepted {
+			inv.clusters[name] = c
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(inv.clusters)) {
+		c := inv.clusters[name]
+		inv.roots[c.Mesh.RootNamespace] = name
+		z, ok := inv.zones[c.Zone]
+		if !ok {
+			z.region = c.Region
+		}
+		z.clusters = append(z.clusters, c)
+		inv.zones[c.Zone] = z
+	}
+	return inv
+}
+
+// refuse says why a Cluster cannot be accepted, or "".
+func (inv *inventory) refuse(c *v1alpha1.Cluster) string {
+	if _, ok := inv.zones[c.Spec.Zone]; !ok {
+		return fmt.Sprintf("spec.zone: there is no accepted Zone %s", c.Spec.Zone)
+	}
+	if !inv.networks[c.Spec.Network] {
+		return fmt.Sprintf("spec.network: there is no Network %s", c.Spec.Network)
+	}
+	for i, e := range c.Spec.Environments {
+		if !inv.environments[e] {
+			return fmt.Sprintf("spec.environments[%d]: there is no Environment %s", i, e)
+		}
+	}
+	return ""
+}
+
+// clusterRecord turns the resource into the record that travels, defaults filled in.
+func clusterRecord(c *v1alpha1.Cluster, region string) record.Cluster {
+	out := record.Cluster{Name: c.Name, Region: region, Zone: c.Spec.Zone, Network: c.Spec.Network,
+		Environments: slices.Sorted(slices.Values(c.Spec.Environments)), Labels: c.Labels,
+		Mesh: record.Mesh{Dataplane: string(c.Spec.Mesh.Dataplane), RootNamespace: c.Spec.Mesh.RootNamespace,
+			PlatformHosts:  slices.Sorted(slices.Values(c.Spec.Mesh.PlatformHosts)),
+			DefaultSidecar: c.Spec.Mesh.DefaultSidecar == nil || *c.Spec.Mesh.DefaultSidecar}}
+	if out.Mesh.Dataplane == "" {
+		out.Mesh.Dataplane = string(v1alpha1.DataplaneSidecar)
+	}
+	if out.Mesh.RootNamespace == "" {
+		out.Mesh.RootNamespace = "istio-system"
+	}
+	for _, t := range c.Spec.Taints {
+		out.Taints = append(out.Taints, record.Taint{Key: t.Key, Value: t.Value, Effect: string(t.Effect)})
+	}
+	return out
+}

@@ -1,0 +1,281 @@
+package global
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/meridian-federation/meridian/internal/mesh"
+	"github.com/meridian-federation/meridian/internal/record"
+	"github.com/meridian-federation/meridian/internal/store"
+)
+
+// planner is the loop that decides. It alone touches its fields, while Global leads.
+type planner struct {
+	log    *slog.Logger
+	hub    *hub
+	queue  *queue
+	mirror *store.Mirror
+	writer *store.Writer
+	guard  *guard
+	board  *board
+	// settled tells whether regions report an application ready at these assignments.
+	settled func(map[string]record.Assignment) bool
+
+	inventory *inventory
+	claims    *claims
+	apps      map[string]*application
+	// namespaces and dependents are inverted indexes: applications by namespace, and by what they depend on.
+	namespaces index
+	dependents index
+	// callable are the applications that have a service record.
+	callable map[string]bool
+}
+
+// application is what the planner knows of one spec.
+type application struct {
+	plan         plan
+	dependencies []string
+	// leaving is the cause with which zones that are being left go.
+	leaving record.Cause
+}
+
+// index maps a name to the applications that care for it.
+type index map[string]map[string]bool
+
+func (x index) add(name, app string) {
+	if x[name] == nil {
+		x[name] = map[string]bool{}
+	}
+	x[name][app] = true
+}
+
+func (x index) remove(name, app string) {
+	if delete(x[name], app); len(x[name]) == 0 {
+		delete(x, name)
+	}
+}
+
+func newPlanner(g *Global, h *hub, w *store.Writer, b *board) *planner {
+	return &planner{log: g.log, hub: h, queue: g.queue, mirror: g.mirror, writer: w, guard: g.guard, board: b,
+		settled: g.reports.settled, claims: newClaims(), apps: map[string]*application{}, namespaces: index{},
+		dependents: index{}, callable: map[string]bool{}}
+}
+
+// run plans until ctx ends or the term does. The hub's resources must have been listed once.
+func (p *planner) run(ctx context.Context) error {
+	p.restore()
+	first := p.queue.take()
+	first.inventory = true
+	p.missing(&first)
+	if err := p.work(ctx, first); err != nil {
+		return err
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-p.queue.wake:
+			if err := p.work(ctx, p.queue.take()); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// restore claims the objects of the revisions in force, so that nobody takes over what another holds because its spec
+// happened to be read first.
+func (p *planner) restore() {
+	snapshot := p.mirror.Snapshot()
+	for e := range snapshot.All(record.KindAssignment) {
+		a, err := record.DecodeAssignment(e.Record)
+		if err != nil {
+			p.log.Error("stored assignment cannot be read", "record", e.Key, "error", err)
+			continue
+		}
+		r, ok := snapshot.Get(record.RevisionKey(a.Namespace, a.Application, a.Revision))
+		if !ok || a.Draining {
+			continue
+		}
+		revision, err := record.DecodeRevision(r.Record)
+		if err == nil {
+			err = p.reclaim(revision)
+		}
+		if err != nil {
+			p.log.Error("objects of the revision in force cannot be claimed", "record", r.Key, "error", err)
+		}
+	}
+	for e := range snapshot.All(record.KindService) {
+		p.callable[e.Key.Name] = true
+	}
+}
+
+func (p *planner) reclaim(revision record.Revision) error {
+	spec, err := mesh.Decode(revision)
+	if err != nil {
+		return err
+	}
+	_, err = p.claims.take(record.ServiceName(revision.Namespace, revision.Application), spec.IDs())
+	return err
+}
+
+// missing adds the applications and clusters that have records and no spec.
+func (p *planner) missing(w *work) {
+	snapshot := p.mirror.Snapshot()
+	for _, kind := range []record.Kind{record.KindAssignment, record.KindRevision} {
+		for e := range snapshot.All(kind) {
+			name := record.ServiceName(e.Key.Parts()[0], e.Key.Parts()[1])
+			if _, ok := p.hub.applications.get(name); !ok {
+				if _, seen := w.removed[name]; !seen {
+					w.removed[name] = record.CauseFound
+				}
+			}
+		}
+	}
+	for e := range snapshot.All(record.KindCluster) {
+		if _, ok := p.hub.clusters.get(e.Key.Name); !ok {
+			if _, seen := w.clusters[e.Key.Name]; !seen {
+				w.clusters[e.Key.Name] = record.CauseFound
+			}
+		}
+	}
+}
+
+// work takes one helping of the queue to the store and the status board.
+func (p *planner) work(ctx context.Context, w work) error {
+	if w.confirmed {
+		p.release(&w)
+	}
+	p.screen(&w)
+	dirty := newTodo()
+	writes := p.inventoryWrites(w, dirty)
+	for name := range w.applications {
+		p.guard.back(name)
+		dirty.add(name)
+	}
+	for ns := range w.namespaces {
+		dirty.addAll(p.namespaces[ns])
+	}
+	for name := range w.reported {
+		if a := p.apps[name]; a != nil && a.plan.draining {
+			dirty.add(name)
+		}
+	}
+	for name := range w.removed {
+		dirty.add(name)
+	}
+	planned := map[string][]store.Write{}
+	for name, ok := dirty.next(); ok; name, ok = dirty.next() {
+		planned[name] = p.plan(name, w.removed[name], dirty)
+	}
+	for _, name := range slices.Sorted(maps.Keys(planned)) {
+		writes = append(writes, planned[name]...)
+	}
+	if err := p.commit(ctx, writes); err != nil {
+		return err
+	}
+	p.publish(w, planned)
+	return nil
+}
+
+// commit writes until it succeeds: a store that is slow or away delays decisions and loses none.
+func (p *planner) commit(ctx context.Context, writes []store.Write) error {
+	if len(writes) == 0 {
+		return nil
+	}
+	backoff := wait.Backoff{Duration: 100 * time.Millisecond, Factor: 2, Cap: 5 * time.Second, Steps: 7, Jitter: 0.2}
+	for {
+		_, err := p.writer.Apply(ctx, writes, nil)
+		if err == nil || errors.Is(err, store.ErrDeposed) || ctx.Err() != nil {
+			return err
+		}
+		p.log.Warn("writing records", "writes", len(writes), "error", err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(backoff.Step()):
+		}
+	}
+}
+
+// clusterPrefix tells clusters from applications among the guard's names.
+const clusterPrefix = "Cluster "
+
+// screen passes what was only found missing through the guard.
+func (p *planner) screen(w *work) {
+	var found []string
+	for name, cause := range w.removed {
+		if cause != record.CausePerson {
+			found = append(found, name)
+		}
+	}
+	for name, cause := range w.clusters {
+		if cause != record.CausePerson {
+			found = append(found, clusterPrefix+name)
+		}
+	}
+	if len(found) == 0 {
+		return
+	}
+	let := map[string]bool{}
+	present := p.hub.applications.len() + p.hub.clusters.len()
+	for _, name := range p.guard.admit(found, present, time.Now()) {
+		let[name] = true
+	}
+	maps.DeleteFunc(w.removed, func(name string, c record.Cause) bool { return c != record.CausePerson && !let[name] })
+	maps.DeleteFunc(w.clusters, func(name string, c record.Cause) bool {
+		return c != record.CausePerson && !let[clusterPrefix+name]
+	})
+	if held := len(found) - len(let); held > 0 {
+		p.log.Error("specs are missing at the hub and nobody was seen to remove them; they are kept until confirmed", "held", held)
+	}
+}
+
+// release lets held removals go: an operator's confirmation is a person's removal.
+func (p *planner) release(w *work) {
+	for _, name := range p.guard.release() {
+		if cluster, ok := strings.CutPrefix(name, clusterPrefix); ok {
+			w.clusters[cluster] = record.CausePerson
+			w.inventory = true
+		} else {
+			w.removed[name] = record.CausePerson
+		}
+	}
+}
+
+// todo is a set of applications to plan, first in first out.
+type todo struct {
+	names []string
+	in    map[string]bool
+}
+
+func newTodo() *todo { return &todo{in: map[string]bool{}} }
+
+func (t *todo) add(name string) {
+	if !t.in[name] {
+		t.in[name] = true
+		t.names = append(t.names, name)
+	}
+}
+
+func (t *todo) addAll(names map[string]bool) {
+	for name := range names {
+		t.add(name)
+	}
+}
+
+func (t *todo) next() (string, bool) {
+	if len(t.names) == 0 {
+		return "", false
+	}
+	name := t.names[0]
+	t.names = t.names[1:]
+	delete(t.in, name)
+	return name, true
+}

@@ -1,0 +1,64 @@
+package global
+
+import "github.com/meridian-federation/meridian/internal/store"
+
+// publish hands what was decided to the board, and has every status computed anew that can have changed.
+func (p *planner) publish(w work, planned map[string][]store.Write) {
+	plans := map[string]*plan{}
+	for name := range planned {
+		plans[name] = nil
+		if a := p.apps[name]; a != nil {
+			plans[name] = &a.plan
+		}
+	}
+	p.board.set(plans, p.inventory)
+	for name := range planned {
+		p.board.touch(applicationTarget(name))
+	}
+	for name := range w.reported {
+		p.board.touch(applicationTarget(name))
+	}
+	if w.inventory {
+		p.touchInventory()
+		return
+	}
+	for region := range w.regions {
+		p.touchRegion(region)
+	}
+	for cluster := range w.health {
+		c := p.inventory.clusters[cluster]
+		p.board.touch(target{"clusters", "", cluster})
+		p.board.touch(target{"zones", "", c.Zone})
+		p.board.touch(target{"regions", "", c.Region})
+	}
+}
+
+func (p *planner) touchInventory() {
+	r := p.hub.resources()
+	for _, x := range r.clusters {
+		p.board.touch(target{"clusters", "", x.Name})
+	}
+	for _, x := range r.zones {
+		p.board.touch(target{"zones", "", x.Name})
+	}
+	for _, x := range r.regions {
+		p.board.touch(target{"regions", "", x.Name})
+	}
+}
+
+// touchRegion has the statuses of a region, and of all that lies in it, computed anew.
+func (p *planner) touchRegion(region string) {
+	p.board.touch(target{"regions", "", region})
+	for name, z := range p.inventory.zones {
+		if z.region != region {
+			continue
+		}
+		p.board.touch(target{"zones", "", name})
+		for _, c := range z.clusters {
+			p.board.touch(target{"clusters", "", c.Name})
+		}
+	}
+	for _, name := range p.board.placedIn(region) {
+		p.board.touch(applicationTarget(name))
+	}
+}

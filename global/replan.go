@@ -1,0 +1,182 @@
+package global
+
+import (
+	"strings"
+	"time"
+
+	"github.com/meridian-federation/meridian/api/v1alpha1"
+	"github.com/meridian-federation/meridian/internal/object"
+	"github.com/meridian-federation/meridian/internal/record"
+	"github.com/meridian-federation/meridian/internal/store"
+)
+
+// plan decides one application anew and returns what must be written for it. Applications whose decision hangs on this
+// one are added to dirty.
+func (p *planner) plan(name string, gone record.Cause, dirty *todo) []store.Write {
+	namespace, short, _ := strings.Cut(name, "/")
+	now := inForce(p.mirror.Snapshot(), namespace, short)
+	spec, ok := p.hub.applications.get(name)
+	if !ok {
+		if _, held := p.guard.list()[name]; held {
+			return nil
+		}
+		return p.drop(name, namespace, now, gone, dirty)
+	}
+	app := p.apps[name]
+	if app == nil {
+		app = &application{leaving: record.CauseScope}
+		p.apps[name] = app
+		p.namespaces.add(namespace, name)
+	}
+	p.reindex(name, app, spec)
+
+	in, refused := admit(spec, p.labels(namespace), p.inventory)
+	if refused == nil {
+		refused = p.claim(name, in.ids, dirty)
+	}
+	if refused != nil {
+		app.plan = standing(spec, now)
+		app.plan.refused = refused
+		return nil
+	}
+	if app.plan.hash != in.hash && revised(now, in.hash) {
+		app.leaving = record.CausePerson
+	}
+	dependencies, unresolved := resolve(spec, func(d string) bool { return p.callable[d] })
+	zones, unplaced := p.inventory.place(name, in.environment, &spec.Spec, now.assignments)
+	if unplaced != nil {
+		app.plan = standing(spec, now)
+		app.plan.unplaced, app.plan.unresolved = unplaced, unresolved
+		return nil
+	}
+	app.plan = decide(spec, in, dependencies, zones, p.inventory, now, time.Now(), p.settled)
+	app.plan.unresolved = unresolved
+	p.calls(name, in.service != nil, dirty)
+	return app.plan.writes(now, app.leaving)
+}
+
+// standing is the plan of an application about which nothing new can be decided: what it has, it keeps.
+func standing(spec *v1alpha1.Application, now force) plan {
+	out := plan{generation: spec.Generation, desired: map[string]record.Assignment{}}
+	for zone, a := range now.assignments {
+		if a.Draining {
+			out.draining = true
+			continue
+		}
+		out.desired[zone], out.hash = a, a.Revision
+	}
+	return out
+}
+
+// revised tells whether assignments in force are of another revision: a person changed the spec.
+func revised(now force, hash string) bool {
+	for _, a := range now.assignments {
+		if !a.Draining && a.Revision != hash {
+			return true
+		}
+	}
+	return false
+}
+
+// drop forgets an application whose spec is gone.
+func (p *planner) drop(name, namespace string, now force, cause record.Cause, dirty *todo) []store.Write {
+	if app := p.apps[name]; app != nil {
+		for _, d := range app.dependencies {
+			p.dependents.remove(d, name)
+		}
+		p.namespaces.remove(namespace, name)
+		delete(p.apps, name)
+	}
+	for _, waiter := range p.claims.forget(name) {
+		dirty.add(waiter)
+	}
+	p.calls(name, false, dirty)
+	return now.removals(nil, cause)
+}
+
+// claim takes the objects that the application will own.
+func (p *planner) claim(name string, ids []object.ID, dirty *todo) *refusal {
+	freed, err := p.claims.take(name, ids)
+	for _, waiter := range freed {
+		dirty.add(waiter)
+	}
+	if err != nil {
+		return &refusal{v1alpha1.ReasonObjectOwnedByAnother, err.Error()}
+	}
+	return nil
+}
+
+// calls notes whether the application can be called, and has those that depend on it planned again when that changed.
+func (p *planner) calls(name string, callable bool, dirty *todo) {
+	if p.callable[name] == callable {
+		return
+	}
+	if callable {
+		p.callable[name] = true
+	} else {
+		delete(p.callable, name)
+	}
+	dirty.addAll(p.dependents[name])
+}
+
+// reindex notes what the spec depends on.
+func (p *planner) reindex(name string, app *application, spec *v1alpha1.Application) {
+	for _, d := range app.dependencies {
+		p.dependents.remove(d, name)
+	}
+	app.dependencies = app.dependencies[:0]
+	for _, d := range spec.Spec.DependsOn {
+		namespace := d.Namespace
+		if namespace == "" {
+			namespace = spec.Namespace
+		}
+		app.dependencies = append(app.dependencies, record.ServiceName(namespace, d.Name))
+		p.dependents.add(record.ServiceName(namespace, d.Name), name)
+	}
+}
+
+// labels are those of a Namespace at the hub.
+func (p *planner) labels(namespace string) map[string]string {
+	if ns, ok := p.hub.namespaces.get(namespace); ok {
+		return ns.Labels
+	}
+	return nil
+}
+
+// newInventory reads the inventory's resources. Clusters that have a record and are not being removed stand.
+func (p *planner) newInventory(removed map[string]record.Cause) *inventory {
+	standing := map[string]record.Cluster{}
+	for e := range p.mirror.Snapshot().All(record.KindCluster) {
+		if _, gone := removed[e.Key.Name]; gone {
+			continue
+		}
+		if c, err := record.DecodeCluster(e.Record); err == nil {
+			standing[c.Name] = c
+		}
+	}
+	return newInventory(p.hub.resources(), standing)
+}
+
+// inventoryWrites brings the cluster records up to date and has every application planned again when the inventory
+// changed: which zones an application fits can depend on any part of it.
+func (p *planner) inventoryWrites(w work, dirty *todo) []store.Write {
+	if !w.inventory {
+		return nil
+	}
+	p.inventory = p.newInventory(w.clusters)
+	var out []store.Write
+	snapshot := p.mirror.Snapshot()
+	for name, c := range p.inventory.clusters {
+		r := c.Record()
+		if e, ok := snapshot.Get(record.ClusterKey(name)); !ok || e.Version != r.Version {
+			out = append(out, store.Write{Record: r})
+		}
+	}
+	for name, cause := range w.clusters {
+		out = append(out, store.Write{Record: record.Record{Key: record.ClusterKey(name)}, Delete: true, Cause: cause})
+	}
+	for name := range p.apps {
+		dirty.add(name)
+	}
+	return out
+}

@@ -1,0 +1,145 @@
+package global
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/meridian-federation/meridian/internal/record"
+)
+
+// reports is what the regions say of applications and clusters. It is held in memory alone: regions tell it again when
+// they connect. What a region said last stands while it is away.
+type reports struct {
+	mu       sync.Mutex
+	statuses map[string]map[string]record.Status // by application, then region
+	health   map[string]record.Health            // by cluster
+	sessions map[string]session                  // by region
+}
+
+// session is the state of one region's connection.
+type session struct {
+	connected bool
+	// told says that, since Global started, the region has sent all that it had to say.
+	told bool
+}
+
+func newReports() *reports {
+	return &reports{statuses: map[string]map[string]record.Status{}, health: map[string]record.Health{},
+		sessions: map[string]session{}}
+}
+
+// take notes one record from a region.
+func (r *reports) take(region string, rec record.Record) error {
+	switch rec.Key.Kind {
+	case record.KindStatus:
+		s, err := record.DecodeStatus(rec)
+		if err != nil {
+			return err
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.statuses[rec.Key.Name] == nil {
+			r.statuses[rec.Key.Name] = map[string]record.Status{}
+		}
+		r.statuses[rec.Key.Name][region] = s
+	case record.KindHealth:
+		h, err := record.DecodeHealth(rec)
+		if err != nil {
+			return err
+		}
+		h.Region = region
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.health[h.Cluster] = h
+	}
+	return nil
+}
+
+// drop forgets what a region no longer reports.
+func (r *reports) drop(region string, key record.Key) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch key.Kind {
+	case record.KindStatus:
+		if delete(r.statuses[key.Name], region); len(r.statuses[key.Name]) == 0 {
+			delete(r.statuses, key.Name)
+		}
+	case record.KindHealth:
+		if r.health[key.Name].Region == region {
+			delete(r.health, key.Name)
+		}
+	}
+}
+
+// connected notes that a region's session began or ended.
+func (r *reports) connected(region string, is bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.sessions[region]
+	s.connected = is
+	r.sessions[region] = s
+}
+
+// told notes that a region has said all, and tells whether that is news.
+func (r *reports) told(region string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.sessions[region]
+	if s.told {
+		return false
+	}
+	s.told = true
+	r.sessions[region] = s
+	return true
+}
+
+func (r *reports) session(region string) session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.sessions[region]
+}
+
+// status sums what all regions say of an application: zones sorted by name, the first few problems.
+func (r *reports) status(app string) record.Status {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out record.Status
+	for _, region := range slices.Sorted(maps.Keys(r.statuses[app])) {
+		s := r.statuses[app][region]
+		out.Lines = append(out.Lines, s.Lines...)
+		out.Problems = append(out.Problems, s.Problems...)
+	}
+	slices.SortFunc(out.Lines, func(a, b record.Line) int { return strings.Compare(a.Zone, b.Zone) })
+	out.Problems = out.Problems[:min(len(out.Problems), record.MaxProblems)]
+	return out
+}
+
+// settled tells whether an application is ready in all zones of these assignments, at their revision.
+func (r *reports) settled(desired map[string]record.Assignment) bool {
+	for _, a := range desired {
+		if !r.ready(a) {
+			return false
+		}
+	}
+	return len(desired) > 0
+}
+
+func (r *reports) ready(a record.Assignment) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, l := range r.statuses[record.ServiceName(a.Namespace, a.Application)][a.Region].Lines {
+		if l.Zone == a.Zone {
+			return lineConverged(l, a) && l.Ready >= l.Desired
+		}
+	}
+	return false
+}
+
+// healthOf returns what is known of a cluster.
+func (r *reports) healthOf(cluster string) record.Health {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.health[cluster]
+}
