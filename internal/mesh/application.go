@@ -45,10 +45,14 @@ func Application(in ApplicationInput) ([]Object, error) {
 	return objects, nil
 }
 
-func inMesh(cluster record.Cluster) bool { return cluster.Mesh.Dataplane != string(v1alpha1.DataplaneNone) }
+func inMesh(cluster record.Cluster) bool {
+	return cluster.Mesh.Dataplane != string(v1alpha1.DataplaneNone)
+}
 
 // selector picks the application's pods. A Deployment's selector can never change, so it is one label.
-func (s *Spec) selector() map[string]string { return map[string]string{object.LabelApplication: s.application} }
+func (s *Spec) selector() map[string]string {
+	return map[string]string{object.LabelApplication: s.application}
+}
 
 func (s *Spec) draft(id object.ID, body map[string]any) draft {
 	return draft{id: id, application: s.application, adopt: s.adopt, body: body}
@@ -58,7 +62,9 @@ func (s *Spec) account() Object {
 	return s.draft(idOf("", "v1", "ServiceAccount", s.namespace, s.application), nil).seal()
 }
 
-func (s *Spec) deploymentID() object.ID { return idOf("apps", "v1", "Deployment", s.namespace, s.application) }
+func (s *Spec) deploymentID() object.ID {
+	return idOf("apps", "v1", "Deployment", s.namespace, s.application)
+}
 
 // deployment leaves replicas to an autoscaler where the application brings one: applied again and again, they would
 // undo its work.

@@ -1,0 +1,178 @@
+package mesh_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/yaml"
+
+	"github.com/meridian-federation/meridian/api/v1alpha1"
+	"github.com/meridian-federation/meridian/deploy/samples"
+	"github.com/meridian-federation/meridian/internal/mesh"
+)
+
+// TestCheckAgreesWithApplication compares claims with what is compiled; without a mesh the Sidecar alone is missing.
+func TestCheckAgreesWithApplication(t *testing.T) {
+	for _, g := range goldens(t) {
+		t.Run(g.name(), func(t *testing.T) {
+			in, spec := g.input(t)
+			in.Cluster.Mesh.Dataplane = "Sidecar"
+			claims, err := mesh.Check(in.Binding.Namespace, in.Binding.Application, &spec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(claims, idsOf(compile(t, in))); diff != "" {
+				t.Errorf("objects differ from the claims (-claims +objects):\n%s", diff)
+			}
+			in.Cluster.Mesh.Dataplane = "None"
+			if got := len(compile(t, in)); got != len(claims)-1 {
+				t.Errorf("without a mesh there are %d objects, want %d", got, len(claims)-1)
+			}
+		})
+	}
+}
+
+func TestSamplesCompile(t *testing.T) {
+	compiled := 0
+	for _, doc := range samples.Documents() {
+		var app v1alpha1.Application
+		if err := yaml.Unmarshal(doc, &app); err != nil {
+			t.Fatal(err)
+		}
+		if app.Kind != "Application" {
+			continue
+		}
+		claims, err := mesh.Check(app.Namespace, app.Name, &app.Spec)
+		if err != nil {
+			t.Errorf("%s/%s: %v", app.Namespace, app.Name, err)
+			continue
+		}
+		if diff := cmp.Diff(claims, decode(t, app.Namespace, app.Name, &app.Spec).IDs()); diff != "" {
+			t.Errorf("%s/%s: normalised, it claims other objects:\n%s", app.Namespace, app.Name, diff)
+		}
+		compiled++
+	}
+	if compiled == 0 {
+		t.Error("there are no sample applications")
+	}
+}
+
+func TestCheckRefuses(t *testing.T) {
+	type edit = func(*v1alpha1.ApplicationSpec)
+	resource := func(json string) edit { return withResources(raw("%s", json)) }
+	configMap := func(metadata string) edit {
+		return withResources(raw(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{%s}}`, metadata))
+	}
+	pod := func(f func(*corev1.PodSpec)) edit {
+		return func(s *v1alpha1.ApplicationSpec) { f(&s.Template.Spec) }
+	}
+	container := func(f func(*corev1.Container)) edit {
+		return pod(func(p *corev1.PodSpec) { f(&p.Containers[0]) })
+	}
+	label := func(key, value string) edit {
+		return func(s *v1alpha1.ApplicationSpec) { s.Template.Labels = map[string]string{key: value} }
+	}
+	port := func(f func(*v1alpha1.Port)) edit {
+		return func(s *v1alpha1.ApplicationSpec) { f(&s.Ports[0]) }
+	}
+	minus := int32(-1)
+	const service = `{"apiVersion":"v1","kind":"Service","metadata":{"name":"peers"%s},"spec":{"ports":[{"port":1},{"port":2%s}]}}`
+	for name, c := range map[string]struct {
+		edit                   edit
+		field, reason, message string
+	}{
+		"kind not allowed": {resource(`{"apiVersion":"v1","kind":"Secret","metadata":{"name":"a"}}`),
+			"spec.resources[0].kind", v1alpha1.ReasonResourceNotAllowed,
+			"allowed are ConfigMap (v1), PersistentVolumeClaim (v1), PodDisruptionBudget (policy/v1), Service (v1), CronJob (batch/v1)"},
+		"own kind": {resource(`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a"}}`),
+			"spec.resources[0].kind", v1alpha1.ReasonResourceNotAllowed, "is not allowed"},
+		"old version": {resource(`{"apiVersion":"batch/v1beta1","kind":"CronJob","metadata":{"name":"a"}}`),
+			"spec.resources[0].kind", v1alpha1.ReasonResourceNotAllowed, `"CronJob" of apiVersion "batch/v1beta1"`},
+		"no object":          {resource(`[1]`), "spec.resources[0]", v1alpha1.ReasonInvalidSpec, "not an object"},
+		"null":               {resource(`null`), "spec.resources[0]", v1alpha1.ReasonInvalidSpec, "not an object"},
+		"nothing":            {withResources(runtime.RawExtension{}), "spec.resources[0]", v1alpha1.ReasonInvalidSpec, "not an object"},
+		"name missing":       {configMap(`"generateName":"a-"`), "spec.resources[0].metadata.name", v1alpha1.ReasonInvalidSpec, "missing"},
+		"name with slash":    {configMap(`"name":"a/b"`), "spec.resources[0].metadata.name", v1alpha1.ReasonInvalidSpec, `"a/b" cannot be the name`},
+		"controller's name":  {configMap(`"name":"kube-root-ca.crt"`), "spec.resources[0].metadata.name", v1alpha1.ReasonInvalidSpec, "a controller keeps"},
+		"other namespace":    {configMap(`"name":"a","namespace":"bank"`), "spec.resources[0].metadata.namespace", v1alpha1.ReasonInvalidSpec, `"bank" but must be the application's, shop`},
+		"owner":              {configMap(`"name":"a","ownerReferences":[]`), "spec.resources[0].metadata.ownerReferences", v1alpha1.ReasonInvalidSpec, "UID"},
+		"reserved label":     {configMap(`"name":"a","labels":{"meridian.dev/managed-by":"x"}`), "spec.resources[0].metadata.labels", v1alpha1.ReasonInvalidSpec, "Meridian's own"},
+		"label not a string": {configMap(`"name":"a","labels":{"x":true}`), "spec.resources[0].metadata.labels", v1alpha1.ReasonInvalidSpec, "put it in quotes"},
+		"labels not a map":   {configMap(`"name":"a","labels":["x"]`), "spec.resources[0].metadata.labels", v1alpha1.ReasonInvalidSpec, "not a map"},
+		"label's value":      {configMap(`"name":"a","labels":{"x":"a b"}`), "spec.resources[0].metadata.labels", v1alpha1.ReasonInvalidSpec, `"a b" is not valid`},
+		"same resource twice": {func(s *v1alpha1.ApplicationSpec) { configMap(`"name":"a"`)(s); configMap(`"name":"a"`)(s) },
+			"spec.resources[1].metadata.name", v1alpha1.ReasonInvalidSpec, "ConfigMap shop/a is written by spec.resources[0] already"},
+		"own Service": {resource(`{"apiVersion":"v1","kind":"Service","metadata":{"name":"cart"}}`),
+			"spec.resources[0].metadata.name", v1alpha1.ReasonInvalidSpec, "Service shop/cart is written by the application itself already"},
+		"named targetPort": {withResources(raw(service, "", `,"targetPort":"http"`)),
+			"spec.resources[0].spec.ports[1].targetPort", v1alpha1.ReasonInvalidSpec, "give the number"},
+		"exportTo": {withResources(raw(service, `,"annotations":{"networking.istio.io/exportTo":"*,a"}`, "")),
+			"spec.resources[0].metadata.annotations", v1alpha1.ReasonInvalidSpec, `networking.istio.io/exportTo: "*" is not a namespace`},
+
+		"no containers":    {pod(func(p *corev1.PodSpec) { p.Containers = nil }), "spec.template.spec.containers", v1alpha1.ReasonInvalidTemplate, "at least one container"},
+		"no image":         {container(func(c *corev1.Container) { c.Image = "" }), "spec.template.spec.containers[0].image", v1alpha1.ReasonInvalidTemplate, "not an image"},
+		"container's name": {container(func(c *corev1.Container) { c.Name = "A" }), "spec.template.spec.containers[0].name", v1alpha1.ReasonInvalidTemplate, `"A"`},
+		"two of one name":  {pod(func(p *corev1.PodSpec) { p.InitContainers = p.Containers }), "spec.template.spec.containers[0].name", v1alpha1.ReasonInvalidTemplate, "no other container"},
+		"two ports": {container(func(c *corev1.Container) {
+			c.Ports = []corev1.ContainerPort{{ContainerPort: 1}, {ContainerPort: 1, Protocol: "TCP"}}
+		}), "spec.template.spec.containers[0].ports[1].containerPort", v1alpha1.ReasonInvalidTemplate, "1/TCP"},
+		"two variables":        {container(func(c *corev1.Container) { c.Env = []corev1.EnvVar{{Name: "A"}, {Name: "A"}} }), "spec.template.spec.containers[0].env[1].name", v1alpha1.ReasonInvalidTemplate, `"A"`},
+		"unknown volume":       {container(func(c *corev1.Container) { c.VolumeMounts = []corev1.VolumeMount{{Name: "v", MountPath: "/v"}} }), "spec.template.spec.containers[0].volumeMounts[0].name", v1alpha1.ReasonInvalidTemplate, `no volume "v"`},
+		"two volumes":          {pod(func(p *corev1.PodSpec) { p.Volumes = []corev1.Volume{{Name: "v"}, {Name: "v"}} }), "spec.template.spec.volumes[1].name", v1alpha1.ReasonInvalidTemplate, `"v"`},
+		"restart policy":       {pod(func(p *corev1.PodSpec) { p.RestartPolicy = "Never" }), "spec.template.spec.restartPolicy", v1alpha1.ReasonInvalidTemplate, "always restarted"},
+		"ephemeral containers": {pod(func(p *corev1.PodSpec) { p.EphemeralContainers = make([]corev1.EphemeralContainer, 1) }), "spec.template.spec.ephemeralContainers", v1alpha1.ReasonInvalidTemplate, "leave them out"},
+		"account":              {pod(func(p *corev1.PodSpec) { p.ServiceAccountName = "admin" }), "spec.template.spec.serviceAccountName", v1alpha1.ReasonInvalidTemplate, `"admin" is not the application's own account, cart`},
+		"account, old field":   {pod(func(p *corev1.PodSpec) { p.DeprecatedServiceAccount = "admin" }), "spec.template.spec.serviceAccountName", v1alpha1.ReasonInvalidTemplate, `"admin"`},
+		"selector's label":     {label("meridian.dev/application", "x"), "spec.template.metadata.labels", v1alpha1.ReasonInvalidTemplate, "must be cart"},
+		"managed label":        {label("meridian.dev/managed-by", "meridian"), "spec.template.metadata.labels", v1alpha1.ReasonInvalidTemplate, "Meridian's own"},
+		"broken label":         {label("a b", "x"), "spec.template.metadata.labels", v1alpha1.ReasonInvalidTemplate, "a b"},
+		"reserved annotation": {func(s *v1alpha1.ApplicationSpec) {
+			s.Template.Annotations = map[string]string{"meridian.dev/object": "x"}
+		}, "spec.template.metadata.annotations", v1alpha1.ReasonInvalidTemplate, "Meridian's own"},
+
+		"port's name":       {port(func(p *v1alpha1.Port) { p.Name = "a_b" }), "spec.ports[0].name", v1alpha1.ReasonInvalidSpec, "a_b"},
+		"port's number":     {port(func(p *v1alpha1.Port) { p.Port = 0 }), "spec.ports[0].port", v1alpha1.ReasonInvalidSpec, "65535"},
+		"target's number":   {port(func(p *v1alpha1.Port) { p.TargetPort = 70000 }), "spec.ports[0].targetPort", v1alpha1.ReasonInvalidSpec, "70000"},
+		"protocol":          {port(func(p *v1alpha1.Port) { p.Protocol = "SCTP" }), "spec.ports[0].protocol", v1alpha1.ReasonInvalidSpec, "SCTP"},
+		"one number twice":  {func(s *v1alpha1.ApplicationSpec) { s.Ports = append(s.Ports, v1alpha1.Port{Name: "b", Port: 80}) }, "spec.ports[1]", v1alpha1.ReasonInvalidSpec, "80/TCP"},
+		"replicas":          {func(s *v1alpha1.ApplicationSpec) { s.Replicas = &minus }, "spec.replicas", v1alpha1.ReasonInvalidSpec, "-1"},
+		"dependency's kind": {func(s *v1alpha1.ApplicationSpec) { s.DependsOn = []v1alpha1.Dependency{{Kind: "X", Name: "a"}} }, "spec.dependsOn[0].kind", v1alpha1.ReasonInvalidSpec, "Application"},
+		"dependency's name": {func(s *v1alpha1.ApplicationSpec) { s.DependsOn = []v1alpha1.Dependency{{Name: "*"}} }, "spec.dependsOn[0]", v1alpha1.ReasonInvalidSpec, `"*"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ids, err := mesh.Check("shop", "cart", cartSpec(c.edit))
+			var got *mesh.Error
+			if !errors.As(err, &got) {
+				t.Fatalf("got %v, %v; want a *mesh.Error", ids, err)
+			}
+			if got.Field != c.field || got.Reason != c.reason || !strings.Contains(got.Message, c.message) {
+				t.Errorf("got  %s: %s: %s\nwant %s: %s: …%s…", got.Reason, got.Field, got.Message, c.reason, c.field, c.message)
+			}
+		})
+	}
+}
+
+func TestCheckRefusesNames(t *testing.T) {
+	for name, c := range map[string]struct{ namespace, name, field string }{
+		"too long":        {"shop", strings.Repeat("a", 41), "metadata.name"},
+		"not DNS-1035":    {"shop", "1a", "metadata.name"},
+		"default account": {"shop", "default", "metadata.name"},
+		"API server":      {"default", "kubernetes", "metadata.name"},
+		"kube-system":     {"kube-system", "a", "metadata.namespace"},
+		"mesh's root":     {"istio-system", "a", "metadata.namespace"},
+		"no namespace":    {"", "a", "metadata.namespace"},
+	} {
+		_, err := mesh.Check(c.namespace, c.name, cartSpec())
+		var got *mesh.Error
+		if !errors.As(err, &got) || got.Field != c.field {
+			t.Errorf("%s: got %v, want an error of %s", name, err, c.field)
+		}
+	}
+	if _, err := mesh.Check("shop", strings.Repeat("a", 40), cartSpec()); err != nil {
+		t.Errorf("a name of 40 characters: %v", err)
+	}
+}
