@@ -1,0 +1,416 @@
+package az
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/mesh"
+	"github.com/meridian-federation/meridian/internal/object"
+	"github.com/meridian-federation/meridian/internal/record"
+	"github.com/meridian-federation/meridian/internal/store"
+)
+
+// compiler turns the zone's records into the objects of the clusters that a shard owns, unit by unit: a change costs in
+// proportion to the units that it concerns. One loop owns it.
+type compiler struct {
+	snapshot *store.Snapshot
+	targets  map[string]*target
+	specs    map[record.Key]*spec
+	// users are the units that want a revision, callers those that depend on an application.
+	users   map[record.Key]map[unitID]struct{}
+	callers map[string]map[unitID]struct{}
+}
+
+// shift is what a round of compilation changed in one cluster.
+type shift struct {
+	edits []feed.Edit
+	// units are the applications that were compiled, or could not be; apps that are gone are in gone.
+	units []*unit
+	gone  []string
+	// complete: everything that the cluster should hold is known.
+	complete bool
+}
+
+func newCompiler() *compiler {
+	return &compiler{snapshot: &store.Snapshot{}, targets: map[string]*target{}, specs: map[record.Key]*spec{},
+		users: map[record.Key]map[unitID]struct{}{}, callers: map[string]map[unitID]struct{}{}}
+}
+
+// round collects what is to be compiled, with the cause of what goes.
+type round struct {
+	units map[unitID]record.Cause
+}
+
+func (r *round) mark(id unitID, cause record.Cause) {
+	if known, ok := r.units[id]; !ok || cause > known {
+		r.units[id] = cause
+	}
+}
+
+// own takes a cluster in, with all its bindings, and compiles them.
+func (c *compiler) own(cluster record.Cluster) map[string]*shift {
+	t := newTarget(cluster)
+	c.targets[cluster.Name] = t
+	r := &round{units: map[unitID]record.Cause{}}
+	r.mark(unitID{cluster: cluster.Name}, record.CauseScope)
+	for e := range c.snapshot.All(record.KindBinding) {
+		if strings.HasSuffix(e.Key.Name, "/"+cluster.Name) {
+			c.bind(e.Key, &e.Record, record.CauseScope, r)
+		}
+	}
+	for id := range t.units {
+		t.blank[id] = struct{}{}
+	}
+	out := c.compile(r)
+	if out[cluster.Name] == nil {
+		out[cluster.Name] = &shift{complete: true}
+	}
+	return out
+}
+
+// disown drops a cluster: another shard has it, or it is no longer Meridian's. Nothing is removed in it.
+func (c *compiler) disown(cluster string) {
+	t := c.targets[cluster]
+	if t == nil {
+		return
+	}
+	for _, u := range t.units {
+		c.unlink(u)
+	}
+	delete(c.targets, cluster)
+}
+
+// apply takes in an update of the mirror and returns what changed, by cluster.
+func (c *compiler) apply(u store.Update) map[string]*shift {
+	c.snapshot = u.New
+	r := &round{units: map[unitID]record.Cause{}}
+	for _, change := range u.Changes {
+		switch change.Key.Kind {
+		case record.KindCluster:
+			c.remesh(change, r)
+		case record.KindBinding:
+			if change.New != nil {
+				c.bind(change.Key, &change.New.Record, record.CauseScope, r)
+			} else {
+				c.bind(change.Key, nil, change.Cause, r)
+			}
+		case record.KindRevision:
+			if change.New != nil {
+				for id := range c.users[change.Key] {
+					r.mark(id, record.CauseScope)
+				}
+			}
+		case record.KindService:
+			for id := range c.callers[change.Key.Name] {
+				r.mark(id, record.CauseScope)
+			}
+		}
+	}
+	return c.compile(r)
+}
+
+// remesh takes in a change of a cluster that is owned. Coming and going is the shard's affair.
+func (c *compiler) remesh(change store.Change, r *round) {
+	t := c.targets[change.Key.Name]
+	if t == nil || change.New == nil {
+		return
+	}
+	cluster, err := record.DecodeCluster(change.New.Record)
+	if err != nil {
+		return
+	}
+	before := meshOf(t.cluster)
+	t.cluster = cluster
+	if before == meshOf(cluster) {
+		return
+	}
+	for id := range t.units {
+		r.mark(id, record.CausePerson)
+	}
+	r.mark(unitID{cluster: cluster.Name}, record.CausePerson)
+}
+
+// bind takes in a binding, or its removal.
+func (c *compiler) bind(key record.Key, r *record.Record, cause record.Cause, round *round) {
+	parts := key.Parts()
+	if len(parts) != 3 {
+		return
+	}
+	id := unitID{parts[2], parts[0], parts[1]}
+	t := c.targets[id.cluster]
+	if t == nil {
+		return
+	}
+	old := t.units[id]
+	if r == nil {
+		if old != nil {
+			c.unlink(old)
+			old.binding = record.Binding{}
+			round.mark(id, cause)
+		}
+		return
+	}
+	b, err := record.DecodeBinding(*r)
+	if err != nil {
+		return
+	}
+	if old == nil {
+		old = &unit{id: id}
+		t.units[id] = old
+	} else {
+		if old.binding.Revision != b.Revision {
+			cause = record.CausePerson // the spec was changed
+		}
+		c.unlink(old)
+	}
+	old.binding = b
+	c.link(old)
+	round.mark(id, cause)
+}
+
+func (c *compiler) link(u *unit) {
+	u.wants = record.RevisionKey(u.binding.Namespace, u.binding.Application, u.binding.Revision)
+	add(c.users, u.wants, u.id)
+	for _, d := range u.binding.Dependencies {
+		add(c.callers, d, u.id)
+	}
+}
+
+func (c *compiler) unlink(u *unit) {
+	remove(c.users, u.wants, u.id)
+	if len(c.users[u.wants]) == 0 {
+		delete(c.specs, u.wants)
+	}
+	for _, d := range u.binding.Dependencies {
+		remove(c.callers, d, u.id)
+	}
+}
+
+func add[K comparable](index map[K]map[unitID]struct{}, key K, id unitID) {
+	if index[key] == nil {
+		index[key] = map[unitID]struct{}{}
+	}
+	index[key][id] = struct{}{}
+}
+
+func remove[K comparable](index map[K]map[unitID]struct{}, key K, id unitID) {
+	delete(index[key], id)
+	if len(index[key]) == 0 {
+		delete(index, key)
+	}
+}
+
+// compile compiles what a round marked: applications, then the namespaces that they touch. Each cluster's edits put
+// before they remove, puts in the order of application, removals in the opposite order.
+func (c *compiler) compile(r *round) map[string]*shift {
+	out := map[string]*shift{}
+	touched := map[unitID]record.Cause{}
+	for _, id := range slices.SortedFunc(maps.Keys(r.units), unitID.compare) {
+		t := c.targets[id.cluster]
+		if t == nil {
+			continue
+		}
+		s := out[id.cluster]
+		if s == nil {
+			s = &shift{}
+			out[id.cluster] = s
+		}
+		switch {
+		case id.namespace == "":
+			objects, err := mesh.Root(t.cluster)
+			if err == nil {
+				t.replace(t.unit(id), objects, r.units[id], s)
+			}
+		case id.application == "":
+			touched[id] = max(touched[id], r.units[id])
+		default:
+			c.compileApplication(t, t.units[id], r.units[id], s)
+			space := unitID{cluster: id.cluster, namespace: id.namespace}
+			touched[space] = max(touched[space], r.units[id])
+		}
+	}
+	for id, cause := range touched {
+		t := c.targets[id.cluster]
+		t.compileNamespace(id, cause, out[id.cluster])
+	}
+	for cluster, s := range out {
+		s.complete = len(c.targets[cluster].blank) == 0
+		s.sort()
+	}
+	return out
+}
+
+// compileApplication compiles one application in one cluster, or takes it away. If it cannot be compiled, what there is
+// stays.
+func (c *compiler) compileApplication(t *target, u *unit, cause record.Cause, s *shift) {
+	if u == nil {
+		return
+	}
+	if u.binding.Revision == "" {
+		t.replace(u, nil, cause, s)
+		if u.made != nil {
+			t.inhabit(u.id.namespace, &u.traits, nil)
+		}
+		delete(t.units, u.id)
+		delete(t.blank, u.id)
+		s.gone = append(s.gone, u.id.app())
+		return
+	}
+	s.units = append(s.units, u)
+	sp := c.spec(u.wants)
+	if sp == nil {
+		u.problem = &record.Problem{Cluster: u.id.cluster, Reason: "RevisionMissing", Message: "revision " +
+			u.binding.Revision + " has not arrived; what runs here stays until it does"}
+		return
+	}
+	made := sp.compile(t.cluster, u.binding, c.services(u.binding))
+	if made.err != nil {
+		u.problem = &record.Problem{Cluster: u.id.cluster, Reason: "CompileFailed", Message: made.err.Error() +
+			"; what runs here stays"}
+		return
+	}
+	var before *traits
+	if u.made != nil {
+		held := u.traits
+		before = &held
+	}
+	u.traits = traits{sp.revision.Environment, sp.revision.Tenant, sp.decoded.Adopt()}
+	t.inhabit(u.id.namespace, before, &u.traits)
+	u.made, u.of, u.problem = made, u.binding, nil
+	delete(t.blank, u.id)
+	t.replace(u, made.objects, cause, s)
+}
+
+// compileNamespace compiles a namespace's unit. A namespace whose labels cannot be is left as it is: its applications say
+// so, for their objects are refused.
+func (t *target) compileNamespace(id unitID, cause record.Cause, s *shift) {
+	in, ok := t.space(id.namespace)
+	if !ok {
+		if u := t.units[id]; u != nil {
+			t.replace(u, nil, cause, s)
+			delete(t.units, id)
+		}
+		return
+	}
+	if objects, err := mesh.Namespace(in); err == nil {
+		t.replace(t.unit(id), objects, cause, s)
+	}
+}
+
+// unit returns a namespace's or the root unit.
+func (t *target) unit(id unitID) *unit {
+	u := t.units[id]
+	if u == nil {
+		u = &unit{id: id}
+		t.units[id] = u
+	}
+	return u
+}
+
+// spec returns a revision, decoded when it is first wanted; nil if it is not there.
+func (c *compiler) spec(key record.Key) *spec {
+	if s, ok := c.specs[key]; ok {
+		return s
+	}
+	e, ok := c.snapshot.Get(key)
+	if !ok {
+		return nil
+	}
+	s := readSpec(e.Record)
+	c.specs[key] = s
+	return s
+}
+
+// services are the service records of a binding's dependencies, as far as they are known.
+func (c *compiler) services(b record.Binding) []record.Service {
+	var out []record.Service
+	for _, d := range b.Dependencies {
+		namespace, name, _ := strings.Cut(d, "/")
+		if e, ok := c.snapshot.Get(record.ServiceKey(namespace, name)); ok {
+			if s, err := record.DecodeService(e.Record); err == nil {
+				out = append(out, s)
+			}
+		}
+	}
+	return out
+}
+
+// replace gives a unit new objects and adds the difference to the cluster's edits.
+func (t *target) replace(u *unit, objects []mesh.Object, cause record.Cause, s *shift) {
+	keep := make(map[record.Key]struct{}, len(objects))
+	for i := range objects {
+		r := &objects[i].Record
+		keep[r.Key] = struct{}{}
+		if owner, taken := t.owner[r.Key]; taken && owner != u.id {
+			add(t.rivals, r.Key, owner)
+		}
+		remove(t.rivals, r.Key, u.id)
+		t.owner[r.Key] = u.id
+		s.edits = append(s.edits, feed.Put(r))
+	}
+	for _, o := range u.objects {
+		key := o.Record.Key
+		if _, stays := keep[key]; stays {
+			continue
+		}
+		if t.owner[key] != u.id {
+			remove(t.rivals, key, u.id)
+			continue
+		}
+		t.yield(key, cause, s)
+	}
+	u.objects = objects
+}
+
+// yield takes an object from its owner: to a rival if there is one, else away.
+func (t *target) yield(key record.Key, cause record.Cause, s *shift) {
+	for _, id := range slices.SortedFunc(maps.Keys(t.rivals[key]), unitID.compare) {
+		for i := range t.units[id].objects {
+			if r := &t.units[id].objects[i].Record; r.Key == key {
+				remove(t.rivals, key, id)
+				t.owner[key] = id
+				s.edits = append(s.edits, feed.Put(r))
+				return
+			}
+		}
+	}
+	delete(t.owner, key)
+	s.edits = append(s.edits, feed.Remove(key, cause))
+}
+
+// sort orders the edits; of one key that was put and removed, the last edit is the one that counts, and order among one
+// key's edits stays.
+func (s *shift) sort() {
+	last := make(map[record.Key]int, len(s.edits))
+	for i, e := range s.edits {
+		last[e.Key] = i
+	}
+	edits := s.edits[:0]
+	for i, e := range s.edits {
+		if last[e.Key] == i {
+			edits = append(edits, e)
+		}
+	}
+	slices.SortStableFunc(edits, func(a, b feed.Edit) int {
+		if (a.Record == nil) != (b.Record == nil) {
+			if a.Record == nil {
+				return 1
+			}
+			return -1
+		}
+		by := cmp.Compare(object.Rank(a.Key), object.Rank(b.Key))
+		if a.Record == nil {
+			by = -by
+		}
+		return by
+	})
+	s.edits = edits
+}
+
+func (u unitID) compare(o unitID) int {
+	return cmp.Or(strings.Compare(u.cluster, o.cluster), strings.Compare(u.namespace, o.namespace),
+		strings.Compare(u.application, o.application))
+}
