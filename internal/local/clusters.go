@@ -1,0 +1,86 @@
+package local
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/meridian-federation/meridian/api/crds"
+	"github.com/meridian-federation/meridian/deploy/agent"
+	"github.com/meridian-federation/meridian/internal/localkube"
+)
+
+// hubName is the localkube that holds the resources. Only its API server runs.
+const hubName = "global"
+
+// kube describes one API server's processes.
+func (l layout) kube(name string, port int, o Options) localkube.Config {
+	cfg := localkube.Config{Name: name, BinDir: l.bin(), Dir: l.data("kube-" + name), LogDir: l.logs(), PidDir: l.pids(),
+		Kubeconfig: l.kubeconfig(name), Port: port, Detached: true, AuditLog: o.AuditLog}
+	if name == hubName {
+		cfg.APIOnly = true
+	} else {
+		cfg.Nodes = o.Nodes
+	}
+	return cfg
+}
+
+// startHub starts the hub's API server and gives it the resources' definitions.
+func startHub(ctx context.Context, l layout, t Topology, o Options) (*localkube.Cluster, error) {
+	cfg := l.kube(hubName, t.Hub, o)
+	hub, err := localkube.Start(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return hub, once(cfg.Dir, "installed", bytes.Join(crds.All(), nil), func() error {
+		return hub.InstallCRDs(ctx, crds.All()...)
+	})
+}
+
+// startCluster starts one cluster and gives it what its agent and the mesh need: Istio's definitions, the root
+// namespace, the agent's role, and a kubeconfig of that role for the agent.
+func startCluster(ctx context.Context, l layout, c Cluster, o Options) error {
+	cfg := l.kube(c.Name, c.API, o)
+	kube, err := localkube.Start(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	manifests := append([]byte(istioNamespace), agent.RBAC()...)
+	if err := once(cfg.Dir, "installed", manifests, func() error {
+		if err := kube.InstallIstioCRDs(ctx); err != nil {
+			return err
+		}
+		return applyAll(ctx, kube.RESTConfig(), manifests)
+	}); err != nil {
+		return err
+	}
+	return kube.WriteKubeconfig(localkube.AgentUser, l.kubeconfig(agentName(c.Name)))
+}
+
+// istioNamespace is the mesh's root namespace, which Istio's own installation would bring.
+const istioNamespace = `apiVersion: v1
+kind: Namespace
+metadata:
+  name: istio-system
+---
+`
+
+// once does something unless it was done before for the same content.
+func once(dir, name string, content []byte, do func() error) error {
+	sum := sha256.Sum256(content)
+	file, want := filepath.Join(dir, name), hex.EncodeToString(sum[:])
+	if have, err := os.ReadFile(file); err == nil && string(have) == want {
+		return nil
+	}
+	if err := do(); err != nil {
+		return err
+	}
+	if err := os.WriteFile(file, []byte(want), 0o600); err != nil {
+		return fmt.Errorf("noting what is installed: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,134 @@
+package local
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/rest"
+
+	"github.com/meridian-federation/meridian/deploy/samples"
+	"github.com/meridian-federation/meridian/internal/config"
+	"github.com/meridian-federation/meridian/internal/localkube"
+	"github.com/meridian-federation/meridian/internal/process"
+)
+
+// Up builds, starts what does not run, submits inventory and samples, and returns when all applications have converged.
+// Progress goes to out. After an error what was started keeps running, for a look at it.
+func Up(ctx context.Context, o Options, out io.Writer) error {
+	if err := o.Validate(); err != nil {
+		return err
+	}
+	l, err := o.layout()
+	if err != nil {
+		return err
+	}
+	begun := time.Now()
+	t := newTopology(o)
+	if err := l.make(); err != nil {
+		return err
+	}
+	if err := t.keep(l.topology()); err != nil {
+		return err
+	}
+	say := func(format string, args ...any) {
+		fmt.Fprintf(out, "%6.1fs  %s\n", time.Since(begun).Seconds(), fmt.Sprintf(format, args...))
+	}
+	say("%s in %s", t, l.dir)
+	if err := build(ctx, l, say); err != nil {
+		return err
+	}
+	if err := t.checkPorts(l); err != nil {
+		return err
+	}
+	hub, err := startAll(ctx, l, t, o, say)
+	if err != nil {
+		return err
+	}
+	manifests := t.inventory()
+	if !o.NoSamples {
+		manifests = append(manifests, bytes.Join(samples.Documents(), []byte("\n---\n"))...)
+	}
+	say("submitting the inventory and the sample applications")
+	if err := applyAll(ctx, hub, manifests); err != nil {
+		return err
+	}
+	if err := converge(ctx, hub, t, say); err != nil {
+		return fmt.Errorf("%w; logs are in %s", err, l.logs())
+	}
+	summary(out, l, t, o)
+	return nil
+}
+
+// build compiles Meridian's programs and those of the local clusters.
+func build(ctx context.Context, l layout, say func(string, ...any)) error {
+	if _, err := exec.LookPath("go"); err != nil {
+		return fmt.Errorf("the go command is needed to build the programs: %w", err)
+	}
+	say("building Meridian")
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", l.bin()+string(os.PathSeparator), "./cmd/...")
+	cmd.Dir = l.root
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("building Meridian: %w\n%s", err, output)
+	}
+	say("building the local clusters (the first time this takes some minutes)")
+	if err := localkube.Build(ctx, l.root, l.bin(), func(text string) { say("  %s", text) }); err != nil {
+		return fmt.Errorf("building the local clusters: %w", err)
+	}
+	return nil
+}
+
+// checkPorts names a port that somebody else holds before anything is started. Local clusters check their own.
+func (t Topology) checkPorts(l layout) error {
+	for _, tier := range t.tiers(l) {
+		if _, runs := process.Find(tier.spec); runs {
+			continue
+		}
+		for _, port := range tier.ports {
+			if err := process.CheckPort(config.Loopback(port)); err != nil {
+				return fmt.Errorf("%s: %w; choose others with --port-base", tier.name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// startAll starts the hub's API server and the clusters side by side, then the tiers from the top down.
+func startAll(ctx context.Context, l layout, t Topology, o Options, say func(string, ...any)) (*rest.Config, error) {
+	var hub *rest.Config
+	group, ctx2 := errgroup.WithContext(ctx)
+	group.SetLimit(2) // starting is bound by CPU
+	group.Go(func() error {
+		say("starting the API server of the hub")
+		kube, err := startHub(ctx2, l, t, o)
+		if err != nil {
+			return fmt.Errorf("the hub's API server: %w", err)
+		}
+		hub = kube.RESTConfig()
+		return nil
+	})
+	for _, c := range t.clusters() {
+		group.Go(func() error {
+			say("starting cluster %s", c.Name)
+			if err := startCluster(ctx2, l, c, o); err != nil {
+				return fmt.Errorf("cluster %s: %w", c.Name, err)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	for _, tier := range t.tiers(l) {
+		say("starting %s", tier.name)
+		if err := tier.start(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return hub, nil
+}
