@@ -48,6 +48,7 @@ func startEtcd(ctx context.Context, c etcdConfig) (etcd, error) {
 	cfg.QuotaBackendBytes = quotaBytes
 	cfg.EnableGRPCGateway = false
 	cfg.LogLevel = "warn"
+	cfg.LogFormat = "console"
 	cfg.LogOutputs = []string{"stderr"}
 
 	e, err := embed.StartEtcd(cfg)

@@ -10,8 +10,7 @@ package main
 import (
 	"fmt"
 	"os"
-
-	"github.com/spf13/cobra"
+	_ "time/tzdata" // for the time zones of CronJobs
 
 	"k8s.io/component-base/cli"
 	_ "k8s.io/component-base/logs/json/register"
@@ -43,9 +42,9 @@ func main() {
 	case "apiserver":
 		os.Exit(runAPIServer())
 	case "controller-manager":
-		os.Exit(runComponent(controllermanager.NewControllerManagerCommand()))
+		os.Exit(cli.Run(controllermanager.NewControllerManagerCommand()))
 	case "scheduler":
-		os.Exit(runComponent(scheduler.NewSchedulerCommand()))
+		os.Exit(cli.Run(scheduler.NewSchedulerCommand()))
 	case "help", "-h", "--help":
 		fmt.Print(usage)
 	default:
@@ -53,5 +52,3 @@ func main() {
 		os.Exit(2)
 	}
 }
-
-func runComponent(cmd *cobra.Command) int { return cli.Run(cmd) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -32,6 +33,7 @@ type Cluster struct {
 	ca     []byte // PEM
 	client *http.Client
 	procs  map[string]*process.Process // by component
+	kept   map[string]bool             // components that ran before Start
 }
 
 // Start starts the cluster in cfg.Dir, makes it first if there is none, and
@@ -42,11 +44,23 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	cfg = cfg.withDefaults()
 	ctx, cancel := context.WithTimeout(ctx, startWithin)
 	defer cancel()
-	c := &Cluster{cfg: cfg, procs: map[string]*process.Process{}}
+	c := &Cluster{cfg: cfg, procs: map[string]*process.Process{}, kept: map[string]bool{}}
 	if err := c.start(ctx); err != nil {
+		maps.DeleteFunc(c.procs, func(component string, _ *process.Process) bool { return c.kept[component] })
 		return nil, errors.Join(fmt.Errorf("starting cluster %s: %w", cfg.Name, err), c.Stop())
 	}
 	return c, nil
+}
+
+// Resume starts again, on the same data, what does not run: everything after
+// Stop, or a component that was killed. After an error Stop is still due.
+func (c *Cluster) Resume(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startWithin)
+	defer cancel()
+	if err := c.start(ctx); err != nil {
+		return fmt.Errorf("resuming cluster %s: %w", c.cfg.Name, err)
+	}
+	return nil
 }
 
 func (c *Cluster) start(ctx context.Context) error {
@@ -111,9 +125,13 @@ func (c *Cluster) startAPIServer(ctx context.Context) error {
 
 // run starts a component unless it runs already.
 func (c *Cluster) run(component string) error {
+	if p := c.procs[component]; p != nil && p.Alive() {
+		return nil
+	}
 	spec := c.spec(component)
 	if p, ok := process.Find(spec); ok {
 		c.procs[component] = p
+		c.kept[component] = true
 		return nil
 	}
 	p, err := process.Start(spec)
@@ -168,6 +186,9 @@ func (c *Cluster) whileAlive(ctx context.Context, f func(context.Context) error)
 
 // Process returns the process of a component, nil if this cluster has none.
 func (c *Cluster) Process(component string) *process.Process { return c.procs[component] }
+
+// BinDir is the folder of the programs it runs.
+func (c *Cluster) BinDir() string { return c.cfg.BinDir }
 
 // Name is the cluster's name.
 func (c *Cluster) Name() string { return c.cfg.Name }
