@@ -211,8 +211,10 @@ func TestSubscriptionWaits(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(f.ctx)
 		cancel()
-		if _, err := f.mirror.Subscribe().Next(ctx); err == nil {
-			t.Error("Next with an ended context returns no error")
+		other := f.mirror.Subscribe()
+		f.next(t, other)
+		if _, err := other.Next(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("Next with an ended context: got %v, want %v", err, context.Canceled)
 		}
 	})
 }

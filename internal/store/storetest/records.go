@@ -133,7 +133,13 @@ func testWatchHistory(t *testing.T, b *bench) {
 
 	deltas := b.watch(t, two, p1.Revision, p3.Revision)
 	want(t, "last position", deltas[len(deltas)-1].Position.Revision, p3.Revision)
-	want(t, "changes", slices.Concat(changes(deltas)...), []string{"x=2", "y=1", "x found"})
+	of := map[string][]string{}
+	for _, d := range deltas {
+		for _, c := range d.Changes {
+			of[c.Key.Name] = append(of[c.Key.Name], changes([]store.Delta{{Changes: []store.Change{c}}})[0]...)
+		}
+	}
+	want(t, "changes by key", of, map[string][]string{"x": {"x=2", "x found"}, "y": {"y=1"}})
 }
 
 func testWatchEnds(t *testing.T, b *bench) {

@@ -1,0 +1,178 @@
+// Package etcd is the record store on etcd: an external cluster (Dial) or a server in this process (Embed).
+//
+// Everything is under one prefix, so that several tiers may share a cluster:
+//
+//	PREFIX/records/KIND/NAME   a record: envelope and content
+//	PREFIX/meta/NAME           a meta value
+//	PREFIX/last                written by every Commit: its revision is the position, its value says why each removed
+//	                           key went away (an etcd deletion carries no value)
+//	PREFIX/leader              the leader's id, on its lease; its modification revision names the term
+//	PREFIX/claims/NAME         a claim's owner; its modification revision is the fence
+//	PREFIX/epoch               the history's name, drawn when the store is first used
+//
+// Only tiers that keep a store import this package; the cluster agent never does.
+package etcd
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+
+	"github.com/meridian-federation/meridian/internal/store"
+)
+
+const (
+	// requestTimeout ends a request that etcd neither answers nor refuses.
+	requestTimeout = 10 * time.Second
+	// closeTimeout is how long Close waits for an etcd that may be gone.
+	closeTimeout = 2 * time.Second
+)
+
+// Config says how to reach and use a store.
+type Config struct {
+	// Endpoints of an external cluster, as http(s)://HOST:PORT or unix://PATH.
+	Endpoints []string
+	// TLS is for https endpoints.
+	TLS *tls.Config
+	// Username and Password, where the cluster asks for them.
+	Username, Password string
+	// Prefix is where the store is in the cluster's keys. Default /meridian.
+	Prefix string
+	// TTL is the leader's lease: how long after a leader's death another one waits. Default 5 s, which a busy machine
+	// does not lose by accident; etcd's own minimum is 1.5 election timeouts. Whole seconds.
+	TTL time.Duration
+	// Log gets what etcd's client reports.
+	Log *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	if c.Prefix == "" {
+		c.Prefix = "/meridian"
+	}
+	if c.TTL == 0 {
+		c.TTL = 5 * time.Second
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Validate reports all that is wrong.
+func (c Config) Validate() error {
+	var errs []error
+	if c.TTL < 0 || c.TTL%time.Second != 0 {
+		errs = append(errs, fmt.Errorf("lease of %v: want whole seconds", c.TTL))
+	}
+	if (c.Username == "") != (c.Password == "") {
+		errs = append(errs, errors.New("a user name and a password go together"))
+	}
+	return errors.Join(errs...)
+}
+
+// Store is one handle on a store in etcd.
+type Store struct {
+	client *clientv3.Client
+	keys   layout
+	ttl    time.Duration
+	log    *slog.Logger
+	epoch  atomic.Uint64 // as last read
+
+	ctx  context.Context // ends with Close; terms live in it
+	stop context.CancelFunc
+	once sync.Once
+
+	mu    sync.Mutex
+	terms map[*term]struct{} // guarded by mu; those that have not ended
+	work  sync.WaitGroup     // the terms' goroutines
+}
+
+var _ store.Store = (*Store)(nil)
+
+var errClosed = errors.New("store closed")
+
+// Dial opens a store on an external cluster. It does not wait for a connection: requests do.
+func Dial(cfg Config) (*Store, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if len(cfg.Endpoints) == 0 {
+		return nil, errors.New("no etcd endpoints")
+	}
+	client, err := clientv3.New(clientv3.Config{
+		Endpoints:            cfg.Endpoints,
+		TLS:                  cfg.TLS,
+		Username:             cfg.Username,
+		Password:             cfg.Password,
+		DialKeepAliveTime:    5 * time.Second, // not below what etcd's servers allow
+		DialKeepAliveTimeout: 3 * time.Second,
+		DialOptions:          []grpc.DialOption{grpc.WithConnectParams(reconnect)},
+		Logger:               zap.New(newCore(cfg.Log)),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("connecting to etcd at %v: %w", cfg.Endpoints, err)
+	}
+	return open(client, cfg), nil
+}
+
+// reconnect is how connections to an etcd that went away are tried again; gRPC by itself would let up to two minutes
+// pass between two attempts.
+var reconnect = grpc.ConnectParams{
+	Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
+	MinConnectTimeout: 3 * time.Second,
+}
+
+// open takes the client over.
+func open(client *clientv3.Client, cfg Config) *Store {
+	ctx, stop := context.WithCancel(context.Background())
+	return &Store{
+		client: client,
+		keys:   newLayout(cfg.Prefix),
+		ttl:    cfg.TTL,
+		log:    cfg.Log,
+		ctx:    ctx,
+		stop:   stop,
+		terms:  map[*term]struct{}{},
+	}
+}
+
+// Close implements store.Store.
+func (s *Store) Close() error {
+	var err error
+	s.once.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		for _, t := range s.running() {
+			if err := t.Resign(ctx); err != nil {
+				s.log.Warn("the leader's lease has to expire", "error", err)
+			}
+		}
+		s.stop()
+		s.work.Wait()
+		if err = s.client.Close(); errors.Is(err, context.Canceled) {
+			err = nil // the client reports that its own context has ended
+		}
+	})
+	return err
+}
+
+func (s *Store) running() []*term {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var terms []*term
+	for t := range s.terms {
+		terms = append(terms, t)
+	}
+	return terms
+}

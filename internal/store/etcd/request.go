@@ -1,0 +1,37 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// request bounds one request in time, and by the store's own end.
+func request[T any](ctx context.Context, s *Store, do func(context.Context) (T, error)) (T, error) {
+	if s.ctx.Err() != nil {
+		var none T
+		return none, errClosed
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, requestTimeout, fmt.Errorf("etcd did not answer in %v", requestTimeout))
+	defer cancel()
+	out, err := do(ctx)
+	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
+		err = fmt.Errorf("%w: %w", cause, err)
+	}
+	return out, err
+}
+
+func (s *Store) get(ctx context.Context, key string, opts ...clientv3.OpOption) (*clientv3.GetResponse, error) {
+	return request(ctx, s, func(ctx context.Context) (*clientv3.GetResponse, error) {
+		return s.client.Get(ctx, key, opts...)
+	})
+}
+
+// txn writes, or reads instead, depending on one comparison.
+func (s *Store) txn(ctx context.Context, cmp clientv3.Cmp, then []clientv3.Op, otherwise ...clientv3.Op) (*clientv3.TxnResponse, error) {
+	return request(ctx, s, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+		return s.client.Txn(ctx).If(cmp).Then(then...).Else(otherwise...).Commit()
+	})
+}
