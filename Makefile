@@ -20,6 +20,35 @@ help: ## List the targets.
 	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
 	  /^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+##@ Run
+
+.PHONY: up
+up: bin/meridian ## Run a whole Meridian on this machine (UP_FLAGS="--help" lists its knobs).
+	bin/meridian up $(UP_FLAGS)
+
+.PHONY: down
+down: bin/meridian ## Stop it; its data stays in .meridian/.
+	bin/meridian down
+
+.PHONY: purge
+purge: bin/meridian ## Stop it and remove its data.
+	bin/meridian down --purge
+
+.PHONY: bin/meridian
+bin/meridian:
+	@echo "building the meridian command"
+	@mkdir -p bin
+	go build -o bin/meridian ./cmd/meridian
+
+##@ Test
+
+# The programs of the local clusters are built once, before the tests that share them.
+.PHONY: test
+test: bin/meridian ## Run all tests, on real API servers and etcds.
+	bin/meridian build
+	go vet ./...
+	go test -timeout 20m ./...
+
 ##@ Development
 
 .PHONY: generate

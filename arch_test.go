@@ -1,0 +1,125 @@
+package meridian_test
+
+import (
+	"encoding/json"
+	"errors"
+	"go/doc"
+	"go/parser"
+	"go/token"
+	"io"
+	"io/fs"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/meridian-federation/meridian/"
+
+// bans are imports that must not come about, however indirectly, each with its reason. Names end in /... for all below.
+var bans = []struct{ from, to, reason string }{
+	{"cluster-agent", "go.etcd.io/etcd/...", "the agent must stay small beside 100,000 pods; it keeps nothing but its Lease"},
+	{"cluster-agent", "github.com/hashicorp/memberlist", "the agent dials one zone and knows no members"},
+	{"cluster-agent", module + "internal/store", "the agent keeps no records"},
+	{"cluster-agent", module + "internal/mesh", "what a cluster needs is compiled in the zone"},
+	{"global", module + "region", "a tier dials another, it does not import it"},
+	{"global", module + "az", "a tier dials another, it does not import it"},
+	{"global", module + "cluster-agent", "a tier dials another, it does not import it"},
+	{"region", module + "global", "a tier dials another, it does not import it"},
+	{"region", module + "az", "a tier dials another, it does not import it"},
+	{"region", module + "cluster-agent", "a tier dials another, it does not import it"},
+	{"region", module + "internal/mesh", "a region relays records and compiles nothing"},
+	{"region", "k8s.io/client-go/...", "a region talks to no API server"},
+	{"az", module + "global", "a tier dials another, it does not import it"},
+	{"az", module + "region", "a tier dials another, it does not import it"},
+	{"az", module + "cluster-agent", "a tier dials another, it does not import it"},
+	{"az", "k8s.io/client-go/...", "a zone reaches clusters through their agents alone"},
+	{"internal/feed", module + "internal/store", "the protocol is pure and serves the agent too"},
+	{"internal/feed", "google.golang.org/grpc/...", "the protocol is pure; feedgrpc is its transport"},
+	{"internal/mesh", "k8s.io/client-go/...", "compilation talks to no server"},
+	{"internal/scope", "google.golang.org/grpc/...", "scope is computed, whatever carries it"},
+	{"internal/store", "go.etcd.io/etcd/...", "the contract knows no backend"},
+	{"api/v1alpha1", module + "internal/...", "the resources are public and import nothing of ours"},
+}
+
+// TestImports holds the direction of imports: cmd, tiers, internal, api.
+func TestImports(t *testing.T) {
+	packages := list(t)
+	for _, ban := range bans {
+		p, ok := packages[module+ban.from]
+		if !ok {
+			t.Errorf("the ban on %s importing %s: there is no such package", ban.from, ban.to)
+			continue
+		}
+		for _, dep := range p.Deps {
+			if matches(dep, ban.to) {
+				t.Errorf("%s imports %s: %s", ban.from, dep, ban.reason)
+			}
+		}
+	}
+	for name, p := range packages {
+		if !strings.HasPrefix(name, module+"internal/") && !strings.HasPrefix(name, module+"api/") {
+			continue
+		}
+		for _, tier := range []string{"global", "region", "az", "cluster-agent"} {
+			if slices.Contains(p.Deps, module+tier) {
+				t.Errorf("%s imports the tier %s: internal packages know no tier", name, tier)
+			}
+		}
+	}
+}
+
+func matches(dep, pattern string) bool {
+	if root, below := strings.CutSuffix(pattern, "/..."); below {
+		return dep == root || strings.HasPrefix(dep, root+"/")
+	}
+	return dep == pattern
+}
+
+// listed is what `go list` says of a package.
+type listed struct {
+	ImportPath, Dir string
+	Deps            []string
+	GoFiles         []string
+}
+
+func list(t *testing.T) map[string]listed {
+	t.Helper()
+	output, err := exec.Command("go", "list", "-deps=false", "-json=ImportPath,Dir,Deps,GoFiles", "./...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	out := map[string]listed{}
+	for d := json.NewDecoder(strings.NewReader(string(output))); ; {
+		var p listed
+		err := d.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			return out
+		}
+		if err != nil {
+			t.Fatalf("reading go list: %v", err)
+		}
+		out[p.ImportPath] = p
+	}
+}
+
+// TestPackageDocs asks every package for a doc comment that says more than its name.
+func TestPackageDocs(t *testing.T) {
+	for name, p := range list(t) {
+		if len(p.GoFiles) == 0 || strings.HasSuffix(p.Dir, "pb") {
+			continue
+		}
+		files, err := parser.ParseDir(token.NewFileSet(), p.Dir, func(f fs.FileInfo) bool {
+			return !strings.HasSuffix(f.Name(), "_test.go")
+		}, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, pkg := range files {
+			if text := doc.New(pkg, name, 0).Doc; len(text) < 40 {
+				t.Errorf("package %s has the doc comment %q; say what it is and who may import it", path.Base(name), text)
+			}
+		}
+	}
+}
