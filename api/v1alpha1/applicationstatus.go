@@ -4,6 +4,10 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // ApplicationStatus is what Meridian has made of an Application. Its size does
 // not depend on the number of clusters; `meridian status` lists these.
+//
+// Lists with one writer are atomic: as maps, the managed fields of one status
+// would name every field of every zone, and each write costs the API server
+// about a third more.
 type ApplicationStatus struct {
 	// observedGeneration is the metadata.generation that this status speaks of.
 	// +optional
@@ -54,10 +58,9 @@ type ApplicationStatus struct {
 	Message string `json:"message,omitempty"`
 
 	// zones has one line of counts for each zone in which the Application runs
-	// or from which it has not yet gone, by name.
+	// or from which it has not yet gone, in the order of their names.
 	// +optional
-	// +listType=map
-	// +listMapKey=name
+	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=512
 	Zones []ZoneCounts `json:"zones,omitempty"`
 
