@@ -1,5 +1,7 @@
 // Package crds carries the CustomResourceDefinitions of api/v1alpha1 as YAML,
-// so that a binary can install them in Global's API server.
+// so that a binary can install them in Global's API server. The Application's
+// holds the whole pod template and is too large for the annotation that a
+// client-side `kubectl apply` leaves: install by `kubectl apply --server-side`.
 //
 // Invariant: the YAML is what `make generate` writes, byte for byte. The command
 // line, Global's tests and anything that prepares an API server may import it.
