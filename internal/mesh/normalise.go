@@ -2,12 +2,10 @@ package mesh
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	kjson "k8s.io/apimachinery/pkg/util/json"
 
 	"github.com/meridian-federation/meridian/api/v1alpha1"
 )
@@ -34,18 +32,14 @@ func Normalise(namespace, name string, spec *v1alpha1.ApplicationSpec) ([]byte, 
 	}
 	n.DependsOn = defaultDependencies(namespace, n.DependsOn)
 
-	typed, err := json.Marshal(n)
+	fields, err := fieldsOf(n)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the spec of %s/%s: %w", namespace, name, err)
 	}
-	var v map[string]any
-	if err := kjson.Unmarshal(typed, &v); err != nil {
-		return nil, fmt.Errorf("reading back the spec of %s/%s: %w", namespace, name, err)
-	}
-	if template, ok := v["template"].(map[string]any); ok {
+	if template, ok := fields["template"].(map[string]any); ok {
 		pruneTemplate(template)
 	}
-	return encode(v), nil
+	return encode(fields), nil
 }
 
 // defaultDependencies fills in kind and namespace, sorts, and drops repetitions: their order has no meaning.

@@ -3,6 +3,7 @@ package mesh
 import (
 	"bytes"
 	"cmp"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -51,10 +52,34 @@ func (d draft) seal() Object {
 	maps.Copy(metadata, d.metadata)
 	root := map[string]any{"apiVersion": d.id.GVK().GroupVersion().String(), "kind": d.id.Kind, "metadata": metadata}
 	maps.Copy(root, d.body)
+	content, version := encodeVersioned(root, annotations)
+	return Object{ID: d.id, Record: record.Record{Key: d.id.Key(), Version: version, Content: content}}
+}
 
-	version := record.VersionOf(encode(root))
-	annotations[object.AnnotationVersion] = version.String()
-	return Object{ID: d.id, Record: record.Record{Key: d.id.Key(), Version: version, Content: encode(root)}}
+// encodeVersioned writes the object with a blank version mark, hashes what is around the mark, and fills it in: an
+// object is encoded once. The mark follows AnnotationSelf, so a comma comes before it, and metadata holds no second one
+// because no one else may use its name there.
+func encodeVersioned(root map[string]any, annotations map[string]string) ([]byte, record.Version) {
+	annotations[object.AnnotationVersion] = record.Version{}.String()
+	mark := []byte(`,"` + object.AnnotationVersion + `":"` + record.Version{}.String() + `"`)
+	var content []byte
+	at := 0
+	for _, field := range slices.Sorted(maps.Keys(root)) {
+		content = append(content, ',')
+		content = append(content, encode(field)...)
+		content = append(content, ':')
+		value := encode(root[field])
+		if field == "metadata" {
+			at = len(content) + bytes.Index(value, mark)
+		}
+		content = append(content, value...)
+	}
+	content[0] = '{'
+	content = append(content, '}')
+
+	version := record.VersionOf(slices.Concat(content[:at], content[at+len(mark):]))
+	copy(content[at+len(mark)-len(`"`)-hex.EncodedLen(len(version)):], version.String())
+	return content, version
 }
 
 // encode writes canonical JSON: sorted keys, no white space, nothing escaped that need not be. It panics on values that

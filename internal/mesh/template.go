@@ -3,10 +3,10 @@ package mesh
 import (
 	"encoding/json"
 	"maps"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	kjson "k8s.io/apimachinery/pkg/util/json"
 
 	"github.com/meridian-federation/meridian/internal/object"
 )
@@ -28,14 +28,17 @@ func podTemplates(name string, template *corev1.PodTemplateSpec) (meshed, plain 
 	t.Spec.ServiceAccountName = name
 	t.Labels = map[string]string{labelName: name, object.LabelApplication: name}
 	maps.Copy(t.Labels, template.Labels)
-	if plain, err = encodeTemplate(t); err != nil {
+	fields, err := fieldsOf(t)
+	if err != nil {
 		return nil, nil, invalidTemplate("spec.template", "it cannot be written: %v", err)
 	}
-	if _, ok := t.Labels[labelInject]; !ok {
-		t.Labels[labelInject] = "true"
+	pruneTemplate(fields)
+	plain = encode(fields)
+	if _, ok := t.Labels[labelInject]; ok {
+		return plain, plain, nil
 	}
-	meshed, err = encodeTemplate(t)
-	return meshed, plain, err
+	fields["metadata"].(map[string]any)["labels"].(map[string]any)[labelInject] = "true"
+	return encode(fields), plain, nil
 }
 
 // bareTemplate leaves out what a pod template's metadata has no use for, and the old spelling of the account.
@@ -46,23 +49,21 @@ func bareTemplate(template *corev1.PodTemplateSpec) corev1.PodTemplateSpec {
 	return t
 }
 
-// encodeTemplate writes canonical JSON without the empty objects that the Go types put where nothing was asked for:
-// server-side apply would take them for wishes.
-func encodeTemplate(t corev1.PodTemplateSpec) (json.RawMessage, error) {
-	typed, err := json.Marshal(t)
+// fieldsOf reads v as JSON shows it.
+func fieldsOf(v any) (map[string]any, error) {
+	typed, err := json.Marshal(v)
 	if err != nil {
 		return nil, err
 	}
-	var v map[string]any
-	dec := json.NewDecoder(strings.NewReader(string(typed)))
-	dec.UseNumber()
-	if err := dec.Decode(&v); err != nil {
+	var fields map[string]any
+	if err := kjson.Unmarshal(typed, &fields); err != nil {
 		return nil, err
 	}
-	pruneTemplate(v)
-	return encode(v), nil
+	return fields, nil
 }
 
+// pruneTemplate leaves out the empty objects that the Go types put where nothing was asked for: server-side apply would
+// take them for wishes.
 func pruneTemplate(template map[string]any) {
 	dropNulls(template)
 	dropEmpty(template, "metadata")
