@@ -22,6 +22,8 @@ type compiler struct {
 	// users are the units that want a revision, callers those that depend on an application.
 	users   map[record.Key]map[unitID]struct{}
 	callers map[string]map[unitID]struct{}
+	// loose are revisions that lost a user in this round; what nobody wants at its end is forgotten.
+	loose []record.Key
 }
 
 // shift is what a round of compilation changed in one cluster.
@@ -81,6 +83,7 @@ func (c *compiler) disown(cluster string) {
 		c.unlink(u)
 	}
 	delete(c.targets, cluster)
+	c.tidy()
 }
 
 // apply takes in an update of the mirror and returns what changed, by cluster.
@@ -181,9 +184,7 @@ func (c *compiler) link(u *unit) {
 
 func (c *compiler) unlink(u *unit) {
 	remove(c.users, u.wants, u.id)
-	if len(c.users[u.wants]) == 0 {
-		delete(c.specs, u.wants)
-	}
+	c.loose = append(c.loose, u.wants)
 	for _, d := range u.binding.Dependencies {
 		remove(c.callers, d, u.id)
 	}
@@ -232,15 +233,25 @@ func (c *compiler) compile(r *round) map[string]*shift {
 			touched[space] = max(touched[space], r.units[id])
 		}
 	}
-	for id, cause := range touched {
-		t := c.targets[id.cluster]
-		t.compileNamespace(id, cause, out[id.cluster])
+	for _, id := range slices.SortedFunc(maps.Keys(touched), unitID.compare) {
+		c.targets[id.cluster].compileNamespace(id, touched[id], out[id.cluster])
 	}
+	c.tidy()
 	for cluster, s := range out {
 		s.complete = len(c.targets[cluster].blank) == 0
 		s.sort()
 	}
 	return out
+}
+
+// tidy forgets the revisions that nobody wants any more.
+func (c *compiler) tidy() {
+	for _, key := range c.loose {
+		if len(c.users[key]) == 0 {
+			delete(c.specs, key)
+		}
+	}
+	c.loose = nil
 }
 
 // compileApplication compiles one application in one cluster, or takes it away. If it cannot be compiled, what there is
@@ -279,7 +290,7 @@ func (c *compiler) compileApplication(t *target, u *unit, cause record.Cause, s 
 	}
 	u.traits = traits{sp.revision.Environment, sp.revision.Tenant, sp.decoded.Adopt()}
 	t.inhabit(u.id.namespace, before, &u.traits)
-	u.made, u.of, u.problem = made, u.binding, nil
+	u.made, u.problem = made, nil
 	delete(t.blank, u.id)
 	t.replace(u, made.objects, cause, s)
 }

@@ -22,8 +22,6 @@ type unit struct {
 	binding record.Binding
 	// made is what objects come from; nil until the first compilation succeeds.
 	made *compiled
-	// of is the binding that made was compiled for.
-	of record.Binding
 	// traits are what the application's namespace gets from it.
 	traits traits
 	// wants is the revision that the binding names.
@@ -39,13 +37,7 @@ type traits struct {
 }
 
 // current tells whether the objects are those of the binding in force.
-func (u *unit) current() bool { return u.made != nil && u.problem == nil && sameBinding(u.of, u.binding) }
-
-// sameBinding tells whether two bindings compile to the same.
-func sameBinding(a, b record.Binding) bool {
-	a.Draining, b.Draining = false, false
-	return a.Record().Version == b.Record().Version
-}
+func (u *unit) current() bool { return u.made != nil && u.problem == nil }
 
 // target is one cluster of the shard and what it should hold.
 type target struct {
