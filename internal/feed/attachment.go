@@ -1,0 +1,200 @@
+package feed
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/meridian-federation/meridian/internal/record"
+)
+
+// What a session does to its Ledger.
+
+// attach begins a session, which ends the authority of an earlier one.
+func (l *Ledger) attach() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.session++
+	l.news = news{}
+	return l.session
+}
+
+// attached tells whether a session is still the one that the ledger serves.
+func (l *Ledger) attached(session uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.session == session
+}
+
+// takeNews returns what is to be passed on to the sender.
+func (l *Ledger) takeNews() news {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := l.news
+	l.news = news{}
+	return n
+}
+
+// believe checks a sender's position and fence. It returns why it is refused, or nil and remembers the fence.
+func (l *Ledger) believe(p Position, f Fence) *Refusal {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	floor, highest := l.state.Floor, l.state.Fence
+	refusal := &Refusal{Position: p, Fence: f, Floor: floor, Highest: highest}
+	switch {
+	case p.reaches(floor) && f.reaches(highest):
+		l.refusal = nil
+		l.state.Fence = f
+		return nil
+	case p.reaches(floor):
+		refusal.Kind = RefusedFence
+		refusal.Reason = fmt.Sprintf("fence %s is below %s, which a later owner showed", f, highest)
+	case p == Position{}:
+		refusal.Kind = RefusedFloor
+		refusal.Reason = fmt.Sprintf("no position is stated yet, and %s was accepted before", floor)
+	case p.Epoch == floor.Epoch:
+		refusal.Kind = RefusedFloor
+		refusal.Reason = fmt.Sprintf("revision %d is below %d, which was accepted before", p.Revision, floor.Revision)
+	default:
+		refusal.Kind = RefusedEpoch
+		refusal.Reason = fmt.Sprintf("epoch %x is not the epoch %x that was accepted before", p.Epoch, floor.Epoch)
+	}
+	l.refusal = refusal
+	return refusal
+}
+
+// compare returns whether the root is ours, and if not all digests. Where it is, nothing that was cleared for removal
+// is still to be removed.
+func (l *Ledger) compare(root Digest, p Position) (equal bool, digests *[Buckets]Digest) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if root == l.table.root {
+		clear(l.allowed)
+		clear(l.passed)
+		l.raise(p)
+		return true, nil
+	}
+	copied := l.table.digests
+	return false, &copied
+}
+
+func (l *Ledger) list(bucket int) []record.KeyVersion {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.table.list(bucket)
+}
+
+func (l *Ledger) rejections() []Rejection {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.SortedFunc(maps.Values(l.rejected), func(a, b Rejection) int { return a.Key.Compare(b.Key) })
+}
+
+// admit takes from a batch what need not or must not be applied: records held already (unless busy tells that another
+// version of them is being applied), and the removals that the guard holds back, which it returns. It sets the batch's
+// State.
+func (l *Ledger) admit(b *Batch, now time.Time, busy func(record.Key) bool) (held []record.Key) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b.Puts = slices.DeleteFunc(b.Puts, func(r *record.Record) bool { return l.admitPut(r) && !busy(r.Key) })
+	b.Removals = slices.DeleteFunc(b.Removals, func(r Removal) bool {
+		if l.admitRemoval(r, now) {
+			return false
+		}
+		held = append(held, r.Key)
+		return true
+	})
+	b.State = l.snapshot()
+	if b.Position.reaches(b.State.Floor) {
+		b.State.Floor = b.Position
+	}
+	return held
+}
+
+// admitPut tells whether the record is held already. A removal that was held back, or cleared, is off.
+func (l *Ledger) admitPut(r *record.Record) bool {
+	delete(l.allowed, r.Key)
+	delete(l.passed, r.Key)
+	if h, ok := l.held[r.Key]; ok {
+		delete(l.held, r.Key)
+		l.table.note(r.Key, h.Version)
+	}
+	_, rejected := l.rejected[r.Key]
+	old, ok := l.table.get(r.Key)
+	return ok && old.Version == r.Version && !rejected
+}
+
+// admitRemoval tells whether the removal may pass, and holds it back if not.
+func (l *Ledger) admitRemoval(r Removal, now time.Time) bool {
+	if r.Cause == record.CausePerson {
+		delete(l.held, r.Key)
+		return true
+	}
+	if h, ok := l.held[r.Key]; ok {
+		h.Cause = r.Cause
+		l.held[r.Key] = h
+		return false
+	}
+	old, holds := l.table.get(r.Key)
+	_, allowed := l.allowed[r.Key]
+	_, passed := l.passed[r.Key]
+	if !holds || allowed || passed {
+		return true
+	}
+	if l.state.Guard.passes(now, l.table.size+len(l.held)-len(l.passed)) {
+		l.passed[r.Key] = struct{}{}
+		return true
+	}
+	l.held[r.Key] = HeldRemoval{KeyVersion: record.KeyVersion{Key: r.Key, Version: old.Version}, Cause: r.Cause, Since: now}
+	l.table.remove(r.Key)
+	return false
+}
+
+// applied notes that a batch has taken effect but for the rejections.
+func (l *Ledger) applied(b Batch, rejections map[record.Key]Rejection) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range b.Puts {
+		l.settle(r.Key, r.Version)
+	}
+	for _, r := range b.Removals {
+		delete(l.allowed, r.Key)
+		delete(l.passed, r.Key)
+		delete(l.rejected, r.Key)
+		l.table.remove(r.Key)
+	}
+	for key, r := range rejections {
+		l.rejected[key] = r
+	}
+	l.raise(b.Position)
+}
+
+// settle notes what the holder now has under a key; if its removal was held back meanwhile, it stays so.
+func (l *Ledger) settle(key record.Key, version record.Version) {
+	delete(l.rejected, key)
+	if h, ok := l.held[key]; ok {
+		h.Version = version
+		l.held[key] = h
+		return
+	}
+	l.table.note(key, version)
+}
+
+// unsettle notes that nobody knows whether a batch took effect.
+func (l *Ledger) unsettle(b Batch) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range b.Puts {
+		l.settle(r.Key, record.Version{})
+	}
+	for _, r := range b.Removals {
+		l.settle(r.Key, record.Version{})
+	}
+}
+
+func (l *Ledger) raise(p Position) {
+	if p.reaches(l.state.Floor) {
+		l.state.Floor = p
+	}
+}

@@ -1,0 +1,231 @@
+package feedgrpc
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/feed/feedpb"
+)
+
+// tick is how often a session looks at the clock when nothing else happens.
+const tick = time.Second
+
+// stream is either end of the gRPC stream.
+type stream interface {
+	Send(*feedpb.Frame) error
+	Recv() (*feedpb.Frame, error)
+}
+
+// conn runs one session. One goroutine owns the session; others receive, send, apply, and answer questions. Those that
+// receive and send end only when the stream does, so the owner of the stream waits for them (io) after ending it.
+type conn struct {
+	endpoint Endpoint
+	session  *feed.Session
+	peer     Identity
+	stream   stream
+	// impatient ends the session once the peer was refused for refusedPatience: there is somewhere else to go.
+	impatient bool
+
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	io     *sync.WaitGroup
+
+	inbox   chan feed.Message
+	out     chan feed.Message
+	calls   chan func(*feed.Session)
+	batches chan feed.Batch
+	applied chan result
+	ended   chan struct{}
+
+	// What the session's goroutine alone uses.
+	queue        []feed.Message
+	asked        map[uint64]chan<- feed.Answer
+	answering    map[uint64]context.CancelFunc
+	work         *errgroup.Group
+	opened       bool
+	refusedSince time.Time
+
+	mu     sync.Mutex // guards status
+	status feed.Status
+}
+
+// result is what became of one batch.
+type result struct {
+	id         uint64
+	rejections []feed.Rejection
+}
+
+// newConn begins to receive from a stream. io counts the goroutines that end with it.
+func newConn(ctx context.Context, s stream, io *sync.WaitGroup) *conn {
+	c := &conn{
+		stream: s, io: io,
+		inbox: make(chan feed.Message), out: make(chan feed.Message), calls: make(chan func(*feed.Session)),
+		ended: make(chan struct{}),
+		asked: map[uint64]chan<- feed.Answer{}, answering: map[uint64]context.CancelFunc{},
+	}
+	c.ctx, c.cancel = context.WithCancelCause(ctx)
+	c.io.Go(c.receive)
+	return c
+}
+
+// run runs the session to its end and returns why it ended. Nothing is being applied when it returns.
+func (c *conn) run(cfg feed.Config, ep Endpoint, first ...feed.Message) error {
+	c.endpoint = ep
+	cfg.Outbox, cfg.Ledger, cfg.Rank, cfg.Fence = ep.Outbox, ep.Ledger, ep.Rank, ep.Fence
+	if cfg.Window == 0 {
+		cfg.Window = feed.DefaultWindow
+	}
+	c.batches, c.applied = make(chan feed.Batch, cfg.Window), make(chan result, cfg.Window)
+	c.session = feed.NewSession(cfg, time.Now())
+	var ctx context.Context
+	c.work, ctx = errgroup.WithContext(c.ctx)
+	c.work.Go(func() error { return c.apply(ctx) })
+	c.io.Go(c.send)
+
+	err := c.loop(ctx, first)
+	c.cancel(err)
+	close(c.ended)
+	close(c.batches)
+	_ = c.work.Wait() // its error is the cause of ctx, which loop returned
+	close(c.applied)
+	for r := range c.applied {
+		c.session.Applied(r.id, r.rejections)
+	}
+	c.session.Close()
+	if c.opened && ep.Closed != nil {
+		ep.Closed(err)
+	}
+	return err
+}
+
+// loop owns the session until something ends it.
+func (c *conn) loop(ctx context.Context, first []feed.Message) error {
+	for _, m := range first {
+		if err := c.session.Step(m); err != nil {
+			return err
+		}
+	}
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	outboxWake, ledgerWake := c.session.Wake()
+	for {
+		c.carryOut(ctx)
+		if c.gaveUp() {
+			return errRefused
+		}
+		var out chan<- feed.Message
+		var head feed.Message
+		if len(c.queue) > 0 {
+			out, head = c.out, c.queue[0]
+		}
+		select {
+		case m := <-c.inbox:
+			c.session.Tick(time.Now())
+			if err := c.session.Step(m); err != nil {
+				return err
+			}
+		case out <- head:
+			c.queue[0] = nil
+			c.queue = c.queue[1:]
+		case <-outboxWake:
+			c.session.Tick(time.Now())
+		case <-ledgerWake:
+			c.session.Tick(time.Now())
+		case r := <-c.applied:
+			c.session.Tick(time.Now())
+			c.session.Applied(r.id, r.rejections)
+		case call := <-c.calls:
+			call(c.session)
+		case <-ticker.C:
+			c.session.Tick(time.Now())
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// carryOut does what the session asks for.
+func (c *conn) carryOut(ctx context.Context) {
+	r := c.session.Ready()
+	status := c.session.Status()
+	c.open(status)
+	c.queue = append(c.queue, r.Messages...)
+	for _, b := range r.Batches {
+		c.batches <- b // there is room for a window of them
+	}
+	if len(r.Outcomes) > 0 && c.endpoint.Acked != nil {
+		c.endpoint.Acked(r.Outcomes)
+	}
+	for _, id := range r.Cancelled {
+		if cancel, ok := c.answering[id]; ok {
+			cancel()
+			delete(c.answering, id)
+		}
+	}
+	for _, q := range r.Questions {
+		c.answer(ctx, q)
+	}
+	for _, a := range r.Answers {
+		if asked, ok := c.asked[a.ID]; ok {
+			asked <- a
+			delete(c.asked, a.ID)
+		}
+	}
+	c.tell(status)
+}
+
+// open says once that the peer is there.
+func (c *conn) open(status feed.Status) {
+	if c.opened || status.Peer.Protocol == 0 {
+		return
+	}
+	c.opened = true
+	if c.peer == (Identity{}) {
+		c.peer = Identity{Role: status.Peer.Role, Path: status.Peer.Path}
+	}
+	if c.endpoint.Opened != nil {
+		c.endpoint.Opened(&Link{conn: c})
+	}
+}
+
+// tell keeps the status for others and says when it changed in kind.
+func (c *conn) tell(status feed.Status) {
+	c.mu.Lock()
+	before := c.status
+	c.status = status
+	c.mu.Unlock()
+	changed := before.InSync != status.InSync || before.RefusedBy != status.RefusedBy || before.Refuses != status.Refuses
+	if changed && c.endpoint.State != nil {
+		c.endpoint.State(status)
+	}
+}
+
+// gaveUp tells whether the peer has been refused for so long that another may be better.
+func (c *conn) gaveUp() bool {
+	if !c.impatient || c.status.Refuses == nil {
+		c.refusedSince = time.Time{}
+		return false
+	}
+	if c.refusedSince.IsZero() {
+		c.refusedSince = time.Now()
+	}
+	return time.Since(c.refusedSince) > refusedPatience
+}
+
+// do runs a call in the session's goroutine.
+func (c *conn) do(ctx context.Context, call func(*feed.Session)) error {
+	done := make(chan struct{})
+	select {
+	case c.calls <- func(s *feed.Session) { call(s); close(done) }:
+		<-done
+		return nil
+	case <-c.ended:
+		return errEnded
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

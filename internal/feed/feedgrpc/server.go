@@ -1,0 +1,201 @@
+package feedgrpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
+
+	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/feed/feedpb"
+)
+
+// helloPatience is how long a child may take to say who it is.
+const helloPatience = 10 * time.Second
+
+// ServerConfig is what a parent serves its children with.
+type ServerConfig struct {
+	// Hello is what the parent says of itself: Role, Path, Release.
+	Hello feed.Hello
+	// Identify is the one place where a child's claim is held against what the transport knows of it. Nil believes
+	// every claim.
+	Identify func(ctx context.Context, claimed feed.Hello) (Identity, error)
+	// Accept gives the endpoint for a child. Its error is told to the child and ends the session; a *Redirect sends the
+	// child elsewhere.
+	Accept func(ctx context.Context, hello feed.Hello, peer Identity) (Endpoint, error)
+	// Session holds the sessions' tunables: Window, CompareEvery, Stats.
+	Session feed.Config
+	Log     *slog.Logger
+}
+
+// Server serves children.
+type Server struct {
+	feedpb.UnimplementedFeedServer
+	cfg ServerConfig
+	// running ends with Close. io counts handlers, and receivers and senders, which end after their stream.
+	running context.Context
+	stop    context.CancelCauseFunc
+	io      sync.WaitGroup
+
+	mu    sync.Mutex // guards seats, and running against io
+	seats map[string]*seat
+}
+
+// seat is the one session of a child.
+type seat struct {
+	cancel context.CancelCauseFunc
+	done   chan struct{}
+}
+
+// NewServer makes a server; Register it with a gRPC server made with ServerOptions.
+func NewServer(cfg ServerConfig) *Server {
+	if cfg.Identify == nil {
+		cfg.Identify = func(_ context.Context, claimed feed.Hello) (Identity, error) {
+			return Identity{Role: claimed.Role, Path: claimed.Path}, nil
+		}
+	}
+	cfg.Session.Hello = cfg.Hello
+	s := &Server{cfg: cfg, seats: map[string]*seat{}}
+	s.running, s.stop = context.WithCancelCause(context.Background())
+	return s
+}
+
+// ServerOptions are the options of a gRPC server that serves feeds: a child that is gone is noticed within ten seconds,
+// and one that pings as Run does is not taken for abusive.
+func ServerOptions() []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 5 * time.Second, Timeout: 5 * time.Second}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
+		grpc.SharedWriteBuffer(true),
+	}
+}
+
+// Register adds the service to a gRPC server.
+func (s *Server) Register(r grpc.ServiceRegistrar) { feedpb.RegisterFeedServer(r, s) }
+
+// Close ends all sessions, waits for what they are applying, and refuses new ones. Call it before stopping the gRPC
+// server.
+func (s *Server) Close() {
+	s.mu.Lock()
+	s.stop(errStopping)
+	s.mu.Unlock()
+	s.io.Wait()
+}
+
+var errStopping = errors.New("the parent is stopping")
+
+// enter counts a handler, unless the server is closed.
+func (s *Server) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.running.Err() != nil {
+		return false
+	}
+	s.io.Add(1)
+	return true
+}
+
+// Session serves one child; gRPC calls it.
+func (s *Server) Session(stream feedpb.Feed_SessionServer) error {
+	if !s.enter() {
+		return status.Error(codes.Unavailable, errStopping.Error())
+	}
+	defer s.io.Done()
+	c := newConn(stream.Context(), stream, &s.io)
+	defer c.cancel(nil)
+	defer context.AfterFunc(s.running, func() { c.cancel(errStopping) })()
+	err := s.serve(c, stream)
+	var parting feed.Goodbye
+	var redirect *Redirect
+	var dismissal dismissal
+	switch {
+	case errors.As(err, &redirect):
+		parting = feed.Goodbye{Reason: "another serves this child", Redirect: redirect.Address}
+	case errors.As(err, &dismissal):
+		parting = feed.Goodbye{Reason: dismissal.Error()}
+	default:
+		return status.Error(codes.Aborted, err.Error())
+	}
+	return stream.Send(encode(parting))
+}
+
+// dismissal is why a child is not served, told to it before anything was sent.
+type dismissal struct{ error }
+
+func (s *Server) serve(c *conn, stream feedpb.Feed_SessionServer) error {
+	hello, err := awaitHello(c)
+	if err != nil {
+		return dismissal{err}
+	}
+	peer, err := s.cfg.Identify(stream.Context(), hello)
+	if err != nil {
+		return dismissal{fmt.Errorf("identifying %s: %w", hello.Path, err)}
+	}
+	seat, err := s.sit(c, peer.Path)
+	if err != nil {
+		return dismissal{err}
+	}
+	defer s.rise(peer.Path, seat)
+	log := s.cfg.Log.With("peer", peer.Path)
+	endpoint, err := s.cfg.Accept(stream.Context(), hello, peer)
+	if err != nil {
+		log.Warn("child not accepted", "err", err)
+		return dismissal{err}
+	}
+	c.peer = peer
+	log.Info("child connected", "release", hello.Release)
+	err = c.run(s.cfg.Session, endpoint, hello)
+	log.Info("child disconnected", "reason", err)
+	return err
+}
+
+func awaitHello(c *conn) (feed.Hello, error) {
+	timer := time.NewTimer(helloPatience)
+	defer timer.Stop()
+	select {
+	case m := <-c.inbox:
+		if hello, ok := m.(feed.Hello); ok {
+			return hello, nil
+		}
+		return feed.Hello{}, fmt.Errorf("%T came before Hello", m)
+	case <-timer.C:
+		return feed.Hello{}, errors.New("no Hello came in time")
+	case <-c.ctx.Done():
+		return feed.Hello{}, context.Cause(c.ctx)
+	}
+}
+
+// sit takes the seat of a child, after whoever has it was asked to leave and has left.
+func (s *Server) sit(c *conn, path string) (*seat, error) {
+	mine := &seat{cancel: c.cancel, done: make(chan struct{})}
+	for {
+		s.mu.Lock()
+		other, taken := s.seats[path]
+		if !taken {
+			s.seats[path] = mine
+			s.mu.Unlock()
+			return mine, nil
+		}
+		s.mu.Unlock()
+		other.cancel(feed.ErrSuperseded)
+		select {
+		case <-other.done:
+		case <-c.ctx.Done():
+			return nil, context.Cause(c.ctx)
+		}
+	}
+}
+
+func (s *Server) rise(path string, mine *seat) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.seats, path)
+	close(mine.done)
+}
