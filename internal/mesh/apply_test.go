@@ -103,7 +103,7 @@ func ownsWhatWasSent(t *testing.T, o mesh.Object, live *unstructured.Unstructure
 			continue
 		}
 		var set fieldpath.Set
-		if err := set.FromJSON(strings.NewReader(string(entry.FieldsV1.Raw))); err != nil {
+		if err := set.FromJSON(entry.FieldsV1.GetRawReader()); err != nil {
 			t.Fatal(err)
 		}
 		got := map[string]bool{}
