@@ -144,7 +144,12 @@ func (g *get) fetch(ctx context.Context, s *server, m *meta.RESTMapping, name st
 	if g.selector != "" {
 		request = request.Param("labelSelector", g.selector)
 	}
-	raw, err := request.Do(ctx).Raw()
+	answer := request.Do(ctx)
+	// Error reads what the server says; Raw would have only the HTTP status in words.
+	if err := answer.Error(); err != nil {
+		return nil, err
+	}
+	raw, err := answer.Raw()
 	if err != nil {
 		return nil, err
 	}
