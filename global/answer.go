@@ -130,7 +130,7 @@ func (g *Global) overview() *question.Overview {
 	snapshot := g.mirror.Snapshot()
 	position := snapshot.Position()
 	out := &question.Overview{Epoch: question.EpochText(position.Epoch), Revision: position.Revision,
-		Version: buildinfo.Version(), Sessions: g.server.sessions()}
+		Version: buildinfo.Read().String(), Sessions: g.server.sessions()}
 	applications := map[string]bool{}
 	for e := range snapshot.All(record.KindAssignment) {
 		p := e.Key.Parts()

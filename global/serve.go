@@ -37,7 +37,7 @@ func newServer(g *Global) *server { return &server{g: g, regions: map[string]*re
 // run serves until ctx ends.
 func (s *server) run(ctx context.Context, listener net.Listener) error {
 	feeds := feedgrpc.NewServer(feedgrpc.ServerConfig{Hello: feed.Hello{Role: string(question.TierGlobal)},
-		Identify: identify, Accept: s.accept, Stats: s.g.deps.Stats, Log: s.g.log})
+		Identify: identify, Accept: s.accept, Session: feed.Config{Stats: s.g.deps.Stats}, Log: s.g.log})
 	g := grpc.NewServer(feedgrpc.ServerOptions()...)
 	feeds.Register(g)
 	question.Serve(g, s.g)
