@@ -45,7 +45,9 @@ func NewFilter(environment string, p v1alpha1.Placement) (*Filter, error) {
 }
 
 // Region tells whether a region of this name and labels is selected.
-func (f *Filter) Region(name string, l map[string]string) bool { return f.regions.Matches(named{name, l}) }
+func (f *Filter) Region(name string, l map[string]string) bool {
+	return f.regions.Matches(named{name, l})
+}
 
 // Zone tells whether a zone of this name and labels is selected.
 func (f *Filter) Zone(name string, l map[string]string) bool { return f.zones.Matches(named{name, l}) }

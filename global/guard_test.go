@@ -1,0 +1,67 @@
+package global
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+func TestGuard(t *testing.T) {
+	names := func(from, to int) []string {
+		var out []string
+		for i := from; i < to; i++ {
+			out = append(out, fmt.Sprint("n/a", i))
+		}
+		return out
+	}
+	tests := map[string]struct {
+		missing, present int
+		let              bool
+	}{
+		"a few of many":               {5, 100, true},
+		"many of a few, but under 20": {19, 10, true},
+		"20 of 100":                   {20, 80, true},
+		"40 of 100":                   {40, 60, false},
+		"all of several":              {2, 0, false},
+		"the only one":                {1, 0, true},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			g := newGuard()
+			let := g.admit(names(0, tt.missing), tt.present, time.Now())
+			if got := len(let) == tt.missing; got != tt.let {
+				t.Errorf("admit let %d of %d go, want all: %v", len(let), tt.missing, tt.let)
+			}
+			want := 0
+			if !tt.let {
+				want = tt.missing
+			}
+			if held := len(g.list()); held != want {
+				t.Errorf("%d are held, want %d", held, want)
+			}
+			if released := len(g.release()); released != want || len(g.list()) != 0 {
+				t.Errorf("release let %d go and kept %d, want %d and 0", released, len(g.list()), want)
+			}
+		})
+	}
+	t.Run("a trickle counts over the window", func(t *testing.T) {
+		g, now := newGuard(), time.Now()
+		g.admit(names(0, 15), 60, now)
+		if let := g.admit(names(15, 40), 35, now.Add(time.Minute)); let != nil {
+			t.Errorf("25 more within the window go: %v", let)
+		}
+		g = newGuard()
+		g.admit(names(0, 15), 85, now)
+		if let := g.admit(names(15, 30), 70, now.Add(2*guardWindow)); len(let) != 15 {
+			t.Errorf("%d go after the window, want 15", len(let))
+		}
+	})
+	t.Run("what comes back is not held", func(t *testing.T) {
+		g := newGuard()
+		g.admit(names(0, 3), 0, time.Now())
+		g.back("n/a1")
+		if len(g.list()) != 2 {
+			t.Errorf("held %v, want two", g.list())
+		}
+	})
+}
