@@ -111,7 +111,7 @@ func (b *bench) watch(t *testing.T, s store.Store, after, until int64) []store.D
 		}
 		return nil
 	})
-	if err != errEnough { //nolint:errorlint // the contract returns the function's error as it is
+	if err != errEnough { // the contract returns the function's error as it is
 		t.Fatalf("watching after %d until %d: got %v after %d deltas", after, until, err, len(deltas))
 	}
 	return deltas
