@@ -120,7 +120,7 @@ func EpochText(epoch uint64) string {
 
 // Session is one session with a neighbour.
 type Session struct {
-	// Peer is the neighbour's name.
+	// Peer is the neighbour's name, or its Path as text.
 	Peer      string `json:"peer"`
 	Connected bool   `json:"connected"`
 	// InSync: all that the peer should have, it has acknowledged.

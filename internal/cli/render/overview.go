@@ -42,7 +42,7 @@ func session(b branch, now time.Time) string {
 	}
 	if b.parent.Overview != nil {
 		for _, s := range b.parent.Overview.Sessions {
-			if s.Peer == b.node.Name {
+			if s.Peer == b.node.Name || s.Peer == b.path.String() {
 				return sessionText(s, b.node, now)
 			}
 		}
