@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -100,12 +99,4 @@ func (a *asking) application(arg string) (question.ApplicationRequest, error) {
 		return question.ApplicationRequest{}, fmt.Errorf("%q is not NAMESPACE/APPLICATION", arg)
 	}
 	return question.ApplicationRequest{Namespace: namespace, Name: name}, nil
-}
-
-// explain names the application that the hub does not know.
-func explain(err error, r question.ApplicationRequest) error {
-	if errors.Is(err, question.ErrNotFound) {
-		return fmt.Errorf("there is no application %s/%s", r.Namespace, r.Name)
-	}
-	return err
 }

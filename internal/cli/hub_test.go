@@ -96,7 +96,7 @@ func TestQuestions(t *testing.T) {
 		args []string
 		want string
 	}{
-		{"unknown application", []string{"status", "shop/nothing"}, "there is no application shop/nothing"},
+		{"unknown application", []string{"status", "shop/nothing"}, "application shop/nothing: not found"},
 		{"bad name", []string{"trace", "a/b/c"}, `"a/b/c" is not NAMESPACE/APPLICATION`},
 		{"ambiguous target", []string{"confirm", "west", "--what", "floor"}, "west is the name of several"},
 		{"unknown target", []string{"confirm", "north", "--what", "floor"}, "there is no region, zone or cluster north"},

@@ -47,7 +47,7 @@ func status(ctx context.Context, a *asking, arg string) error {
 	}
 	node, err := a.ask(ctx, question.KindApplication, request)
 	if err != nil {
-		return explain(err, request)
+		return err
 	}
 	if a.output != "" {
 		return write(a.env.Out, a.output, node)

@@ -27,20 +27,15 @@ type Etcd struct {
 	Endpoints []string `usage:"URLs of the etcd to use; with none, one is run in this process"`
 	Prefix    string   `usage:"prefix of all keys, so that several may share one etcd"`
 	DataDir   string   `usage:"directory of the etcd that is run in this process"`
-	Quota     int64    `usage:"largest size of the database of the etcd that is run in this process, in bytes"`
 }
 
 // Embedded tells whether etcd is to be run in this process.
 func (e Etcd) Embedded() bool { return len(e.Endpoints) == 0 }
 
-// Default fills in zero fields. The quota is the largest that etcd advises; etcd's own default of 2 GiB stops writes at
-// a size that a large tier reaches between two compactions.
+// Default fills in zero fields.
 func (e *Etcd) Default() {
 	setDefault(&e.Prefix, "/meridian")
 	setDefault(&e.DataDir, "data/etcd")
-	if e.Quota == 0 {
-		e.Quota = 8 << 30
-	}
 }
 
 // Validate joins all errors.
@@ -53,9 +48,6 @@ func (e Etcd) Validate() error {
 	}
 	if !strings.HasPrefix(e.Prefix, "/") || strings.HasSuffix(e.Prefix, "/") {
 		errs = append(errs, fmt.Errorf("prefix: %q does not begin with a slash, or ends with one", e.Prefix))
-	}
-	if e.Quota < 0 {
-		errs = append(errs, fmt.Errorf("quota: %d is negative", e.Quota))
 	}
 	return errors.Join(errs...)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -86,6 +87,11 @@ type remote struct {
 	is      error
 }
 
+// newRemote leaves the error's name out of the words where they begin with it: what follows is for people.
+func newRemote(message string, is error) *remote {
+	return &remote{strings.TrimPrefix(message, is.Error()+": "), is}
+}
+
 func (e *remote) Error() string { return e.message }
 func (e *remote) Unwrap() error { return e.is }
 
@@ -93,9 +99,9 @@ func fromStatus(target string, err error) error {
 	s := status.Convert(err)
 	switch s.Code() {
 	case codes.NotFound:
-		return &remote{s.Message(), ErrNotFound}
+		return newRemote(s.Message(), ErrNotFound)
 	case codes.InvalidArgument:
-		return &remote{s.Message(), ErrInvalid}
+		return newRemote(s.Message(), ErrInvalid)
 	case codes.DeadlineExceeded:
 		return &remote{"the hub did not answer in time", context.DeadlineExceeded}
 	case codes.Unavailable:

@@ -51,7 +51,7 @@ func TestHub(t *testing.T) {
 	}{
 		{kind: "echo", answer: "hello"},
 		{kind: "absent", is: ErrNotFound, message: "application shop/cart: not found"},
-		{kind: "odd", is: ErrInvalid, message: "invalid question: kind odd"},
+		{kind: "odd", is: ErrInvalid, message: "kind odd"},
 		{kind: "other", message: "broken"},
 	}
 	for _, tt := range tests {
