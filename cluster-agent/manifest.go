@@ -1,0 +1,107 @@
+package clusteragent
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/meridian-federation/meridian/internal/object"
+	"github.com/meridian-federation/meridian/internal/record"
+)
+
+// manifest is a compiled object as it was received, and where its metadata begins.
+type manifest struct {
+	content []byte
+	// at is the offset just behind the brace that opens metadata.
+	at          int
+	application string
+	adopt       bool
+}
+
+// head is what the agent reads of a manifest.
+type head struct {
+	Name        string            `json:"name"`
+	Namespace   string            `json:"namespace"`
+	Labels      map[string]string `json:"labels"`
+	Annotations map[string]string `json:"annotations"`
+}
+
+// parseManifest checks that the content is the object that its key names and carries Meridian's marks: without them the
+// agent would not know the object as its own after a restart.
+func parseManifest(id object.ID, version record.Version, content []byte) (manifest, error) {
+	m := manifest{content: content}
+	var apiVersion, kind string
+	var h head
+	fields := func(dec *json.Decoder, name string) (err error) {
+		switch name {
+		case "apiVersion":
+			err = dec.Decode(&apiVersion)
+		case "kind":
+			err = dec.Decode(&kind)
+		case "metadata":
+			h, m.at, err = parseHead(dec, content)
+		default:
+			var skipped json.RawMessage
+			err = dec.Decode(&skipped)
+		}
+		return err
+	}
+	if err := eachField(content, fields); err != nil {
+		return m, fmt.Errorf("reading the manifest of %s: %w", id.Short(), err)
+	}
+	wantVersion, wantKind := id.GVK().ToAPIVersionAndKind()
+	if apiVersion != wantVersion || kind != wantKind || h.Name != id.Name || h.Namespace != id.Namespace {
+		return m, fmt.Errorf("the manifest is of %s %s %s/%s", apiVersion, kind, h.Namespace, h.Name)
+	}
+	if h.Labels[object.LabelManaged] != object.ManagedValue || h.Annotations[object.AnnotationSelf] != id.String() ||
+		h.Annotations[object.AnnotationVersion] != version.String() {
+		return m, errors.New("the manifest does not carry Meridian's marks for this object and version")
+	}
+	m.application = h.Labels[object.LabelApplication]
+	m.adopt = h.Annotations[object.AnnotationAdopt] == "true"
+	return m, nil
+}
+
+// eachField calls f at the value of each field of a JSON object; f consumes the value.
+func eachField(content []byte, f func(*json.Decoder, string) error) error {
+	dec := json.NewDecoder(bytes.NewReader(content))
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return errors.Join(errors.New("not a JSON object"), err)
+	}
+	for dec.More() {
+		t, err := dec.Token()
+		if err != nil {
+			return err
+		}
+		if err := f(dec, t.(string)); err != nil { // a JSON object's keys are strings, or Token has failed
+			return err
+		}
+	}
+	_, err := dec.Token()
+	return err
+}
+
+func parseHead(dec *json.Decoder, content []byte) (h head, at int, err error) {
+	var raw json.RawMessage
+	if err := dec.Decode(&raw); err != nil {
+		return h, 0, err
+	}
+	if len(raw) == 0 || raw[0] != '{' {
+		return h, 0, errors.New("metadata is not an object")
+	}
+	at = int(dec.InputOffset()) - len(raw) + 1
+	if content[at-1] != '{' {
+		return h, 0, errors.New("metadata cannot be found again")
+	}
+	return h, at, json.Unmarshal(raw, &h)
+}
+
+// only is the manifest with one more field of metadata, which holds the write to the object that is meant:
+// `"uid"` to one that exists, `"resourceVersion":"1"`, which no object has, to none that exists. The API server answers
+// a conflict, or calls the field immutable, where that is not so, and keeps neither in the managed fields.
+func (m manifest) only(field, value string) []byte {
+	guard := fmt.Sprintf("%q:%q,", field, value)
+	return slices.Concat(m.content[:m.at], []byte(guard), m.content[m.at:])
+}
