@@ -72,20 +72,7 @@ func (d *deletion) run(ctx context.Context, args []string) error {
 		ctx, cancel = context.WithTimeout(ctx, d.timeout)
 		defer cancel()
 	}
-	failed := 0
-	var going []*doomed
-	for _, t := range targets {
-		gone, err := d.delete(ctx, t)
-		switch {
-		case err != nil:
-			failed++
-			fmt.Fprintf(d.env.Err, "error: %s: %v\n", t.label(), err)
-		case gone:
-		default:
-			fmt.Fprintf(d.env.Out, "%s deleted\n", t.label())
-			going = append(going, t)
-		}
-	}
+	going, failed := d.delete(ctx, targets)
 	if d.wait {
 		for _, t := range going {
 			if err := t.waitGone(ctx); err != nil {
@@ -97,6 +84,23 @@ func (d *deletion) run(ctx context.Context, args []string) error {
 		return fmt.Errorf("%d of %d objects could not be deleted", failed, len(targets))
 	}
 	return nil
+}
+
+// delete deletes one object after another, and returns those that are going and how many could not be deleted.
+func (d *deletion) delete(ctx context.Context, targets []*doomed) (going []*doomed, failed int) {
+	for _, t := range targets {
+		gone, err := d.one(ctx, t)
+		switch {
+		case err != nil:
+			failed++
+			fmt.Fprintf(d.env.Err, "error: %s: %v\n", t.label(), err)
+		case gone:
+		default:
+			fmt.Fprintf(d.env.Out, "%s deleted\n", t.label())
+			going = append(going, t)
+		}
+	}
+	return going, failed
 }
 
 // targets are the objects named, or those of the files in the opposite order of their creation.
@@ -136,8 +140,8 @@ func (d *deletion) targets(s *server, args []string) ([]*doomed, error) {
 	return out, nil
 }
 
-// delete has the server take the deletion; gone says that there was nothing to delete, and that this is fine.
-func (d *deletion) delete(ctx context.Context, t *doomed) (gone bool, err error) {
+// one has the server take the deletion; gone says that there was nothing to delete, and that this is fine.
+func (d *deletion) one(ctx context.Context, t *doomed) (gone bool, err error) {
 	object, err := t.resource.Get(ctx, t.name, metav1.GetOptions{})
 	if err == nil {
 		t.uid = object.GetUID()

@@ -50,21 +50,7 @@ func specRows(s *v1alpha1.ApplicationSpec) [][]string {
 	for _, p := range s.Ports {
 		rows = append(rows, []string{"Port " + p.Name + ":", portText(p)})
 	}
-	p := s.Placement
-	for _, part := range []struct {
-		name     string
-		selector *metav1.LabelSelector
-	}{{"Regions:", p.Regions}, {"Zones:", p.Zones}, {"Clusters:", p.Clusters}} {
-		if part.selector != nil {
-			rows = append(rows, []string{part.name, metav1.FormatLabelSelector(part.selector)})
-		}
-	}
-	if p.Spread != nil {
-		rows = append(rows, []string{"Spread:", spreadText(p.Spread)})
-	}
-	for _, t := range p.Tolerations {
-		rows = append(rows, []string{"Tolerates:", strings.TrimSpace(fmt.Sprintf("%s %s %s %s", t.Key, t.Operator, t.Value, t.Effect))})
-	}
+	rows = append(rows, placementRows(s.Placement)...)
 	var calls []string
 	for _, d := range s.DependsOn {
 		name := d.Name
@@ -79,6 +65,25 @@ func specRows(s *v1alpha1.ApplicationSpec) [][]string {
 	}
 	if s.Adopt {
 		rows = append(rows, []string{"Adopt:", "takes over objects that exist"})
+	}
+	return rows
+}
+
+func placementRows(p v1alpha1.Placement) [][]string {
+	var rows [][]string
+	for _, part := range []struct {
+		name     string
+		selector *metav1.LabelSelector
+	}{{"Regions:", p.Regions}, {"Zones:", p.Zones}, {"Clusters:", p.Clusters}} {
+		if part.selector != nil {
+			rows = append(rows, []string{part.name, metav1.FormatLabelSelector(part.selector)})
+		}
+	}
+	if p.Spread != nil {
+		rows = append(rows, []string{"Spread:", spreadText(p.Spread)})
+	}
+	for _, t := range p.Tolerations {
+		rows = append(rows, []string{"Tolerates:", strings.TrimSpace(fmt.Sprintf("%s %s %s %s", t.Key, t.Operator, t.Value, t.Effect))})
 	}
 	return rows
 }
