@@ -191,6 +191,7 @@ func (l *Ledger) unsettle(b Batch) {
 	for _, r := range b.Removals {
 		l.settle(r.Key, record.Version{})
 	}
+	l.raise(b.Position)
 }
 
 func (l *Ledger) raise(p Position) {
