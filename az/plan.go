@@ -14,8 +14,8 @@ import (
 type planner struct {
 	// settled tells whether a cluster runs a binding; see task.
 	settled func(record.Binding) bool
-	// holds tells whether the region still sends a revision; see spent.
-	holds func(record.Key) bool
+	// retained tells whether a revision is here only because a binding needed it when the region took it back.
+	retained func(record.Key) bool
 
 	weights  weights
 	reweigh  bool // the weights changed and are not yet written
@@ -40,13 +40,15 @@ type placed struct {
 // decision is the outcome of one round.
 type decision struct {
 	writes []store.Write
-	meta   map[string][]byte
+	// spent are retained revisions that nothing needs after the writes.
+	spent []record.Key
+	meta  map[string][]byte
 	// problems are those of the applications looked at; nil where there is none.
 	problems map[string]*record.Problem
 }
 
-func newPlanner(w weights, settled func(record.Binding) bool, holds func(record.Key) bool) *planner {
-	return &planner{settled: settled, holds: holds, weights: w, clusters: map[string]record.Cluster{},
+func newPlanner(w weights, settled func(record.Binding) bool, retained func(record.Key) bool) *planner {
+	return &planner{settled: settled, retained: retained, weights: w, clusters: map[string]record.Cluster{},
 		apps: map[string]*placed{}, dirty: map[string]struct{}{}}
 }
 
@@ -137,6 +139,14 @@ func (p *planner) observe(cluster string, nodes int32) {
 	}
 }
 
+// again has the applications of a decision, which was not written, decided anew.
+func (p *planner) again(d decision) {
+	for name := range d.problems {
+		p.mark(name)
+	}
+	p.reweigh = p.reweigh || d.meta != nil
+}
+
 // leaving tells whether an application waits to leave a cluster, so that news of readiness matters to it.
 func (p *planner) leaving(name string) bool {
 	app := p.apps[name]
@@ -164,7 +174,7 @@ func (p *planner) decide(snapshot *store.Snapshot) decision {
 		if app == nil {
 			continue
 		}
-		d.writes = append(d.writes, p.writes(name, app, snapshot)...)
+		p.renew(name, app, snapshot, &d)
 		d.problems[name] = app.problem
 		if app.assignment == nil && len(app.bindings) == 0 {
 			delete(p.apps, name)
@@ -177,25 +187,25 @@ func (p *planner) decide(snapshot *store.Snapshot) decision {
 	return d
 }
 
-func (p *planner) writes(name string, app *placed, snapshot *store.Snapshot) []store.Write {
+// renew adds to a decision what one application needs.
+func (p *planner) renew(name string, app *placed, snapshot *store.Snapshot, d *decision) {
 	want, cause, known := p.want(app, snapshot)
 	if !known {
-		return nil
+		return
 	}
-	var out []store.Write
 	for _, cluster := range slices.Sorted(maps.Keys(want)) {
 		r := want[cluster].Record()
 		if had, ok := app.bindings[cluster]; !ok || had.Record().Version != r.Version {
-			out = append(out, store.Write{Record: r})
+			d.writes = append(d.writes, store.Write{Record: r})
 		}
 	}
 	for _, cluster := range slices.Sorted(maps.Keys(app.bindings)) {
 		if _, stays := want[cluster]; !stays {
 			key := record.BindingKey(app.bindings[cluster].Namespace, app.bindings[cluster].Application, cluster)
-			out = append(out, store.Write{Record: record.Record{Key: key}, Delete: true, Cause: cause})
+			d.writes = append(d.writes, store.Write{Record: record.Record{Key: key}, Delete: true, Cause: cause})
 		}
 	}
-	return append(out, p.spent(name, want, snapshot)...)
+	d.spent = append(d.spent, p.spent(name, want, snapshot)...)
 }
 
 // want is what an application's bindings should be, and why others go; known is false while that cannot be told.
@@ -222,21 +232,16 @@ func (p *planner) want(app *placed, snapshot *store.Snapshot) (want map[string]r
 	return want, record.CauseScope, true
 }
 
-// spent removes the revisions of an application that the region took back while a binding still needed them, and that
-// none needs any more.
-func (p *planner) spent(name string, want map[string]record.Binding, snapshot *store.Snapshot) []store.Write {
+// spent lists the retained revisions of an application that no binding needs any more.
+func (p *planner) spent(name string, want map[string]record.Binding, snapshot *store.Snapshot) []record.Key {
 	needed := map[string]bool{}
-	app := p.apps[name]
-	if app.assignment != nil {
-		needed[app.assignment.Revision] = true
-	}
 	for _, b := range want {
 		needed[b.Revision] = true
 	}
-	var out []store.Write
+	var out []record.Key
 	for e := range snapshot.Prefix(record.KindRevision, name+"/") {
-		if parts := e.Key.Parts(); len(parts) == 3 && !needed[parts[2]] && !p.holds(e.Key) {
-			out = append(out, store.Write{Record: record.Record{Key: e.Key}, Delete: true, Cause: record.CauseScope})
+		if parts := e.Key.Parts(); len(parts) == 3 && !needed[parts[2]] && p.retained(e.Key) {
+			out = append(out, e.Key)
 		}
 	}
 	return out

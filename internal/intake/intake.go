@@ -36,8 +36,8 @@ type Rules struct {
 	// Follow returns what goes with a record that the parent removes, such as the tier's own decisions about it. They are
 	// written right behind it, so that they share its transaction, or nearly always do.
 	Follow func(snapshot *store.Snapshot, removed feed.Removal) []store.Write
-	// Needed tells whether a record that the parent removes must stay until Sweep, seen that the writes go with it.
-	Needed func(snapshot *store.Snapshot, key record.Key, with []store.Write) bool
+	// Needed tells whether a revision that the parent removes must stay until Sweep, seen that other keys are going.
+	Needed func(snapshot *store.Snapshot, revision record.Key, going map[record.Key]struct{}) bool
 }
 
 // Intake takes one parent's records into the store, for one term.
@@ -148,9 +148,12 @@ func (in *Intake) removals(removals []feed.Removal) (writes []store.Write, retai
 			writes = append(writes, in.rules.Follow(snapshot, r)...)
 		}
 	}
-	with := writes
+	going := make(map[record.Key]struct{}, len(writes))
+	for _, w := range writes {
+		going[w.Key] = struct{}{}
+	}
 	for _, r := range candidates {
-		if in.rules.Needed(snapshot, r.Key, with) {
+		if in.rules.Needed(snapshot, r.Key, going) {
 			retained = append(retained, r.Key)
 			continue
 		}

@@ -1,0 +1,87 @@
+package az
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/feed/feedgrpc"
+	"github.com/meridian-federation/meridian/internal/object"
+	"github.com/meridian-federation/meridian/internal/question"
+	"github.com/meridian-federation/meridian/internal/record"
+)
+
+// ownPatience is how long an agent that came early waits for its cluster to be owned, before it is told to come again.
+const ownPatience = 5 * time.Second
+
+// identify takes an agent's word for who it is: connections are on loopback and not yet authenticated.
+func identify(_ context.Context, claimed feed.Hello) (feedgrpc.Identity, error) {
+	path, err := question.ParsePath(claimed.Path)
+	if err != nil {
+		return feedgrpc.Identity{}, err
+	}
+	if path.Tier() != question.TierCluster {
+		return feedgrpc.Identity{}, fmt.Errorf("%s is not a cluster", claimed.Path)
+	}
+	return feedgrpc.Identity{Role: string(question.TierCluster), Path: path.String()}, nil
+}
+
+// accept gives an agent the objects of its cluster. Clusters that the inventory does not place in this zone are turned
+// away.
+func (z *Zone) accept(ctx context.Context, _ feed.Hello, peer feedgrpc.Identity) (feedgrpc.Endpoint, error) {
+	path, err := question.ParsePath(peer.Path)
+	if err != nil {
+		return feedgrpc.Endpoint{}, err
+	}
+	if path.Region != z.cfg.Region || path.Zone != z.cfg.Zone {
+		return feedgrpc.Endpoint{}, fmt.Errorf("this is zone %s of region %s; %s is not below it; check the agent's settings",
+			z.cfg.Zone, z.cfg.Region, path)
+	}
+	o, err := z.await(ctx, path.Cluster)
+	if err != nil {
+		return feedgrpc.Endpoint{}, err
+	}
+	return z.agents.Watch(path.Cluster, z.endpoint(path.Cluster, o)), nil
+}
+
+func (z *Zone) await(ctx context.Context, cluster string) (*owned, error) {
+	ctx, cancel := context.WithTimeout(ctx, ownPatience)
+	defer cancel()
+	o, err := z.shard.get(ctx, cluster)
+	if err == nil {
+		return o, nil
+	}
+	if _, known := z.mirror.Snapshot().Get(record.ClusterKey(cluster)); !known {
+		return nil, fmt.Errorf("cluster %s is not in the inventory of zone %s; create a Cluster %s with spec.zone %s at Global",
+			cluster, z.cfg.Zone, cluster, z.cfg.Zone)
+	}
+	return nil, err
+}
+
+// endpoint is the zone's end of a session with a cluster's agent.
+func (z *Zone) endpoint(cluster string, o *owned) feedgrpc.Endpoint {
+	log := z.log.With("cluster", cluster)
+	return feedgrpc.Endpoint{
+		Outbox: o.outbox,
+		Ledger: o.ledger,
+		Rank:   object.Rank,
+		Fence:  func() feed.Fence { return z.shard.fenceOf(o) },
+		Apply: func(_ context.Context, batch feed.Batch) ([]feed.Rejection, error) {
+			rejected := z.board.take(cluster, batch)
+			if batch.State.Guard.Tripped { // reports are not worth guarding
+				_, _ = o.ledger.Confirm(feed.ConfirmRemovals)
+			}
+			return rejected, nil
+		},
+		Opened: func(*feedgrpc.Link) { z.board.session(cluster, true) },
+		Closed: func(error) { z.board.session(cluster, false) },
+		Acked:  func(outcomes []feed.Outcome) { z.board.acked(cluster, outcomes) },
+		State: func(status feed.Status) {
+			if r := status.RefusedBy; r != nil {
+				log.Warn("agent takes nothing from here", "kind", r.Kind, "reason", r.Reason)
+			}
+			z.board.state(cluster, status)
+		},
+	}
+}

@@ -1,0 +1,83 @@
+package az
+
+import (
+	"context"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/intake"
+	"github.com/meridian-federation/meridian/internal/record"
+	"github.com/meridian-federation/meridian/internal/store"
+)
+
+// lead does the leader's work for one term: it takes in what the region sends, schedules it, and has the shard claim
+// clusters.
+func (z *Zone) lead(ctx context.Context, term store.Term) error {
+	if err := z.mirror.WaitRevision(ctx, term.Since().Revision); err != nil {
+		return err
+	}
+	writer := store.NewWriter(z.store, z.mirror, term)
+	in, err := intake.New(z.mirror, writer, rules(), z.log)
+	if err != nil {
+		return err
+	}
+	z.leading.Store(true)
+	z.shard.lead(true)
+	defer func() {
+		z.leading.Store(false)
+		z.shard.lead(false)
+	}()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return z.parent.Run(ctx, in) })
+	group.Go(func() error {
+		s := &scheduler{mirror: z.mirror, writer: writer, intake: in, board: z.board, news: z.board.news, log: z.log}
+		return s.run(ctx)
+	})
+	return group.Wait()
+}
+
+// rules are what a zone decides at the moment when records come and go: an assignment takes its bindings with it, so that
+// a crash between the two cannot lose the cause, and a revision stays for as long as a binding runs it.
+func rules() intake.Rules {
+	return intake.Rules{Follow: bindingsOf, Needed: runs}
+}
+
+func bindingsOf(snapshot *store.Snapshot, removed feed.Removal) []store.Write {
+	if removed.Key.Kind != record.KindAssignment {
+		return nil
+	}
+	app, _, ok := cutLast(removed.Key.Name)
+	if !ok {
+		return nil
+	}
+	var out []store.Write
+	for e := range snapshot.Prefix(record.KindBinding, app+"/") {
+		out = append(out, store.Write{Record: record.Record{Key: e.Key}, Delete: true, Cause: removed.Cause})
+	}
+	return out
+}
+
+func runs(snapshot *store.Snapshot, revision record.Key, going map[record.Key]struct{}) bool {
+	app, hash, ok := cutLast(revision.Name)
+	if !ok {
+		return false
+	}
+	for e := range snapshot.Prefix(record.KindBinding, app+"/") {
+		_, goes := going[e.Key]
+		if b, err := record.DecodeBinding(e.Record); err == nil && b.Revision == hash && !goes {
+			return true
+		}
+	}
+	return false
+}
+
+// cutLast splits a record's name before its last part.
+func cutLast(name string) (head, last string, ok bool) {
+	i := strings.LastIndexByte(name, '/')
+	if i < 0 {
+		return "", "", false
+	}
+	return name[:i], name[i+1:], true
+}

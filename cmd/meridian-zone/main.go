@@ -1,0 +1,56 @@
+// Command meridian-zone runs one replica of a zone: it decides which clusters run what, compiles what they run, and
+// serves their agents.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+
+	"github.com/meridian-federation/meridian/az"
+	"github.com/meridian-federation/meridian/internal/config"
+	"github.com/meridian-federation/meridian/internal/run"
+	"github.com/meridian-federation/meridian/internal/store/etcd"
+	"github.com/meridian-federation/meridian/internal/telemetry"
+)
+
+const name = "meridian-zone"
+
+func main() { run.Main(name, serve) }
+
+func serve(ctx context.Context, args []string) (err error) {
+	var cfg az.Config
+	if err := config.Load(name, &cfg, args); err != nil {
+		return err
+	}
+	log, err := telemetry.NewLogger(os.Stderr, cfg.Log.Level, cfg.Log.Format)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("listening for agents: %w", err)
+	}
+	defer listener.Close()
+	store, closeStore, err := etcd.Open(ctx, etcd.OpenConfig{Endpoints: cfg.Etcd.Endpoints, Prefix: cfg.Etcd.Prefix,
+		Dir: cfg.Etcd.DataDir, Log: log})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeStore()) }()
+
+	health, registry := telemetry.NewHealth(), telemetry.NewRegistry(name)
+	zone := az.New(cfg, az.Deps{Store: store, Listener: listener, Log: log, Registry: registry})
+	zone.Check(health)
+	admin, err := telemetry.Listen(cfg.Admin.Address, telemetry.Admin{Health: health, Registry: registry, Log: log})
+	if err != nil {
+		return err
+	}
+	group := run.NewGroup(log)
+	group.Add("admin", admin.Run)
+	group.Add("zone", zone.Run)
+	log.Info("serving", "zone", cfg.Zone, "listen", listener.Addr().String(), "admin", admin.Address())
+	return group.Run(ctx)
+}

@@ -1,0 +1,157 @@
+// Package children is the parent's end of its children's sessions, as regions and zones share it: who is connected and
+// how each session stands, whom a question can go on to, and the gRPC server around them. It knows no tier.
+package children
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/feed/feedgrpc"
+	"github.com/meridian-federation/meridian/internal/question"
+)
+
+// Table knows the sessions with children, by name. It is safe for concurrent use.
+type Table struct {
+	mu    sync.Mutex
+	seats map[string]*seat // guarded by mu; a child that was once connected stays
+}
+
+type seat struct {
+	link   *feedgrpc.Link
+	status feed.Status
+	since  time.Time
+	// refusedSince is when the child began to refuse.
+	refusedSince time.Time
+}
+
+// NewTable returns an empty table.
+func NewTable() *Table { return &Table{seats: map[string]*seat{}} }
+
+// Watch has a child's sessions noted here; the endpoint's own functions are called as before.
+func (t *Table) Watch(name string, ep feedgrpc.Endpoint) feedgrpc.Endpoint {
+	opened, closed, state := ep.Opened, ep.Closed, ep.State
+	ep.Opened = func(link *feedgrpc.Link) {
+		t.set(name, func(s *seat) { *s = seat{link: link, since: time.Now()} })
+		if opened != nil {
+			opened(link)
+		}
+	}
+	ep.Closed = func(err error) {
+		t.set(name, func(s *seat) { *s = seat{since: time.Now()} })
+		if closed != nil {
+			closed(err)
+		}
+	}
+	ep.State = func(status feed.Status) {
+		t.set(name, func(s *seat) {
+			if s.status.RefusedBy == nil && status.RefusedBy != nil {
+				s.refusedSince = time.Now()
+			}
+			s.status = status
+		})
+		if state != nil {
+			state(status)
+		}
+	}
+	return ep
+}
+
+func (t *Table) set(name string, change func(*seat)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.seats[name] == nil {
+		t.seats[name] = &seat{}
+	}
+	change(t.seats[name])
+}
+
+func (t *Table) get(name string) seat {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s := t.seats[name]; s != nil {
+		return *s
+	}
+	return seat{}
+}
+
+// Forget drops a child that is no longer one, and ends its session.
+func (t *Table) Forget(name, reason string) {
+	t.mu.Lock()
+	s := t.seats[name]
+	delete(t.seats, name)
+	t.mu.Unlock()
+	if s != nil && s.link != nil {
+		s.link.Close(reason)
+	}
+}
+
+// Connected tells whether a child has a session.
+func (t *Table) Connected(name string) bool { return t.get(name).link != nil }
+
+// Refused is what a child refuses to take, nil if nothing.
+func (t *Table) Refused(name string) *question.Refusal {
+	s := t.get(name)
+	return RefusalOf(s.status.RefusedBy, s.refusedSince)
+}
+
+// Children are the named children, as a question goes on to them.
+func (t *Table) Children(tier question.Tier, names []string) []question.Child {
+	out := make([]question.Child, 0, len(names))
+	for _, name := range names {
+		child := question.Child{Name: name, Tier: tier}
+		if link := t.get(name).link; link != nil {
+			child.Ask = link.Ask
+		}
+		out = append(out, child)
+	}
+	return out
+}
+
+// Sessions describes the sessions with the named children, connected or not.
+func (t *Table) Sessions(tier question.Tier, names []string) []question.Session {
+	out := make([]question.Session, 0, len(names))
+	for _, name := range names {
+		s := t.get(name)
+		session := question.Session{Peer: string(tier) + "/" + name, Connected: s.link != nil, Since: s.since}
+		if s.link != nil {
+			status := s.link.Status()
+			session.InSync, session.Pending = status.InSync, status.Pending
+			session.Refused = RefusalOf(status.RefusedBy, s.refusedSince)
+		}
+		out = append(out, session)
+	}
+	return out
+}
+
+// RefusalOf is a feed's refusal as people are told of it; nil stays nil.
+func RefusalOf(r *feed.Refusal, since time.Time) *question.Refusal {
+	if r == nil {
+		return nil
+	}
+	return &question.Refusal{Kind: string(r.Kind), Reason: r.Reason, Since: since}
+}
+
+// Serve serves children at the listener until ctx ends, and returns when their sessions have ended.
+func Serve(ctx context.Context, listener net.Listener, cfg feedgrpc.ServerConfig) error {
+	feeds := feedgrpc.NewServer(cfg)
+	server := grpc.NewServer(feedgrpc.ServerOptions()...)
+	feeds.Register(server)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	select {
+	case err := <-served:
+		feeds.Close()
+		return fmt.Errorf("serving children: %w", err)
+	case <-ctx.Done():
+	}
+	feeds.Close()
+	server.Stop()
+	<-served
+	return nil
+}
