@@ -28,16 +28,13 @@ func Up(ctx context.Context, o Options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	begun := time.Now()
+	say := progress(out, time.Now())
 	t := newTopology(o)
 	if err := l.make(); err != nil {
 		return err
 	}
 	if err := t.keep(l.topology()); err != nil {
 		return err
-	}
-	say := func(format string, args ...any) {
-		fmt.Fprintf(out, "%6.1fs  %s\n", time.Since(begun).Seconds(), fmt.Sprintf(format, args...))
 	}
 	say("%s in %s", t, l.dir)
 	if err := build(ctx, l, say); err != nil {
