@@ -74,7 +74,7 @@ func (l *lease) acquire(ctx context.Context) (feed.State, error) {
 		}
 		if err == nil && (l.mayTake(current) || time.Since(since) > leaseDuration) {
 			state, err := l.takeOver(ctx, current)
-			if err == nil || !worthRetrying(err) {
+			if err == nil || !worthRetrying(err) || ctx.Err() != nil {
 				return state, err
 			}
 			l.log.Warn("taking the lease", "error", err)

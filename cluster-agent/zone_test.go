@@ -15,6 +15,7 @@ import (
 	"github.com/meridian-federation/meridian/internal/feed/feedgrpc"
 	"github.com/meridian-federation/meridian/internal/localkube"
 	"github.com/meridian-federation/meridian/internal/object"
+	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/internal/record"
 )
 
@@ -51,6 +52,7 @@ type zone struct {
 	up       map[record.Key]*record.Record
 	link     *feedgrpc.Link
 	status   feed.Status
+	sessions int
 }
 
 func newZone(t testing.TB) *zone {
@@ -94,7 +96,8 @@ func (z *zone) endpoint() feedgrpc.Endpoint {
 		Opened: func(l *feedgrpc.Link) {
 			z.mu.Lock()
 			defer z.mu.Unlock()
-			z.link = l
+			z.link, z.status = l, feed.Status{}
+			z.sessions++
 		},
 		Acked: func(outcomes []feed.Outcome) {
 			z.mu.Lock()
@@ -174,10 +177,17 @@ func (z *zone) rejection(key record.Key) string {
 	return ""
 }
 
-func (z *zone) inSync() bool {
+// opened is how many sessions there have been.
+func (z *zone) opened() int {
 	z.mu.Lock()
 	defer z.mu.Unlock()
-	return z.status.InSync
+	return z.sessions
+}
+
+func (z *zone) standing() feed.Status {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	return z.status
 }
 
 func (z *zone) reported(key record.Key) (*record.Record, bool) {
@@ -190,7 +200,16 @@ func (z *zone) reported(key record.Key) (*record.Record, bool) {
 // running is an agent as a process would run it.
 type running struct {
 	t    testing.TB
-	stop func()
+	zone *zone
+	// before is how many sessions the zone had.
+	before int
+	stop   func()
+}
+
+// settle waits until the agent has all that the zone has for it.
+func (a *running) settle() {
+	a.t.Helper()
+	eventually(a.t, "in sync", func() bool { return a.zone.opened() > a.before && a.zone.standing().InSync })
 }
 
 // startAgent runs the agent against a zone, with the agent's role, until it is stopped or the test ends.
@@ -204,13 +223,33 @@ func startAgent(t testing.TB, c *localkube.Cluster, z *zone, id string) *running
 	}
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: level}))
 	cfg := Config{Region: "r", Zone: "z", Cluster: "c", ID: id, ZoneAddresses: []string{z.address}}
-	g.Go(func() error { return Run(ctx, cfg, Deps{Log: log, Kube: agentConfig(t, c)}) })
-	a := &running{t: t, stop: sync.OnceFunc(func() {
+	a := &running{t: t, zone: z, before: z.opened(), stop: sync.OnceFunc(func() {
 		cancel()
 		if err := g.Wait(); err != nil {
 			t.Errorf("Run = %v, want nil", err)
 		}
 	})}
+	kube := agentConfig(t, c)
+	g.Go(func() error { return Run(ctx, cfg, Deps{Log: log, Kube: kube}) })
 	t.Cleanup(a.stop)
 	return a
+}
+
+// ask asks the agent and reads its answer.
+func (z *zone) ask(t testing.TB, kind, payload string) question.Node {
+	t.Helper()
+	z.mu.Lock()
+	l := z.link
+	z.mu.Unlock()
+	ctx, cancel := context.WithTimeout(t.Context(), testPatience)
+	defer cancel()
+	b, err := l.Ask(ctx, kind, []byte(payload))
+	if err != nil {
+		t.Fatalf("asking %s: %v", kind, err)
+	}
+	n, err := question.Decode[question.Node](b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
