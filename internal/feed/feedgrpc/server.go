@@ -129,6 +129,8 @@ func (s *Server) Session(stream feedpb.Feed_SessionServer) error {
 // dismissal is why a child is not served, told to it before anything was sent.
 type dismissal struct{ error }
 
+func (d dismissal) Unwrap() error { return d.error }
+
 func (s *Server) serve(c *conn, stream feedpb.Feed_SessionServer) error {
 	hello, err := awaitHello(c)
 	if err != nil {
