@@ -139,6 +139,13 @@ func RefusalOf(r *feed.Refusal, since time.Time) *question.Refusal {
 
 // Serve serves children at the listener until ctx ends, and returns when their sessions have ended.
 func Serve(ctx context.Context, listener net.Listener, cfg feedgrpc.ServerConfig) error {
+	accept := cfg.Accept
+	cfg.Accept = func(child context.Context, hello feed.Hello, peer feedgrpc.Identity) (feedgrpc.Endpoint, error) {
+		child, cancel := context.WithCancel(child) // whoever waits to be accepted must not hold up the end
+		defer cancel()
+		defer context.AfterFunc(ctx, cancel)()
+		return accept(child, hello, peer)
+	}
 	feeds := feedgrpc.NewServer(cfg)
 	server := grpc.NewServer(feedgrpc.ServerOptions()...)
 	feeds.Register(server)

@@ -1,0 +1,69 @@
+package region
+
+import (
+	"errors"
+	"os"
+	"time"
+
+	"github.com/meridian-federation/meridian/internal/config"
+)
+
+// Config is a region's configuration. Its zero value, with Default, lacks only the region's name.
+type Config struct {
+	ID     string        `usage:"name of this replica, unique among the region's replicas"`
+	Region string        `usage:"name of the region"`
+	Global []string      `usage:"addresses of Global's replicas; any will do"`
+	Listen string        `usage:"address at which the zones connect"`
+	Settle time.Duration `usage:"how long after its start the region waits for zones before it reports without them"`
+	Etcd   config.Etcd
+	Admin  config.Admin
+	Log    config.Log
+}
+
+// defaultSettle is longer than a reconnecting zone pauses.
+const defaultSettle = 10 * time.Second
+
+// Default fills in zero fields. The ID is the host's name: a replica that restarts on its host takes its own leadership
+// back at once.
+func (c *Config) Default() {
+	if c.ID == "" {
+		c.ID, _ = os.Hostname()
+	}
+	if len(c.Global) == 0 {
+		c.Global = []string{config.Loopback(config.GlobalPort)}
+	}
+	if c.Listen == "" {
+		c.Listen = config.Loopback(config.RegionPort)
+	}
+	if c.Settle == 0 {
+		c.Settle = defaultSettle
+	}
+	if c.Etcd.Prefix == "" && c.Region != "" {
+		c.Etcd.Prefix = "/meridian/region/" + c.Region
+	}
+	if c.Etcd.DataDir == "" {
+		c.Etcd.DataDir = "data/region"
+	}
+	c.Etcd.Default()
+	if c.Admin.Address == "" {
+		c.Admin.Address = config.Loopback(config.RegionAdminPort)
+	}
+	c.Admin.Default()
+	c.Log.Default()
+}
+
+// Validate joins all errors.
+func (c *Config) Validate() error {
+	errs := []error{
+		config.Required("id", c.ID),
+		config.Required("region", c.Region),
+		config.Address("listen", c.Listen),
+		config.Prefix("etcd", c.Etcd.Validate()),
+		config.Prefix("admin", c.Admin.Validate()),
+		config.Prefix("log", c.Log.Validate()),
+	}
+	for _, address := range c.Global {
+		errs = append(errs, config.Address("global", address))
+	}
+	return errors.Join(errs...)
+}

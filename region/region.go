@@ -1,0 +1,156 @@
+package region
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/meridian-federation/meridian/internal/buildinfo"
+	"github.com/meridian-federation/meridian/internal/children"
+	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/feed/feedgrpc"
+	"github.com/meridian-federation/meridian/internal/intake"
+	"github.com/meridian-federation/meridian/internal/question"
+	"github.com/meridian-federation/meridian/internal/run"
+	"github.com/meridian-federation/meridian/internal/scope"
+	"github.com/meridian-federation/meridian/internal/store"
+	"github.com/meridian-federation/meridian/internal/telemetry"
+	"github.com/meridian-federation/meridian/internal/term"
+)
+
+// Deps are what a region works on. The caller closes the store after Run; Run closes the listener.
+type Deps struct {
+	Store    store.Store
+	Listener net.Listener
+	Log      *slog.Logger
+	// Registry takes the region's metrics; it may be nil.
+	Registry prometheus.Registerer
+}
+
+// Region is one replica of a region.
+type Region struct {
+	cfg       Config
+	store     store.Store
+	listener  net.Listener
+	log       *slog.Logger
+	mirror    *store.Mirror
+	views     *scope.Views
+	directory *directory
+	sums      *sums
+	zones     *children.Table
+	parent    *intake.Parent
+	up, down  feed.Stats
+	leading   atomic.Bool
+	serving   atomic.Bool
+
+	mu      sync.Mutex
+	ledgers map[string]*feed.Ledger // guarded by mu; by zone
+}
+
+// New prepares a replica.
+func New(cfg Config, deps Deps) *Region {
+	r := &Region{cfg: cfg, store: deps.Store, listener: deps.Listener, log: deps.Log,
+		mirror: store.NewMirror(deps.Store, deps.Log), views: scope.NewViews(scope.Zones), zones: children.NewTable(),
+		ledgers: map[string]*feed.Ledger{}}
+	outbox := feed.NewOutbox()
+	r.directory = newDirectory(cfg.Region, r.lost)
+	r.sums = newSums(cfg.Region, r.mirror, outbox)
+	r.parent = intake.NewParent(feedgrpc.ClientConfig{Targets: cfg.Global, Hello: r.hello(),
+		Session: feed.Config{Stats: &r.up}, Log: deps.Log}, outbox, r.answer)
+	if deps.Registry != nil {
+		deps.Registry.MustRegister(telemetry.FeedCollector("parent", &r.up), telemetry.FeedCollector("children", &r.down))
+	}
+	return r
+}
+
+func (r *Region) hello() feed.Hello {
+	return feed.Hello{Role: string(question.TierRegion), Release: buildinfo.Read().Version,
+		Path: question.Path{Region: r.cfg.Region}.String()}
+}
+
+// Check adds the conditions under which the replica is ready. Global is none of them: a region goes on without it.
+func (r *Region) Check(h *telemetry.Health) {
+	h.Add("mirror", func(context.Context) error {
+		if !r.mirror.Ready() {
+			return errors.New("the records have not been read yet")
+		}
+		return nil
+	})
+	h.Add("listener", func(context.Context) error {
+		if !r.serving.Load() {
+			return errors.New("zones are not served yet")
+		}
+		return nil
+	})
+}
+
+// Run serves zones, and takes records in whenever this replica leads, until ctx ends.
+func (r *Region) Run(ctx context.Context) error {
+	defer r.listener.Close()
+	group := run.NewGroup(r.log)
+	group.Add("mirror", func(ctx context.Context) error { return quiet(ctx, r.mirror.Run(ctx)) })
+	group.Add("scope", func(ctx context.Context) error { return r.views.Run(ctx, r.mirror) })
+	group.Add("directory", func(ctx context.Context) error { return r.directory.run(ctx, r.mirror) })
+	group.Add("leader", func(ctx context.Context) error {
+		if err := r.mirror.WaitReady(ctx); err != nil {
+			return quiet(ctx, err)
+		}
+		return term.Lead(ctx, r.store, r.cfg.ID, r.log, r.lead)
+	})
+	group.Add("reports", r.settle)
+	group.Add("zones", r.serve)
+	return group.Run(ctx)
+}
+
+// lead takes in what Global sends, for one term.
+func (r *Region) lead(ctx context.Context, t store.Term) error {
+	if err := r.mirror.WaitRevision(ctx, t.Since().Revision); err != nil {
+		return err
+	}
+	in, err := intake.New(r.mirror, store.NewWriter(r.store, r.mirror, t), intake.Rules{}, r.log)
+	if err != nil {
+		return err
+	}
+	r.leading.Store(true)
+	defer r.leading.Store(false)
+	return r.parent.Run(ctx, in)
+}
+
+// serve serves zones from when the records are read.
+func (r *Region) serve(ctx context.Context) error {
+	if err := r.mirror.WaitReady(ctx); err != nil {
+		return quiet(ctx, err)
+	}
+	r.serving.Store(true)
+	return children.Serve(ctx, r.listener, feedgrpc.ServerConfig{Hello: r.hello(), Identify: identify, Accept: r.accept,
+		Session: feed.Config{Stats: &r.down}, Log: r.log})
+}
+
+// settle reports what there is once the zones have had their time to come back.
+func (r *Region) settle(ctx context.Context) error {
+	if err := r.mirror.WaitReady(ctx); err != nil {
+		return quiet(ctx, err)
+	}
+	timer := time.NewTimer(r.cfg.Settle)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		r.sums.open()
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+// quiet drops the error with which something ends because ctx has.
+func quiet(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,104 @@
+package region
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/feed/feedgrpc"
+	"github.com/meridian-federation/meridian/internal/question"
+	"github.com/meridian-federation/meridian/internal/record"
+)
+
+// knowPatience is how long a zone that came early waits to be in the inventory, before it is told to come again.
+const knowPatience = 5 * time.Second
+
+// identify takes a zone's word for who it is: connections are on loopback and not yet authenticated.
+func identify(_ context.Context, claimed feed.Hello) (feedgrpc.Identity, error) {
+	path, err := question.ParsePath(claimed.Path)
+	if err != nil {
+		return feedgrpc.Identity{}, err
+	}
+	if path.Tier() != question.TierZone {
+		return feedgrpc.Identity{}, fmt.Errorf("%s is not a zone", claimed.Path)
+	}
+	return feedgrpc.Identity{Role: string(question.TierZone), Path: path.String()}, nil
+}
+
+// accept gives a zone its scope. Zones that the inventory does not place in this region are turned away.
+func (r *Region) accept(ctx context.Context, _ feed.Hello, peer feedgrpc.Identity) (feedgrpc.Endpoint, error) {
+	path, err := question.ParsePath(peer.Path)
+	if err != nil {
+		return feedgrpc.Endpoint{}, err
+	}
+	if path.Region != r.cfg.Region {
+		return feedgrpc.Endpoint{}, fmt.Errorf("this is region %s; %s is not below it; check the zone's settings",
+			r.cfg.Region, path)
+	}
+	ctx, cancel := context.WithTimeout(ctx, knowPatience)
+	defer cancel()
+	if err := r.directory.await(ctx, path.Zone); err != nil {
+		return feedgrpc.Endpoint{}, err
+	}
+	return r.zones.Watch(path.Zone, r.endpoint(path.Zone)), nil
+}
+
+// endpoint is the region's end of a session with a zone.
+func (r *Region) endpoint(zone string) feedgrpc.Endpoint {
+	ledger := r.ledger(zone)
+	return feedgrpc.Endpoint{
+		Outbox: r.views.Outbox(zone),
+		Ledger: ledger,
+		Rank:   rank,
+		Apply: func(_ context.Context, batch feed.Batch) ([]feed.Rejection, error) {
+			rejected := r.sums.take(zone, batch)
+			if batch.State.Guard.Tripped { // reports are not worth guarding
+				_, _ = ledger.Confirm(feed.ConfirmRemovals)
+			}
+			return rejected, nil
+		},
+		State: func(status feed.Status) {
+			if refused := status.RefusedBy; refused != nil {
+				r.log.Warn("zone takes nothing from here", "zone", zone, "kind", refused.Kind, "reason", refused.Reason)
+			}
+			if status.InSync {
+				r.sums.heardOf(zone)
+			}
+		},
+	}
+}
+
+// ledger is what is held of a zone's reports, from session to session.
+func (r *Region) ledger(zone string) *feed.Ledger {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	l := r.ledgers[zone]
+	if l == nil {
+		l = feed.NewLedger(feed.State{}, nil)
+		r.ledgers[zone] = l
+	}
+	return l
+}
+
+// lost drops a zone that is no longer in the region.
+func (r *Region) lost(zone string) {
+	r.log.Info("zone left the region", "zone", zone)
+	r.zones.Forget(zone, "zone "+zone+" is no longer in the inventory of region "+r.cfg.Region)
+	r.mu.Lock()
+	delete(r.ledgers, zone)
+	r.mu.Unlock()
+	r.sums.forget(zone)
+}
+
+// rank sends what others refer to first: an assignment comes after its revision and its cluster.
+func rank(key record.Key) int {
+	switch key.Kind {
+	case record.KindCluster:
+		return 0
+	case record.KindAssignment:
+		return 2
+	default:
+		return 1
+	}
+}
