@@ -41,6 +41,7 @@ type board struct {
 	client  *client
 	hub     *hub
 	reports *reports
+	metrics *metrics
 	queue   workqueue.TypedDelayingInterface[target]
 
 	mu        sync.Mutex
@@ -49,8 +50,8 @@ type board struct {
 	last      map[target]time.Time // of writes less than statusInterval ago
 }
 
-func newBoard(log *slog.Logger, c *client, h *hub, r *reports) *board {
-	return &board{log: log, client: c, hub: h, reports: r,
+func newBoard(g *Global, h *hub) *board {
+	return &board{log: g.log, client: g.client, hub: h, reports: g.reports, metrics: g.metrics,
 		queue: workqueue.NewTypedDelayingQueue[target](),
 		plans: map[string]plan{}, last: map[target]time.Time{}}
 }
@@ -90,6 +91,7 @@ func (b *board) next(ctx context.Context) bool {
 		return true
 	}
 	b.wrote(t)
+	b.metrics.statuses.Inc()
 	err := b.patch(ctx, t, uid, after)
 	if err != nil && !apierrors.IsNotFound(err) && ctx.Err() == nil {
 		b.log.Warn("writing status", "object", t.plural+"/"+t.key(), "error", err)

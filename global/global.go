@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
@@ -27,6 +28,7 @@ type Deps struct {
 	Listener net.Listener
 	Log      *slog.Logger
 	Stats    *feed.Stats
+	Registry prometheus.Registerer
 }
 
 // Global is one replica of the top tier.
@@ -42,16 +44,13 @@ type Global struct {
 	queue    *queue
 	guard    *guard
 	server   *server
+	metrics  *metrics
 	// lead is what this replica does as leader; nil while it does not lead.
 	lead atomic.Pointer[leadership]
 }
 
-// leadership is one term's loops.
-type leadership struct {
-	board  *board
-	writer *store.Writer
-	since  time.Time
-}
+// leadership is one term.
+type leadership struct{ writer *store.Writer }
 
 // New prepares a replica.
 func New(cfg Config, deps Deps) (*Global, error) {
@@ -61,7 +60,7 @@ func New(cfg Config, deps Deps) (*Global, error) {
 	}
 	g := &Global{cfg: cfg, deps: deps, log: deps.Log, client: c, identity: &identity{ask: c.uid},
 		mirror: store.NewMirror(deps.Store, deps.Log), views: scope.NewViews(scope.Regions),
-		reports: newReports(), queue: newQueue(), guard: newGuard()}
+		reports: newReports(), queue: newQueue(), guard: newGuard(), metrics: newMetrics(deps.Registry)}
 	g.server = newServer(g)
 	return g, nil
 }
@@ -130,8 +129,10 @@ func (g *Global) serveTerm(ctx context.Context, term store.Term) error {
 	})
 	writer := store.NewWriter(g.deps.Store, g.mirror, term)
 	hub := newHub(g.client, g.queue, g.identity.check)
-	b := newBoard(g.log, g.client, hub, g.reports)
-	g.lead.Store(&leadership{board: b, writer: writer, since: time.Now()})
+	b := newBoard(g, hub)
+	g.lead.Store(&leadership{writer: writer})
+	g.metrics.leading.Set(1)
+	defer g.metrics.leading.Set(0)
 	group.Go(func() error {
 		if err := g.meet(ctx, writer); err != nil {
 			return err

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -129,7 +130,7 @@ func startGlobal(t *testing.T, s store.Store, h *hub) *tier {
 	}
 	cfg := global.Config{ID: "global-0", Listen: listener.Addr().String(), Advertise: "127.0.0.1:1"}
 	g, err := global.New(cfg, global.Deps{Store: s, Hub: h.kube.RESTConfig(), Listener: listener,
-		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Stats: &feed.Stats{}})
+		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Stats: &feed.Stats{}, Registry: prometheus.NewRegistry()})
 	if err != nil {
 		t.Fatal(err)
 	}

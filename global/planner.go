@@ -18,13 +18,14 @@ import (
 
 // planner is the loop that decides. It alone touches its fields, while Global leads.
 type planner struct {
-	log    *slog.Logger
-	hub    *hub
-	queue  *queue
-	mirror *store.Mirror
-	writer *store.Writer
-	guard  *guard
-	board  *board
+	log     *slog.Logger
+	hub     *hub
+	queue   *queue
+	mirror  *store.Mirror
+	writer  *store.Writer
+	guard   *guard
+	board   *board
+	metrics *metrics
 	// settled tells whether regions report an application ready at these assignments.
 	settled func(map[string]record.Assignment) bool
 
@@ -63,7 +64,7 @@ func (x index) remove(name, app string) {
 }
 
 func newPlanner(g *Global, h *hub, w *store.Writer, b *board) *planner {
-	return &planner{log: g.log, hub: h, queue: g.queue, mirror: g.mirror, writer: w, guard: g.guard, board: b,
+	return &planner{log: g.log, hub: h, queue: g.queue, mirror: g.mirror, writer: w, guard: g.guard, board: b, metrics: g.metrics,
 		settled: g.reports.settled, claims: newClaims(), apps: map[string]*application{}, namespaces: index{},
 		dependents: index{}, callable: map[string]bool{}}
 }
@@ -149,6 +150,8 @@ func (p *planner) missing(w *work) {
 
 // work takes one helping of the queue to the store and the status board.
 func (p *planner) work(ctx context.Context, w work) error {
+	begun := time.Now()
+	defer func() { p.metrics.plans.Observe(time.Since(begun).Seconds()) }()
 	if w.confirmed {
 		p.release(&w)
 	}
@@ -172,6 +175,7 @@ func (p *planner) work(ctx context.Context, w work) error {
 	}
 	planned := map[string][]store.Write{}
 	for name, ok := dirty.next(); ok; name, ok = dirty.next() {
+		p.metrics.planned.Inc()
 		planned[name] = p.plan(name, w.removed[name], dirty)
 	}
 	for _, name := range slices.Sorted(maps.Keys(planned)) {
@@ -191,7 +195,8 @@ func (p *planner) commit(ctx context.Context, writes []store.Write) error {
 	}
 	backoff := wait.Backoff{Duration: 100 * time.Millisecond, Factor: 2, Cap: 5 * time.Second, Steps: 7, Jitter: 0.2}
 	for {
-		_, err := p.writer.Apply(ctx, writes, nil)
+		n, err := p.writer.Apply(ctx, writes, nil)
+		p.metrics.records.Add(float64(n))
 		if err == nil || errors.Is(err, store.ErrDeposed) || ctx.Err() != nil {
 			return err
 		}

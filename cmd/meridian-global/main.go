@@ -4,12 +4,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
 
 	"github.com/meridian-federation/meridian/global"
 	"github.com/meridian-federation/meridian/internal/config"
@@ -23,7 +25,7 @@ const name = "meridian-global"
 
 func main() { run.Main(name, serve) }
 
-func serve(ctx context.Context, args []string) error {
+func serve(ctx context.Context, args []string) (err error) {
 	var cfg global.Config
 	if err := config.Load(name, &cfg, args); err != nil {
 		return err
@@ -32,6 +34,7 @@ func serve(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	klog.SetSlogLogger(log)
 	hub, err := hubConfig(cfg.Kubeconfig)
 	if err != nil {
 		return err
@@ -46,14 +49,15 @@ func serve(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	defer closeStore()
+	defer func() { err = errors.Join(err, closeStore()) }()
 
 	stats := &feed.Stats{}
-	tier, err := global.New(cfg, global.Deps{Store: store, Hub: hub, Listener: listener, Log: log, Stats: stats})
+	health, registry := telemetry.NewHealth(), telemetry.NewRegistry(name)
+	tier, err := global.New(cfg, global.Deps{Store: store, Hub: hub, Listener: listener, Log: log, Stats: stats,
+		Registry: registry})
 	if err != nil {
 		return err
 	}
-	health, registry := telemetry.NewHealth(), telemetry.NewRegistry(name)
 	health.Add("records", tier.Ready)
 	registry.MustRegister(telemetry.FeedCollector("regions", stats))
 	admin, err := telemetry.Listen(cfg.Admin.Address, telemetry.Admin{Health: health, Registry: registry, Log: log})
