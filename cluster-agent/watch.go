@@ -131,7 +131,7 @@ func (w *watcher) follow(ctx context.Context, version string) error {
 			apierrors.IsForbidden(err) {
 			return fmt.Errorf("watching %s: %w", w.source.name, err)
 		}
-		if err != nil {
+		if err != nil && ctx.Err() == nil {
 			w.log.Debug("watching again", "kind", w.source.name, "error", err)
 			pause(ctx, min(watchStep<<min(failures, 16), watchLimit))
 			failures++
