@@ -1,0 +1,445 @@
+package az_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/meridian-federation/meridian/az"
+	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/mesh"
+	"github.com/meridian-federation/meridian/internal/object"
+	"github.com/meridian-federation/meridian/internal/question"
+	"github.com/meridian-federation/meridian/internal/record"
+	"github.com/meridian-federation/meridian/internal/rollup"
+	"github.com/meridian-federation/meridian/internal/store/mem"
+	"github.com/meridian-federation/meridian/internal/tiertest"
+)
+
+// zone is a zone under test, between a parent and its agents.
+type zone struct {
+	t      *testing.T
+	parent *tiertest.Parent
+	store  *mem.Store
+	addr   string
+	agents map[string]*tiertest.Child
+	stop   func()
+}
+
+// newZone starts zone a of region west and the agents of the clusters, which are in the inventory.
+func newZone(t *testing.T, clusters ...string) *zone {
+	t.Helper()
+	z := &zone{t: t, parent: tiertest.NewParent(t), store: mem.New(), addr: "127.0.0.1:0", agents: map[string]*tiertest.Child{}}
+	for _, c := range clusters {
+		z.parent.Put(cluster(c).Record())
+	}
+	z.start()
+	t.Cleanup(func() { z.stop() })
+	for _, c := range clusters {
+		z.agent(c).Start()
+	}
+	return z
+}
+
+func (z *zone) start() {
+	z.t.Helper()
+	listener, err := net.Listen("tcp", z.addr)
+	if err != nil {
+		z.t.Fatal(err)
+	}
+	z.addr = listener.Addr().String()
+	cfg := az.Config{ID: "zone-0", Region: "west", Zone: "a", Parent: []string{z.parent.Address}, Settle: 300 * time.Millisecond}
+	cfg.Default()
+	log := slog.New(slog.DiscardHandler)
+	if testing.Verbose() {
+		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	tier := az.New(cfg, az.Deps{Store: z.store, Listener: listener, Log: log})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- tier.Run(ctx) }()
+	z.stop = func() {
+		cancel()
+		if err := <-done; err != nil {
+			z.t.Errorf("running the zone: %v", err)
+		}
+		z.stop = func() {}
+	}
+}
+
+// agent makes a cluster's agent, which reports what it is sent as ready. It is not started.
+func (z *zone) agent(name string) *tiertest.Child {
+	a := tiertest.NewChild(z.t, "cluster", "region/west/zone/a/cluster/"+name, z.addr)
+	a.Ready(tiertest.Replicas)
+	health := record.Health{Cluster: name, Nodes: 10, KubernetesVersion: "v1.34.0"}.Record()
+	a.Outbox.Edit(feed.Put(&health))
+	z.agents[name] = a
+	return a
+}
+
+func cluster(name string) record.Cluster {
+	return record.Cluster{Name: name, Region: "west", Zone: "a", Environments: []string{"prod"},
+		Mesh: record.Mesh{Dataplane: "Sidecar", RootNamespace: "istio-system"}}
+}
+
+// app is one application as Global sends it to the zone.
+type app struct {
+	name, image string
+	replicas    int32
+	placement   string
+	accepted    time.Time
+}
+
+func (a app) records() (revision, assignment record.Record) {
+	placement := a.placement
+	if placement == "" {
+		placement = `{"mode":"Divided"}`
+	}
+	revision = record.Revision{Namespace: "n", Application: a.name, Environment: "prod", Spec: fmt.Appendf(nil,
+		`{"template":{"metadata":{},"spec":{"containers":[{"name":"c","image":%q}]}},"ports":[{"name":"http","port":80}],"placement":%s}`,
+		a.image, placement)}.Record()
+	assignment = record.Assignment{Namespace: "n", Application: a.name, Zone: "a", Region: "west",
+		Revision: revision.Version.String(), Replicas: a.replicas, Generation: mesh.Generation, AcceptedAt: a.accepted}.Record()
+	return revision, assignment
+}
+
+// submit puts the application's records, and takes away the revision that it had before.
+func (z *zone) submit(a app, before ...app) {
+	revision, assignment := a.records()
+	edits := []feed.Edit{feed.Put(&revision), feed.Put(&assignment)}
+	for _, b := range before {
+		old, _ := b.records()
+		if old.Key != revision.Key {
+			edits = append(edits, feed.Remove(old.Key, record.CausePerson))
+		}
+	}
+	z.parent.Edit(edits...)
+}
+
+// remove deletes the application, as a person would.
+func (z *zone) remove(a app) {
+	revision, assignment := a.records()
+	z.parent.Edit(feed.Remove(assignment.Key, record.CausePerson), feed.Remove(revision.Key, record.CausePerson))
+}
+
+func ready(revision string, desired int32) func(record.Status) bool {
+	return func(s record.Status) bool {
+		return rollup.Ready(s.Counts) && s.Revision == revision && s.Desired == desired
+	}
+}
+
+func (a app) hash() string {
+	r, _ := a.records()
+	return r.Version.String()
+}
+
+func deploymentKey(name string) record.Key {
+	return object.ID{Group: "apps", Version: "v1", Kind: "Deployment", Namespace: "n", Name: name}.Key()
+}
+
+func TestZoneConverges(t *testing.T) {
+	z := newZone(t, "c1", "c2")
+	first := app{name: "cart", image: "cart:1", replicas: 3}
+	z.submit(first)
+	s := z.parent.AwaitStatus(t, "n/cart", "cart is ready", ready(first.hash(), 3))
+	if s.Clusters != 2 || s.AppliedAt.IsZero() || s.ReadyAt.IsZero() {
+		t.Errorf("status: got %+v, want two clusters, and when they had applied it and were ready", s)
+	}
+	for name, agent := range z.agents {
+		var kinds []string
+		for key := range agent.Held() {
+			id, _ := object.FromKey(key)
+			kinds = append(kinds, id.Kind)
+		}
+		if len(kinds) != 5 {
+			t.Errorf("cluster %s holds %q, want Namespace, ServiceAccount, Service, Deployment and Sidecar", name, kinds)
+		}
+	}
+
+	second := app{name: "cart", image: "cart:2", replicas: 4}
+	z.submit(second, first)
+	z.parent.AwaitStatus(t, "n/cart", "the second revision is ready", ready(second.hash(), 4))
+	tiertest.Await(t, "the first revision is gone from the store", func() bool { return !z.holds(record.KindRevision, first.hash()) })
+
+	z.remove(second)
+	z.parent.Await(t, "nothing is said of cart", func(reports map[record.Key]record.Record) bool {
+		_, said := reports[record.StatusKey("n", "cart")]
+		return !said
+	})
+	for name, agent := range z.agents {
+		agent.Await(t, "cluster "+name+" is empty", func(held map[record.Key]record.Record) bool { return len(held) == 0 })
+	}
+}
+
+// holds looks into the zone's store.
+func (z *zone) holds(kind record.Kind, part string) bool {
+	state, err := z.store.Load(z.t.Context())
+	if err != nil {
+		z.t.Fatal(err)
+	}
+	for _, e := range state.Entries {
+		if e.Key.Kind == kind && strings.Contains(e.Key.Name, part) {
+			return true
+		}
+	}
+	return false
+}
+
+func (z *zone) position() int64 {
+	state, err := z.store.Load(z.t.Context())
+	if err != nil {
+		z.t.Fatal(err)
+	}
+	return state.Position.Revision
+}
+
+// TestZoneRestart shows that a restart with nothing changed writes nothing and sends nothing, that the zone does without
+// its region meanwhile, and that what it reports is the same as before.
+func TestZoneRestart(t *testing.T) {
+	z := newZone(t, "c1", "c2")
+	for i := range 30 {
+		z.submit(app{name: fmt.Sprint("app-", i), image: "x:1", replicas: 3})
+	}
+	for i := range 30 {
+		a := app{name: fmt.Sprint("app-", i), image: "x:1", replicas: 3}
+		z.parent.AwaitStatus(t, "n/"+a.name, a.name+" is ready", ready(a.hash(), 3))
+	}
+	z.parent.AwaitInSync(t)
+	z.parent.Stop()
+	position, writes := z.position(), z.agents["c1"].Writes()
+	z.stop()
+	z.start()
+	tiertest.Await(t, "the agents are back", func() bool { return z.agents["c1"].Connected() && z.agents["c2"].Connected() })
+	z.parent.Start(t)
+	a := app{name: "app-7", image: "x:1", replicas: 3}
+	z.parent.AwaitStatus(t, "n/app-7", "app-7 is ready", ready(a.hash(), 3))
+	z.parent.AwaitInSync(t)
+	if got := z.position(); got != position {
+		t.Errorf("the store is at revision %d, want %d", got, position)
+	}
+	if got := z.agents["c1"].Writes(); got != writes {
+		t.Errorf("cluster c1 was written %d times, want %d", got, writes)
+	}
+	late := app{name: "late", image: "x:1", replicas: 1}
+	z.submit(late)
+	z.parent.AwaitStatus(t, "n/late", "late is ready", ready(late.hash(), 1))
+}
+
+// TestZoneMakesBeforeItBreaks moves an application off a cluster whose successor is slow.
+func TestZoneMakesBeforeItBreaks(t *testing.T) {
+	z := newZone(t, "c1", "c2")
+	on := func(cluster string) string {
+		return fmt.Sprintf(`{"mode":"Divided","clusters":{"matchLabels":{"meridian.dev/name":%q}}}`, cluster)
+	}
+	first := app{name: "cart", image: "cart:1", replicas: 2, placement: on("c1")}
+	z.submit(first)
+	z.parent.AwaitStatus(t, "n/cart", "cart is ready in c1", ready(first.hash(), 2))
+
+	z.agents["c2"].Ready(func(record.Record) int32 { return 0 }) // it starts, and does not become ready
+	second := app{name: "cart", image: "cart:2", replicas: 2, placement: on("c2")}
+	z.submit(second, first)
+	z.agents["c2"].Await(t, "c2 has cart", func(held map[record.Key]record.Record) bool {
+		_, ok := held[deploymentKey("cart")]
+		return ok
+	})
+	z.parent.AwaitStatus(t, "n/cart", "c2 is converged", func(s record.Status) bool { return s.Revision == second.hash() && s.Converged == 1 })
+	if held, ok := z.agents["c1"].Held()[deploymentKey("cart")]; !ok || !strings.Contains(string(held.Content), "cart:1") {
+		t.Fatalf("c1 no longer runs the first revision while c2 is not ready")
+	}
+	if !z.holds(record.KindRevision, first.hash()) {
+		t.Errorf("the first revision is gone from the store while c1 runs it")
+	}
+	status := record.Status{Namespace: "n", Application: "cart", Workloads: []record.Workload{{Key: deploymentKey("cart"),
+		Version: z.agents["c2"].Held()[deploymentKey("cart")].Version, Desired: 2, Updated: 2, Ready: 2}}}.Record()
+	z.agents["c2"].Outbox.Edit(feed.Put(&status))
+	z.agents["c1"].Await(t, "c1 is left", func(held map[record.Key]record.Record) bool { return len(held) == 0 })
+	tiertest.Await(t, "the first revision is gone from the store", func() bool { return !z.holds(record.KindRevision, first.hash()) })
+}
+
+// TestZoneReportsProblems covers what a person is told of.
+func TestZoneReportsProblems(t *testing.T) {
+	z := newZone(t, "c1")
+	z.agents["c1"].Reject(func(r record.Record) *feed.Rejection {
+		if r.Key == deploymentKey("bad") {
+			return &feed.Rejection{Reason: "Invalid", Message: "spec.template is broken"}
+		}
+		return nil
+	})
+	z.submit(app{name: "bad", image: "bad:1", replicas: 1})
+	z.submit(app{name: "lost", image: "lost:1", replicas: 1, placement: `{"clusters":{"matchLabels":{"tier":"gold"}}}`})
+	good := app{name: "good", image: "good:1", replicas: 1}
+	z.submit(good)
+	z.parent.AwaitStatus(t, "n/good", "good is ready", ready(good.hash(), 1))
+	problem := func(s record.Status, reason, text string) bool {
+		return len(s.Problems) == 1 && s.Problems[0].Reason == reason && s.Problems[0].Zone == "a" &&
+			strings.Contains(s.Problems[0].Message, text) && s.Converged == 0
+	}
+	z.parent.AwaitStatus(t, "n/bad", "the rejection is reported", func(s record.Status) bool {
+		return problem(s, "Invalid", "spec.template is broken") && s.Problems[0].Cluster == "c1" &&
+			s.Problems[0].Object == "Deployment n/bad"
+	})
+	z.parent.AwaitStatus(t, "n/lost", "no eligible cluster is reported", func(s record.Status) bool {
+		return problem(s, "NoEligibleCluster", "cluster c1 is not selected by placement.clusters")
+	})
+
+	broken := record.New(record.AssignmentKey("n", "broken", "a"), []byte{0xff})
+	z.parent.Put(broken)
+	z.parent.AwaitOutcome(t, broken.Key, "the undecodable record is rejected", func(o feed.Outcome) bool {
+		return o.Rejection != nil && o.Rejection.Reason == "InvalidRecord"
+	})
+	own := record.Binding{Namespace: "n", Application: "x", Cluster: "c1"}.Record()
+	z.parent.Put(own)
+	z.parent.AwaitOutcome(t, own.Key, "a binding from above is rejected", func(o feed.Outcome) bool { return o.Rejection != nil })
+}
+
+// TestZoneTurnsStrangersAway shows that a cluster which the inventory does not place here gets nothing, and one that
+// leaves the inventory keeps what it has.
+func TestZoneTurnsStrangersAway(t *testing.T) {
+	z := newZone(t, "c1", "c2")
+	a := app{name: "cart", image: "cart:1", replicas: 2}
+	z.submit(a)
+	z.parent.AwaitStatus(t, "n/cart", "cart is ready", ready(a.hash(), 2))
+	stranger := z.agent("c9")
+	stranger.Start()
+	z.parent.Edit(feed.Remove(record.ClusterKey("c2"), record.CausePerson))
+	tiertest.Await(t, "c2 is disconnected", func() bool { return !z.agents["c2"].Connected() })
+	z.parent.AwaitStatus(t, "n/cart", "all of cart is in c1", func(s record.Status) bool { return s.Clusters == 1 && ready(a.hash(), 2)(s) })
+	if len(z.agents["c2"].Held()) != 5 {
+		t.Errorf("c2 holds %d objects, want the 5 that it had", len(z.agents["c2"].Held()))
+	}
+	if stranger.Connected() || len(stranger.Held()) > 0 {
+		t.Errorf("a cluster that is not in the inventory is connected")
+	}
+	z.parent.Put(cluster("c9").Record())
+	tiertest.Await(t, "c9 is connected", stranger.Connected)
+}
+
+// TestZoneSetBack restores the zone's store from an older copy: the agent takes nothing until a person confirms it.
+func TestZoneSetBack(t *testing.T) {
+	z := newZone(t, "c1")
+	first := app{name: "cart", image: "cart:1", replicas: 1}
+	z.submit(first)
+	z.parent.AwaitStatus(t, "n/cart", "cart is ready", ready(first.hash(), 1))
+	backup := z.store.Copy()
+	for i := range 3 { // few enough that the guard lets their removal pass in the end
+		a := app{name: fmt.Sprint("later-", i), image: "x:1", replicas: 1}
+		z.submit(a)
+		z.parent.AwaitStatus(t, "n/"+a.name, a.name+" is ready", ready(a.hash(), 1))
+	}
+	z.parent.AwaitInSync(t)
+	z.parent.Stop()
+	z.stop()
+	z.store.Restore(backup)
+	z.start()
+	tiertest.Await(t, "the agent is back", z.agents["c1"].Connected)
+	held := len(z.agents["c1"].Held())
+
+	confirmed := make(chan question.ConfirmRequest, 1)
+	z.agents["c1"].Answers(func(q feed.Question) ([]byte, error) {
+		if q.Kind != question.KindConfirm {
+			return question.Encode(question.Node{Overview: &question.Overview{}})
+		}
+		req, err := question.Decode[question.ConfirmRequest](q.Payload)
+		if err != nil {
+			return nil, err
+		}
+		confirmed <- req
+		return question.Encode(question.Node{Confirmed: []string{"done"}})
+	})
+	// A region that was set back as well, so that the zone has nothing to catch up with.
+	lagging := tiertest.NewParent(t)
+	for range 3 {
+		lagging.Edit()
+	}
+	lagging.Put(cluster("c1").Record())
+	for range 20 {
+		lagging.Edit()
+	}
+	revision, assignment := first.records()
+	lagging.Put(revision, assignment)
+	z.stop()
+	z.parent = lagging
+	z.start()
+	lagging.Await(t, "health tells of the refusal", func(reports map[record.Key]record.Record) bool {
+		h, err := record.DecodeHealth(reports[record.HealthKey("c1")])
+		return err == nil && len(h.Problems) == 1 && strings.Contains(h.Problems[0].Message, "confirm region/west/zone/a/cluster/c1 --what floor")
+	})
+	if got := len(z.agents["c1"].Held()); got != held {
+		t.Errorf("c1 holds %d objects after the store was set back, want the %d that it had", got, held)
+	}
+	overview := ask(t, lagging, question.KindOverview, question.OverviewRequest{})
+	if s := overview.Overview.Sessions; len(s) != 1 || s[0].Refused == nil || s[0].Refused.Kind != "floor" {
+		t.Errorf("overview: got sessions %+v, want one that is refused for the floor", s)
+	}
+	node := ask(t, lagging, question.KindConfirm, question.ConfirmRequest{What: question.WhatFloor,
+		Target: question.Path{Region: "west", Zone: "a"}})
+	want := question.Path{Region: "west", Zone: "a", Cluster: "c1"}
+	if got := <-confirmed; got.Target != want || len(node.Children) != 1 || node.Children[0].Unanswered != "" {
+		t.Errorf("confirm: the agent was asked %+v and the answer is %+v", got, node)
+	}
+	if err := z.agents["c1"].Confirm(question.WhatFloor); err != nil {
+		t.Fatal(err)
+	}
+	z.agents["c1"].Await(t, "c1 has what the restored zone says", func(held map[record.Key]record.Record) bool { return len(held) == 5 })
+}
+
+func ask(t *testing.T, p *tiertest.Parent, kind string, request any) question.Node {
+	t.Helper()
+	payload, err := json.Marshal(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := p.Ask(t, kind, payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	node, err := question.Decode[question.Node](answer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return node
+}
+
+// TestZoneAnswers asks for one application.
+func TestZoneAnswers(t *testing.T) {
+	z := newZone(t, "c1", "c2")
+	accepted := time.Unix(1_700_000_000, 0)
+	a := app{name: "cart", image: "cart:1", replicas: 3, accepted: accepted}
+	z.submit(a)
+	z.parent.AwaitStatus(t, "n/cart", "cart is ready", ready(a.hash(), 3))
+	node := ask(t, z.parent, question.KindApplication, question.ApplicationRequest{Namespace: "n", Name: "cart"})
+	got := node.Application
+	if got == nil || got.Revision != a.hash() || got.Ready != 3 || got.Converged != 2 || !got.AcceptedAt.Equal(accepted) || got.ReceivedAt.IsZero() {
+		t.Fatalf("the zone answers %+v", got)
+	}
+	if len(node.Children) != 2 || node.Children[0].Name != "c1" || len(node.Children[0].Application.Objects) != 4 ||
+		node.Children[0].Application.ReceivedAt.IsZero() || node.Children[0].Application.ReadyAt.IsZero() {
+		t.Errorf("its clusters answer %+v", node.Children)
+	}
+	if none := ask(t, z.parent, question.KindApplication, question.ApplicationRequest{Namespace: "n", Name: "none"}); none.Application != nil {
+		t.Errorf("an unknown application: got %+v", none.Application)
+	}
+}
+
+// TestZoneFences shows that every batch carries the fence of the claim.
+func TestZoneFences(t *testing.T) {
+	z := newZone(t, "c1")
+	a := app{name: "cart", image: "cart:1", replicas: 1}
+	z.submit(a)
+	z.parent.AwaitStatus(t, "n/cart", "cart is ready", ready(a.hash(), 1))
+	claims, err := z.store.Claims(t.Context())
+	if err != nil || len(claims) != 1 || claims[0].Owner != "zone-0" {
+		t.Fatalf("claims: got %v, %v, want one of zone-0", claims, err)
+	}
+	for _, f := range z.agents["c1"].Fences() {
+		if f.Fence != claims[0].Fence || f.Epoch == 0 {
+			t.Errorf("a batch has fence %s, want %d", f, claims[0].Fence)
+		}
+	}
+}
