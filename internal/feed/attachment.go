@@ -91,25 +91,50 @@ func (l *Ledger) rejections() []Rejection {
 	return slices.SortedFunc(maps.Values(l.rejected), func(a, b Rejection) int { return a.Key.Compare(b.Key) })
 }
 
-// admit takes from a batch what need not or must not be applied: records held already (unless busy tells that another
-// version of them is being applied), and the removals that the guard holds back, which it returns. It sets the batch's
-// State.
-func (l *Ledger) admit(b *Batch, now time.Time, busy func(record.Key) bool) (held []record.Key) {
+// admission is what was taken from a batch because it need not or must not be applied.
+type admission struct {
+	// spared are records held already.
+	spared []record.KeyVersion
+	// held are removals that the guard holds back.
+	held []record.Key
+}
+
+// admit takes from a batch what need not or must not be applied, and sets its State. A record that is held already may
+// have to be applied yet where busy tells that another version of it is being applied.
+func (l *Ledger) admit(b *Batch, now time.Time, busy func(record.Key) bool) (a admission) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	b.Puts = slices.DeleteFunc(b.Puts, func(r *record.Record) bool { return l.admitPut(r) && !busy(r.Key) })
-	b.Removals = slices.DeleteFunc(b.Removals, func(r Removal) bool {
-		if l.admitRemoval(r, now) {
-			return false
+	b.Puts = slices.DeleteFunc(b.Puts, func(r *record.Record) bool {
+		spare := l.admitPut(r) && !busy(r.Key)
+		if spare {
+			a.spared = append(a.spared, record.KeyVersion{Key: r.Key, Version: r.Version})
 		}
-		held = append(held, r.Key)
-		return true
+		return spare
+	})
+	b.Removals = slices.DeleteFunc(b.Removals, func(r Removal) bool {
+		pass := l.admitRemoval(r, now)
+		if !pass {
+			a.held = append(a.held, r.Key)
+		}
+		return !pass
 	})
 	b.State = l.snapshot()
 	if b.Position.reaches(b.State.Floor) {
 		b.State.Floor = b.Position
 	}
-	return held
+	return a
+}
+
+// rejectedAmong returns what came to be rejected among records that were spared.
+func (l *Ledger) rejectedAmong(spared []record.KeyVersion) (rejected []Rejection) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, kv := range spared {
+		if r, ok := l.rejected[kv.Key]; ok && r.Version == kv.Version {
+			rejected = append(rejected, r)
+		}
+	}
+	return rejected
 }
 
 // admitPut tells whether the record is held already. A removal that was held back, or cleared, is off.

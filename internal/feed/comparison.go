@@ -160,8 +160,7 @@ func (s *sender) conclude() {
 	s.pull()
 	for _, kv := range keys {
 		_, parked := s.parked[kv.Key]
-		version, rejected := s.rejected[kv.Key]
-		if !s.pending.has(kv.Key) && !parked && !(rejected && version == kv.Version) {
+		if !s.pending.has(kv.Key) && !parked && !s.rejects(kv.Key, kv.Version) {
 			s.note(Outcome{Key: kv.Key, Version: kv.Version, At: s.now, Found: true})
 		}
 	}

@@ -35,7 +35,7 @@ type receiver struct {
 
 type accepted struct {
 	batch Batch
-	held  []record.Key
+	admission
 }
 
 func newReceiver(cfg Config, now time.Time) *receiver {
@@ -139,12 +139,12 @@ func (r *receiver) take(b Batch) ([]Message, error) {
 	if refusal := r.ledger.believe(b.Position, b.Fence); refusal != nil {
 		return r.refuse(*refusal), nil
 	}
-	held := r.ledger.admit(&b, r.now, func(key record.Key) bool { return r.busy[key] > 0 })
+	admission := r.ledger.admit(&b, r.now, func(key record.Key) bool { return r.busy[key] > 0 })
 	r.stats.BatchesReceived.Add(1)
 	r.stats.RecordsReceived.Add(int64(len(b.Puts)))
 	r.stats.RemovalsReceived.Add(int64(len(b.Removals)))
-	r.stats.HeldBack.Add(int64(len(held)))
-	r.queue = append(r.queue, accepted{b, held})
+	r.stats.HeldBack.Add(int64(len(admission.held)))
+	r.queue = append(r.queue, accepted{b, admission})
 	r.occupy(b, 1)
 	r.batches = append(r.batches, b)
 	return nil, nil
@@ -161,7 +161,7 @@ func (r *receiver) applied(id uint64, rejections []Rejection) []Message {
 	rejected := named(head.batch, rejections)
 	r.ledger.applied(head.batch, rejected)
 	r.stats.Rejections.Add(int64(len(rejected)))
-	ack := Ack{ID: id, Held: head.held}
+	ack := Ack{ID: id, Held: head.held, Rejected: r.ledger.rejectedAmong(head.spared)}
 	for _, rejection := range rejected {
 		ack.Rejected = append(ack.Rejected, rejection)
 	}

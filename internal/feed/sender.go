@@ -154,8 +154,12 @@ func (s *sender) collect() (b Batch, ok bool) {
 	return b, true
 }
 
-// leave says of a record that is not sent why: the peer holds it, or it is too large.
+// leave says of a record that is not sent why: the peer holds it, or it is too large. That the peer rejected it was
+// told before.
 func (s *sender) leave(r *record.Record, theirs record.Version) {
+	if s.rejects(r.Key, r.Version) {
+		return
+	}
 	o := Outcome{Key: r.Key, Version: r.Version, At: s.now}
 	if r.Version == theirs {
 		o.Found = true
@@ -220,6 +224,12 @@ func (s *sender) note(o Outcome) {
 		delete(s.rejected, o.Key)
 	}
 	s.outcomes = append(s.outcomes, o)
+}
+
+// rejects tells whether the peer said that it could not make this version effective.
+func (s *sender) rejects(key record.Key, version record.Version) bool {
+	v, rejected := s.rejected[key]
+	return rejected && v == version
 }
 
 // wanted queues keys whatever the peer was found to hold.

@@ -164,12 +164,18 @@ func (w *world) disconnect() {
 func (w *world) settle() {
 	w.logf("settle")
 	w.calm = true
+	if w.rng.IntN(2) == 0 {
+		w.connect()
+		w.rest()
+	}
 	for _, n := range []*node{w.parent, w.child} {
 		for !n.caughtUp() {
 			n.catchUp()
 		}
 	}
-	w.connect()
+	if w.parent.session == nil || w.child.session == nil || w.rng.IntN(2) == 0 {
+		w.connect()
+	}
 	for round := range 100 {
 		w.rest()
 		w.agree(w.parent, w.child)
