@@ -15,10 +15,10 @@ import (
 func (g *Global) advertise(ctx context.Context) error {
 	maps := g.client.core.ConfigMaps(question.HubNamespace)
 	want := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: question.HubNamespace, Name: question.HubConfigMap},
-		Data: map[string]string{question.HubAddressKey: g.cfg.Advertise}}
+		Data: map[string]string{question.HubAddressKey: g.cfg.advertised()}}
 	have, err := maps.Get(ctx, want.Name, metav1.GetOptions{})
 	switch {
-	case err == nil && have.Data[question.HubAddressKey] == g.cfg.Advertise:
+	case err == nil && have.Data[question.HubAddressKey] == g.cfg.advertised():
 		return nil
 	case err == nil:
 		_, err = maps.Update(ctx, want, metav1.UpdateOptions{})

@@ -1,6 +1,7 @@
 package global
 
 import (
+	"cmp"
 	"errors"
 	"os"
 
@@ -27,9 +28,6 @@ func (c *Config) Default() {
 	if c.Listen == "" {
 		c.Listen = config.Loopback(config.GlobalPort)
 	}
-	if c.Advertise == "" {
-		c.Advertise = c.Listen
-	}
 	if c.Etcd.Prefix == "" {
 		c.Etcd.Prefix = "/meridian/global"
 	}
@@ -49,9 +47,12 @@ func (c *Config) Validate() error {
 	return errors.Join(
 		config.Required("id", c.ID),
 		config.Address("listen", c.Listen),
-		config.Address("advertise", c.Advertise),
+		config.Address("advertise", c.advertised()),
 		config.Prefix("etcd", c.Etcd.Validate()),
 		config.Prefix("admin", c.Admin.Validate()),
 		config.Prefix("log", c.Log.Validate()),
 	)
 }
+
+// advertised is the address that the CLI is told.
+func (c *Config) advertised() string { return cmp.Or(c.Advertise, c.Listen) }

@@ -80,9 +80,9 @@ func countReady(ctx context.Context, client dynamic.Interface, plural string) (s
 func isReady(item *unstructured.Unstructured) bool {
 	var read struct {
 		Status struct {
-			ObservedGeneration int64
-			Conditions         []metav1.Condition
-		}
+			ObservedGeneration int64              `json:"observedGeneration"`
+			Conditions         []metav1.Condition `json:"conditions"`
+		} `json:"status"`
 	}
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(item.Object, &read); err != nil {
 		return false
