@@ -1,11 +1,15 @@
 package clusteragent
 
 import (
+	"encoding/json"
 	"slices"
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/meridian-federation/meridian/internal/localkube"
 	"github.com/meridian-federation/meridian/internal/object"
@@ -170,5 +174,46 @@ func TestRejections(t *testing.T) {
 	z.remove(bad["Invalid"].Key)
 	if _, err := newAdmin(t, shared).get(bad["Invalid"].Key); !apierrors.IsNotFound(err) {
 		t.Errorf("get = %v, want not found", err)
+	}
+}
+
+// TestHandover gives up the replicas without scaling down in between.
+func TestHandover(t *testing.T) {
+	cleanUp(t, shared)
+	z := newZone(t)
+	a := newAdmin(t, shared)
+	startAgent(t, shared, z, "handover")
+	three := deployment(t, "handover", "web", "nginx", 3)
+	z.put(namespaceRecord(t, "handover"), three)
+	replicas := func() int64 {
+		n, _, _ := unstructured.NestedInt64(a.mustGet(three.Key).Object, "spec", "replicas")
+		return n
+	}
+	id, _ := object.FromKey(three.Key)
+	var none fields
+	if err := json.Unmarshal(three.Content, &none); err != nil {
+		t.Fatal(err)
+	}
+	delete(none["spec"].(fields), "replicas")
+	autoscaled := compiled(t, id, "web", fields{"spec": none["spec"]})
+	z.put(autoscaled)
+	if got := replicas(); got != 3 {
+		t.Errorf("replicas without ours = %d, want the 3 there were", got)
+	}
+	// As an autoscaler does.
+	scale := []byte(`{"spec":{"replicas":5}}`)
+	_, err := a.at(id).Patch(t.Context(), id.Name, types.MergePatchType, scale, metav1.PatchOptions{}, "scale")
+	if err != nil {
+		t.Fatal(err)
+	}
+	none["spec"].(fields)["paused"] = true
+	z.put(compiled(t, id, "web", fields{"spec": none["spec"]}))
+	if got := replicas(); got != 5 {
+		t.Errorf("replicas after the autoscaler = %d, want its 5", got)
+	}
+	two := deployment(t, "handover", "web", "nginx", 2)
+	z.put(two)
+	if got := replicas(); got != 2 {
+		t.Errorf("replicas with ours again = %d, want 2", got)
 	}
 }

@@ -18,6 +18,8 @@ type manifest struct {
 	at          int
 	application string
 	adopt       bool
+	// replicas: the spec sets them.
+	replicas bool
 }
 
 // head is what the agent reads of a manifest.
@@ -42,6 +44,12 @@ func parseManifest(id object.ID, version record.Version, content []byte) (manife
 			err = dec.Decode(&kind)
 		case "metadata":
 			h, m.at, err = parseHead(dec, content)
+		case "spec":
+			var spec struct {
+				Replicas json.RawMessage `json:"replicas"`
+			}
+			err = dec.Decode(&spec)
+			m.replicas = len(spec.Replicas) > 0
 		default:
 			var skipped json.RawMessage
 			err = dec.Decode(&skipped)

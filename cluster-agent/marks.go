@@ -1,10 +1,12 @@
 package clusteragent
 
 import (
+	"bytes"
 	"encoding/binary"
 	"hash/maphash"
 	"slices"
 
+	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
@@ -17,7 +19,7 @@ import (
 var seed = maphash.MakeSeed()
 
 // builtin are the field managers whose writes beside Meridian's are the ordinary life of an object.
-var builtin = []string{"kube-controller-manager", "kube-scheduler", "kubelet"}
+var builtin = []string{"kube-controller-manager", "kube-scheduler", "kubelet", handoverManager}
 
 // sighting is what is remembered of an object as the API server last showed it.
 type sighting struct {
@@ -38,6 +40,8 @@ type sighting struct {
 	disturbed bool
 	// shared: another than the cluster's own controllers has written to it, ever.
 	shared bool
+	// replicas: Meridian owns the replicas of a Deployment.
+	replicas bool
 }
 
 // look reads a sighting of the object that has this id.
@@ -55,6 +59,7 @@ func look(id object.ID, obj metav1.Object) *sighting {
 		s.version = v
 	}
 	s.lookAtManagers(obj.GetManagedFields())
+	s.replicas = s.replicas && id.Group == appsv1.GroupName && id.Kind == "Deployment"
 	s.released = s.manager && annotations[annotationReleased] == "true"
 	return s
 }
@@ -65,6 +70,7 @@ func (s *sighting) lookAtManagers(entries []metav1.ManagedFieldsEntry) {
 		if isMeridian(e) {
 			s.manager = true
 			s.footprint = footprint(e)
+			s.replicas = e.FieldsV1 != nil && bytes.Contains(e.FieldsV1.GetRawBytes(), []byte(`"f:replicas":`))
 			if e.Time != nil {
 				since = *e.Time
 			}

@@ -26,7 +26,7 @@ func (z *zone) statusOf(t testing.TB, namespace, name string) (record.Status, bo
 
 // TestWholeCluster runs Deployments to Ready in a cluster with controllers and nodes, and without Istio.
 func TestWholeCluster(t *testing.T) {
-	c := localkube.ForTest(t, localkube.Config{Nodes: 2})
+	c := localkube.ForTest(t, localkube.Config{Nodes: 2, AuditLog: true})
 	if err := installRole(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
@@ -95,10 +95,13 @@ func TestWholeCluster(t *testing.T) {
 
 	t.Run("a restart", func(t *testing.T) {
 		at := func() time.Time { s, _ := z.statusOf(t, "whole", "web"); return s.Workloads[0].ReadyAt }
-		was := at()
+		was, before := at(), len(agentWrites(t, c, 0))
 		first.stop()
 		startAgent(whole, c, z, "whole").settle()
 		eventually(t, "three replicas ready", ready(web, 3))
+		if writes := agentWrites(t, c, before); len(writes) != 0 {
+			t.Errorf("writes %v after a restart, want none", resources(writes))
+		}
 		if d := at().Sub(was).Abs(); d > 30*time.Second {
 			t.Errorf("ready at %s, was at %s: want about the same", at(), was)
 		}

@@ -45,6 +45,9 @@ func (w *writer) do(ctx context.Context, t task) result {
 func (w *writer) put(ctx context.Context, id object.ID, m manifest, seen *sighting) (*sighting, error) {
 	for range steps {
 		var content []byte
+		if err := w.handover(ctx, id, m, seen); err != nil {
+			return nil, err
+		}
 		if seen != nil {
 			content = m.only("uid", string(seen.uid))
 		} else {
