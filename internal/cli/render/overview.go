@@ -3,6 +3,7 @@ package render
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/meridian-federation/meridian/internal/question"
@@ -42,7 +43,7 @@ func session(b branch, now time.Time) string {
 	}
 	if b.parent.Overview != nil {
 		for _, s := range b.parent.Overview.Sessions {
-			if s.Peer == b.node.Name || s.Peer == b.path.String() {
+			if is(s.Peer, b.node) {
 				return sessionText(s, b.node, now)
 			}
 		}
@@ -51,6 +52,11 @@ func session(b branch, now time.Time) string {
 		return firstLine(b.node.Unanswered)
 	}
 	return "-"
+}
+
+// is tells whether a session's peer, a path or its end (TIER/NAME), is the node.
+func is(peer string, n *question.Node) bool {
+	return peer == n.Name || strings.HasSuffix("/"+peer, "/"+string(n.Tier)+"/"+n.Name)
 }
 
 func sessionText(s question.Session, child *question.Node, now time.Time) string {
