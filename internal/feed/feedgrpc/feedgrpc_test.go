@@ -35,6 +35,7 @@ type tier struct {
 	link    *feedgrpc.Link
 	closed  int
 	applies func(feed.Batch) ([]feed.Rejection, error)
+	acked   func([]feed.Outcome)
 	changed chan struct{} // closed and replaced with every change
 }
 
@@ -69,6 +70,7 @@ func (t *tier) endpoint() feedgrpc.Endpoint {
 		Opened: func(l *feedgrpc.Link) { t.touch(func() { t.link = l }) },
 		Closed: func(error) { t.touch(func() { t.link = nil; t.closed++ }) },
 		State:  func(feed.Status) { t.touch(func() {}) },
+		Acked:  t.acked,
 	}
 }
 
