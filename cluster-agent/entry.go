@@ -129,7 +129,7 @@ func (f *fight) length() time.Duration {
 // The pace of tries after no answer, and after a rejection.
 const (
 	retryStep     = 100 * time.Millisecond
-	retryLimit    = 10 * time.Second
+	retryLimit    = 3 * time.Second
 	rejectedStep  = time.Second
 	rejectedLimit = 5 * time.Minute
 )

@@ -21,7 +21,7 @@ const (
 	watchFor = 5 * time.Minute
 	// The pace of tries after an error.
 	watchStep  = 200 * time.Millisecond
-	watchLimit = 15 * time.Second
+	watchLimit = 3 * time.Second
 )
 
 // source lists and watches the objects of one kind.
