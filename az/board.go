@@ -47,6 +47,7 @@ func (b *board) open() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.report.Open()
+	b.countAll()
 	for _, s := range b.sites {
 		b.sayHealth(s)
 	}
@@ -144,7 +145,7 @@ func (b *board) takeOne(s *site, r record.Record) error {
 		}
 		s.health = h
 		b.sayHealth(s)
-		b.news.counted(s.cluster, h.Nodes)
+		b.count(s)
 		return nil
 	}
 	status, err := record.DecodeStatus(r)
@@ -209,12 +210,33 @@ func (b *board) sayHealth(s *site) {
 	}
 }
 
+// count tells the scheduler how many nodes a cluster has. While the zone starts it waits until all clusters have said
+// theirs, or it would move replicas to whoever speaks first.
+func (b *board) count(s *site) {
+	if b.report.Opened() {
+		b.news.counted(s.cluster, s.health.Nodes)
+		return
+	}
+	for _, other := range b.sites {
+		if other.health.Nodes == 0 {
+			return
+		}
+	}
+	b.countAll()
+}
+
+func (b *board) countAll() {
+	for _, s := range b.sites {
+		b.news.counted(s.cluster, s.health.Nodes)
+	}
+}
+
 // recount tells the scheduler all numbers of nodes that are known.
 func (b *board) recount() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, s := range b.sites {
-		b.news.counted(s.cluster, s.health.Nodes)
+	if b.report.Opened() {
+		b.countAll()
 	}
 }
 

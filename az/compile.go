@@ -1,14 +1,11 @@
 package az
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"strings"
 
-	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/mesh"
-	"github.com/meridian-federation/meridian/internal/object"
 	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/internal/store"
 )
@@ -24,16 +21,6 @@ type compiler struct {
 	callers map[string]map[unitID]struct{}
 	// loose are revisions that lost a user in this round; what nobody wants at its end is forgotten.
 	loose []record.Key
-}
-
-// shift is what a round of compilation changed in one cluster.
-type shift struct {
-	edits []feed.Edit
-	// units are the applications that were compiled, or could not be; apps that are gone are in gone.
-	units []*unit
-	gone  []string
-	// complete: everything that the cluster should hold is known.
-	complete bool
 }
 
 func newCompiler() *compiler {
@@ -113,95 +100,6 @@ func (c *compiler) apply(u store.Update) map[string]*shift {
 		}
 	}
 	return c.compile(r)
-}
-
-// remesh takes in a change of a cluster that is owned. Coming and going is the shard's affair.
-func (c *compiler) remesh(change store.Change, r *round) {
-	t := c.targets[change.Key.Name]
-	if t == nil || change.New == nil {
-		return
-	}
-	cluster, err := record.DecodeCluster(change.New.Record)
-	if err != nil {
-		return
-	}
-	before := meshOf(t.cluster)
-	t.cluster = cluster
-	if before == meshOf(cluster) {
-		return
-	}
-	for id := range t.units {
-		r.mark(id, record.CausePerson)
-	}
-	r.mark(unitID{cluster: cluster.Name}, record.CausePerson)
-}
-
-// bind takes in a binding, or its removal.
-func (c *compiler) bind(key record.Key, r *record.Record, cause record.Cause, round *round) {
-	parts := key.Parts()
-	if len(parts) != 3 {
-		return
-	}
-	id := unitID{parts[2], parts[0], parts[1]}
-	t := c.targets[id.cluster]
-	if t == nil {
-		return
-	}
-	old := t.units[id]
-	if r == nil {
-		if old != nil {
-			c.unlink(old)
-			old.binding = record.Binding{}
-			round.mark(id, cause)
-		}
-		return
-	}
-	b, err := record.DecodeBinding(*r)
-	if err != nil {
-		return
-	}
-	if old == nil {
-		old = &unit{id: id}
-		t.units[id] = old
-	} else {
-		if old.binding.Revision != b.Revision {
-			cause = record.CausePerson // the spec was changed
-		}
-		c.unlink(old)
-	}
-	old.binding = b
-	c.link(old)
-	round.mark(id, cause)
-}
-
-func (c *compiler) link(u *unit) {
-	u.wants = record.RevisionKey(u.binding.Namespace, u.binding.Application, u.binding.Revision)
-	add(c.users, u.wants, u.id)
-	for _, d := range u.binding.Dependencies {
-		add(c.callers, d, u.id)
-	}
-}
-
-func (c *compiler) unlink(u *unit) {
-	remove(c.users, u.wants, u.id)
-	c.loose = append(c.loose, u.wants)
-	for _, d := range u.binding.Dependencies {
-		remove(c.callers, d, u.id)
-	}
-}
-
-func add[K comparable](index map[K]map[unitID]struct{}, key K, id unitID) {
-	if index[key] == nil {
-		index[key] = map[unitID]struct{}{}
-	}
-	index[key][id] = struct{}{}
-}
-
-func remove[K comparable](index map[K]map[unitID]struct{}, key K, id unitID) {
-	delete(index[key], id)
-	if len(index[key]) == 0 {
-		delete(index, key)
-	}
 }
 
 // compile compiles what a round marked: applications, then the namespaces that they touch. Each cluster's edits put
@@ -295,32 +193,6 @@ func (c *compiler) compileApplication(t *target, u *unit, cause record.Cause, s 
 	t.replace(u, made.objects, cause, s)
 }
 
-// compileNamespace compiles a namespace's unit. A namespace whose labels cannot be is left as it is: its applications say
-// so, for their objects are refused.
-func (t *target) compileNamespace(id unitID, cause record.Cause, s *shift) {
-	in, ok := t.space(id.namespace)
-	if !ok {
-		if u := t.units[id]; u != nil {
-			t.replace(u, nil, cause, s)
-			delete(t.units, id)
-		}
-		return
-	}
-	if objects, err := mesh.Namespace(in); err == nil {
-		t.replace(t.unit(id), objects, cause, s)
-	}
-}
-
-// unit returns a namespace's or the root unit.
-func (t *target) unit(id unitID) *unit {
-	u := t.units[id]
-	if u == nil {
-		u = &unit{id: id}
-		t.units[id] = u
-	}
-	return u
-}
-
 // spec returns a revision, decoded when it is first wanted; nil if it is not there.
 func (c *compiler) spec(key record.Key) *spec {
 	if s, ok := c.specs[key]; ok {
@@ -347,81 +219,4 @@ func (c *compiler) services(b record.Binding) []record.Service {
 		}
 	}
 	return out
-}
-
-// replace gives a unit new objects and adds the difference to the cluster's edits.
-func (t *target) replace(u *unit, objects []mesh.Object, cause record.Cause, s *shift) {
-	keep := make(map[record.Key]struct{}, len(objects))
-	for i := range objects {
-		r := &objects[i].Record
-		keep[r.Key] = struct{}{}
-		if owner, taken := t.owner[r.Key]; taken && owner != u.id {
-			add(t.rivals, r.Key, owner)
-		}
-		remove(t.rivals, r.Key, u.id)
-		t.owner[r.Key] = u.id
-		s.edits = append(s.edits, feed.Put(r))
-	}
-	for _, o := range u.objects {
-		key := o.Record.Key
-		if _, stays := keep[key]; stays {
-			continue
-		}
-		if t.owner[key] != u.id {
-			remove(t.rivals, key, u.id)
-			continue
-		}
-		t.yield(key, cause, s)
-	}
-	u.objects = objects
-}
-
-// yield takes an object from its owner: to a rival if there is one, else away.
-func (t *target) yield(key record.Key, cause record.Cause, s *shift) {
-	for _, id := range slices.SortedFunc(maps.Keys(t.rivals[key]), unitID.compare) {
-		for i := range t.units[id].objects {
-			if r := &t.units[id].objects[i].Record; r.Key == key {
-				remove(t.rivals, key, id)
-				t.owner[key] = id
-				s.edits = append(s.edits, feed.Put(r))
-				return
-			}
-		}
-	}
-	delete(t.owner, key)
-	s.edits = append(s.edits, feed.Remove(key, cause))
-}
-
-// sort orders the edits; of one key that was put and removed, the last edit is the one that counts, and order among one
-// key's edits stays.
-func (s *shift) sort() {
-	last := make(map[record.Key]int, len(s.edits))
-	for i, e := range s.edits {
-		last[e.Key] = i
-	}
-	edits := s.edits[:0]
-	for i, e := range s.edits {
-		if last[e.Key] == i {
-			edits = append(edits, e)
-		}
-	}
-	slices.SortStableFunc(edits, func(a, b feed.Edit) int {
-		if (a.Record == nil) != (b.Record == nil) {
-			if a.Record == nil {
-				return 1
-			}
-			return -1
-		}
-		by := cmp.Compare(object.Rank(a.Key), object.Rank(b.Key))
-		if a.Record == nil {
-			by = -by
-		}
-		return by
-	})
-	s.edits = edits
-}
-
-func (u unitID) compare(o unitID) int {
-	return cmp.Or(strings.Compare(u.cluster, o.cluster), strings.Compare(u.namespace, o.namespace),
-		strings.Compare(u.application, o.application))
 }

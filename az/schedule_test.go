@@ -153,7 +153,7 @@ func TestDecideProperties(t *testing.T) {
 		if again := decide(clusters, first); !reflect.DeepEqual(again, first) {
 			t.Fatalf("a second decision: got %s, want %s", shares(again), shares(first))
 		}
-		if len(clusters) == 1 {
+		if len(clusters) == 1 || mode == v1alpha1.PlacementDivided { // a large cluster that comes in takes the shares of small ones
 			return
 		}
 		gone := rapid.IntRange(0, len(clusters)-1).Draw(t, "gone")

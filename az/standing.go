@@ -1,0 +1,128 @@
+package az
+
+import (
+	"time"
+
+	"github.com/meridian-federation/meridian/internal/object"
+	"github.com/meridian-federation/meridian/internal/record"
+	"github.com/meridian-federation/meridian/internal/rollup"
+)
+
+// standing is one application in one cluster.
+type standing struct {
+	binding record.Binding
+	// current: the objects are those of the binding; otherwise problem says why not.
+	current  bool
+	problem  *record.Problem
+	workload record.KeyVersion
+	keys     []record.Key
+	// pending is the number of items that are not settled.
+	pending int
+	// appliedAt is when the last item was settled; zero where that was before the zone started.
+	appliedAt time.Time
+}
+
+func (a *standing) name() string {
+	return record.ServiceName(a.binding.Namespace, a.binding.Application)
+}
+
+func (a *standing) join(it *item) {
+	if !it.settled() {
+		a.pending++
+	}
+}
+
+func (a *standing) leave(it *item) {
+	if !it.settled() {
+		a.pending--
+	}
+}
+
+// known tells whether what is said of an application here is more than what the zone assumes at its start.
+func (s *site) known(name string) bool {
+	app := s.apps[name]
+	if app == nil || !app.current {
+		return s.heard
+	}
+	_, told := s.reports[name]
+	return s.heard && (told || app.pending > 0)
+}
+
+// status is what the zone says of an application here. A place that is being left counts nothing.
+func (s *site) status(name string) record.Status {
+	app := s.apps[name]
+	b := app.binding
+	out := record.Status{Namespace: b.Namespace, Application: b.Application, Problems: s.problems(name)}
+	out.Revision = b.Revision
+	if b.Draining {
+		return out
+	}
+	out.Clusters, out.Desired = 1, b.Replicas
+	if app.current && app.pending == 0 {
+		out.Converged, out.AppliedAt = 1, app.appliedAt
+	}
+	if w, ok := s.workload(name); ok {
+		out.Desired, out.Updated, out.Ready = w.Desired, w.Updated, w.Ready
+		if rollup.Ready(out.Counts) {
+			out.ReadyAt = w.ReadyAt
+		}
+	}
+	return out
+}
+
+// workload is the agent's count of the workload as it was compiled last; one of another version says nothing.
+func (s *site) workload(name string) (record.Workload, bool) {
+	app := s.apps[name]
+	for _, w := range s.reports[name].Workloads {
+		if app.current && w.Key == app.workload.Key && w.Version == app.workload.Version {
+			return w, true
+		}
+	}
+	return record.Workload{}, false
+}
+
+// settled tells whether the cluster runs a binding: all applied, and ready.
+func (s *site) settled(name string, b record.Binding) bool {
+	app := s.apps[name]
+	if app == nil || !app.current || app.pending > 0 || app.binding.Revision != b.Revision || app.binding.Replicas != b.Replicas {
+		return false
+	}
+	w, ok := s.workload(name)
+	return ok && w.Ready >= b.Replicas && w.Updated >= b.Replicas
+}
+
+// problems are the compiler's, what the cluster refused, and what the agent says besides.
+func (s *site) problems(name string) []record.Problem {
+	app := s.apps[name]
+	var out []record.Problem
+	if app.problem != nil {
+		out = append(out, *app.problem)
+	}
+	refused := map[string]bool{}
+	for _, key := range app.keys {
+		it := s.items[key]
+		if it == nil || it.app != app || it.rejected == nil {
+			continue
+		}
+		object := shortOf(key)
+		refused[object] = true
+		out = append(out, record.Problem{Object: object, Reason: it.rejected.Reason, Message: it.rejected.Message})
+	}
+	for _, p := range s.reports[name].Problems {
+		if !refused[p.Object] {
+			out = append(out, p)
+		}
+	}
+	for i := range out {
+		out[i].Zone, out[i].Cluster = s.zone, s.cluster
+	}
+	return rollup.Problems(out)
+}
+
+// shortOf is an object's key for people.
+func shortOf(key record.Key) string {
+	if id, err := object.FromKey(key); err == nil {
+		return id.Short()
+	}
+	return key.Name
+}
