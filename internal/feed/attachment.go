@@ -16,8 +16,22 @@ func (l *Ledger) attach() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.session++
-	l.news = news{}
+	l.live, l.news = true, news{}
+	clear(l.wanted)
 	return l.session
+}
+
+// detach ends a session. What was given out may or may not have taken effect.
+func (l *Ledger) detach(session uint64, given []Batch) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.session != session {
+		return
+	}
+	l.live, l.news = false, news{}
+	for _, b := range given {
+		l.unsettle(b)
+	}
 }
 
 // attached tells whether a session is still the one that the ledger serves.
@@ -141,6 +155,7 @@ func (l *Ledger) rejectedAmong(spared []record.KeyVersion) (rejected []Rejection
 func (l *Ledger) admitPut(r *record.Record) bool {
 	delete(l.allowed, r.Key)
 	delete(l.passed, r.Key)
+	delete(l.wanted, r.Key)
 	if h, ok := l.held[r.Key]; ok {
 		delete(l.held, r.Key)
 		l.table.note(r.Key, h.Version)
@@ -152,7 +167,8 @@ func (l *Ledger) admitPut(r *record.Record) bool {
 
 // admitRemoval tells whether the removal may pass, and holds it back if not.
 func (l *Ledger) admitRemoval(r Removal, now time.Time) bool {
-	if r.Cause == record.CausePerson {
+	delete(l.wanted, r.Key)
+	if r.Cause == record.CausePerson || l.unguarded {
 		delete(l.held, r.Key)
 		return true
 	}
@@ -195,9 +211,13 @@ func (l *Ledger) applied(b Batch, rejections map[record.Key]Rejection) {
 	l.raise(b.Position)
 }
 
-// settle notes what the holder now has under a key; if its removal was held back meanwhile, it stays so.
+// settle notes what the holder now has under a key; if its removal was held back meanwhile, it stays so, and if it was
+// forgotten meanwhile, that holds, too.
 func (l *Ledger) settle(key record.Key, version record.Version) {
 	delete(l.rejected, key)
+	if _, wanted := l.wanted[key]; wanted {
+		version = record.Version{}
+	}
 	if h, ok := l.held[key]; ok {
 		h.Version = version
 		l.held[key] = h
@@ -208,8 +228,6 @@ func (l *Ledger) settle(key record.Key, version record.Version) {
 
 // unsettle notes that nobody knows whether a batch took effect.
 func (l *Ledger) unsettle(b Batch) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	for _, r := range b.Puts {
 		l.settle(r.Key, record.Version{})
 	}

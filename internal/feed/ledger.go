@@ -51,13 +51,19 @@ type Ledger struct {
 	held map[record.Key]HeldRemoval
 	// allowed are removals that were confirmed, passed those that the guard let through and that are not yet applied.
 	allowed, passed map[record.Key]struct{}
-	refusal         *Refusal
-	session         uint64
-	news            news
-	wake            chan struct{}
+	// wanted are keys that were forgotten and have not been sent again since.
+	wanted    map[record.Key]struct{}
+	refusal   *Refusal
+	unguarded bool
+	// session counts the sessions; live tells whether the last one goes on.
+	session uint64
+	live    bool
+	news    news
+	wake    chan struct{}
 }
 
-// news is what the holder said and the session has to pass on.
+// news is what the holder said and the session has to pass on. Without a session there is none: the next one begins
+// with a comparison.
 type news struct {
 	again  bool
 	want   []record.Key
@@ -72,6 +78,7 @@ func NewLedger(state State, inventory iter.Seq[record.KeyVersion]) *Ledger {
 		held:     map[record.Key]HeldRemoval{},
 		allowed:  map[record.Key]struct{}{},
 		passed:   map[record.Key]struct{}{},
+		wanted:   map[record.Key]struct{}{},
 		wake:     make(chan struct{}, 1),
 	}
 	if inventory != nil {
@@ -82,10 +89,18 @@ func NewLedger(state State, inventory iter.Seq[record.KeyVersion]) *Ledger {
 	return l
 }
 
+// Unguarded makes a ledger whose guard lets everything pass, for what is only reported and comes again by itself. Call
+// it before the first session.
+func (l *Ledger) Unguarded() *Ledger {
+	l.unguarded = true
+	return l
+}
+
 // Wake receives when there is something for the session to pass on.
 func (l *Ledger) Wake() <-chan struct{} { return l.wake }
 
-// State is what to persist, as of now. The holder persists Batch.State with each batch, and this after Confirm.
+// State is what to persist, as of now. The holder persists Batch.State with each batch, and this after Confirm. It may
+// also do so at other times: a comparison that finds nothing raises the floor, too.
 func (l *Ledger) State() State {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -104,17 +119,24 @@ func (l *Ledger) Forget(keys ...record.Key) {
 	for _, key := range keys {
 		l.forget(key)
 	}
-	l.news.want = append(l.news.want, keys...)
 	l.signal()
 }
 
-// forget leaves the key held at no version, so that a record is sent again, and so is a removal.
+// forget leaves a key that is held at no version, so that a record is sent again, and so is a removal.
 func (l *Ledger) forget(key record.Key) {
 	if _, held := l.held[key]; held {
 		return
 	}
-	delete(l.rejected, key)
-	l.table.note(key, record.Version{})
+	_, holds := l.table.get(key)
+	_, rejected := l.rejected[key]
+	if holds || rejected {
+		delete(l.rejected, key)
+		l.table.note(key, record.Version{})
+	}
+	if l.live {
+		l.wanted[key] = struct{}{}
+		l.news.want = append(l.news.want, key)
+	}
 }
 
 // Accept says that rejected records have taken effect after all (the obstacle went, the holder had kept the content).
@@ -125,7 +147,9 @@ func (l *Ledger) Accept(kvs ...record.KeyVersion) {
 	for _, kv := range kvs {
 		if r, ok := l.rejected[kv.Key]; ok && r.Version == kv.Version {
 			delete(l.rejected, kv.Key)
-			l.news.report.Accepted = append(l.news.report.Accepted, kv)
+			if l.live {
+				l.news.report.Accepted = append(l.news.report.Accepted, kv)
+			}
 		}
 	}
 	l.signal()
@@ -139,7 +163,9 @@ func (l *Ledger) Reject(rejections ...Rejection) {
 	for _, r := range rejections {
 		if held, ok := l.table.get(r.Key); ok && held.Version == r.Version {
 			l.rejected[r.Key] = r
-			l.news.report.Rejected = append(l.news.report.Rejected, r)
+			if l.live {
+				l.news.report.Rejected = append(l.news.report.Rejected, r)
+			}
 		}
 	}
 	l.signal()
@@ -163,7 +189,7 @@ func (l *Ledger) Confirm(what Confirmation) (int, error) {
 	default:
 		return 0, fmt.Errorf("confirming %s: nothing waits for it", what)
 	}
-	l.news.again = true
+	l.news.again = l.live
 	l.signal()
 	return keys, nil
 }

@@ -174,12 +174,14 @@ func (r *receiver) applied(id uint64, rejections []Rejection) []Message {
 	return out
 }
 
-// close leaves the Ledger knowing that what was given out may or may not have taken effect.
+// close leaves the Ledger knowing what was given out and not applied.
 func (r *receiver) close() {
-	for _, a := range r.queue {
-		r.ledger.unsettle(a.batch)
+	given := make([]Batch, len(r.queue))
+	for i, a := range r.queue {
+		given[i] = a.batch
 	}
 	r.queue = nil
+	r.ledger.detach(r.session, given)
 }
 
 func (r *receiver) occupy(b Batch, by int) {

@@ -299,7 +299,7 @@ func (s *Session) Close() {
 	if s.sender != nil {
 		s.sender.close()
 	}
-	if s.receiver != nil && s.cfg.Ledger.attached(s.receiver.session) {
+	if s.receiver != nil {
 		s.receiver.close()
 	}
 	s.cfg.Stats.Sessions.Add(-1)

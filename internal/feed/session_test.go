@@ -284,3 +284,34 @@ func TestQuestions(t *testing.T) {
 		t.Errorf("one question too many: %v, want %v", err, feed.ErrBusy)
 	}
 }
+
+// A holder that finds an object drifted while the batch that applied it is not acknowledged yet is sent it again.
+func TestForgottenWhileApplied(t *testing.T) {
+	p := newPair(t)
+	p.connect()
+	p.slow = true
+	p.a.outbox.Edit(put("k", "1"))
+	p.rest()
+	batch := p.b.todo[0]
+	p.b.todo = nil
+	p.b.ledger.Forget(key("k"))
+	p.b.session.Applied(batch.ID, nil)
+	p.slow = false
+	p.rest()
+	if got, want := p.b.names(), "k"; got != want {
+		t.Errorf("held %q, want %q", got, want)
+	}
+	p.agree()
+}
+
+func TestUnguardedLedger(t *testing.T) {
+	p := newPair(t)
+	p.b.ledger.Unguarded()
+	p.fill(100)
+	p.connect()
+	p.drop(0, 100, record.CauseFound)
+	if got := len(p.b.held); got != 0 {
+		t.Errorf("%d records are held, want none", got)
+	}
+	p.agree()
+}

@@ -14,6 +14,9 @@ const (
 	simImmortal = 30 // the first of them are never removed
 )
 
+// drifted is what a holder has that nobody sent.
+const drifted = 1 << 40
+
 // node is a tier: a store whose history an Outbox follows, what it holds from the other node, and one session.
 type node struct {
 	w     *world
@@ -220,6 +223,10 @@ func (n *node) say() {
 	held, holds := n.held[key]
 	switch n.w.rng.IntN(4) {
 	case 0:
+		if holds {
+			n.w.logf("%s: %s drifts", n.name, key)
+			n.held[key] = drifted
+		}
 		n.ledger.Forget(key)
 	case 1:
 		if holds && version == versionOf(held) {

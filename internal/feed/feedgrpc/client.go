@@ -131,6 +131,5 @@ func dialOptions(cfg ClientConfig) []grpc.DialOption {
 		}),
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: 5 * time.Second}),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}),
-		grpc.WithSharedWriteBuffer(true),
 	}
 }
