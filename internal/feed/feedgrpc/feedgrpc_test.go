@@ -157,7 +157,7 @@ func (h *hub) start(address string) {
 	h.stop = func() {
 		srv.Close()
 		g.Stop()
-		if err := <-served; err != nil {
+		if err := <-served; err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 			h.tb.Error(err)
 		}
 		h.stop = func() {}
@@ -333,7 +333,7 @@ func TestRedirect(t *testing.T) {
 	stop()
 	elsewhere.Close()
 	g.Stop()
-	if err := <-served; err != nil {
+	if err := <-served; err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 		t.Error(err)
 	}
 }
