@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/meridian-federation/meridian/internal/buildinfo"
-	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/internal/record"
 )
@@ -27,17 +26,20 @@ func (g *Global) Answer(ctx context.Context, kind string, payload []byte) ([]byt
 		if err != nil {
 			return nil, err
 		}
-		local.Application, children = app, g.server.children(regions)
+		local.Application, children = app, g.children(regions)
 	case question.KindOverview:
 		local.Overview = g.overview()
-		children = g.server.children(g.regions())
+		children = g.children(g.regions())
 	case question.KindConfirm:
 		request, err := question.Decode[question.ConfirmRequest](payload)
 		if err != nil {
 			return nil, err
 		}
+		if err := request.Validate(); err != nil {
+			return nil, err
+		}
 		if region, below := request.Target.Child(question.TierGlobal); below {
-			children = g.server.children([]string{region})
+			children = g.children([]string{region})
 			break
 		}
 		if local.Confirmed, err = g.confirm(ctx, request.What); err != nil {
@@ -111,16 +113,17 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// regions lists those that have clusters or a session.
+func (g *Global) children(regions []string) []question.Child {
+	return g.sessions.Children(question.TierRegion, regions)
+}
+
+// regions lists those that have clusters.
 func (g *Global) regions() []string {
 	names := map[string]bool{}
 	for e := range g.mirror.Snapshot().All(record.KindCluster) {
 		if c, err := record.DecodeCluster(e.Record); err == nil {
 			names[c.Region] = true
 		}
-	}
-	for _, name := range g.server.names() {
-		names[name] = true
 	}
 	return slices.Sorted(maps.Keys(names))
 }
@@ -130,7 +133,7 @@ func (g *Global) overview() *question.Overview {
 	snapshot := g.mirror.Snapshot()
 	position := snapshot.Position()
 	out := &question.Overview{Epoch: question.EpochText(position.Epoch), Revision: position.Revision,
-		Version: buildinfo.Read().String(), Sessions: g.server.sessions()}
+		Version: buildinfo.Read().String(), Sessions: g.sessions.Sessions(question.TierRegion, g.regions())}
 	applications := map[string]bool{}
 	for e := range snapshot.All(record.KindAssignment) {
 		p := e.Key.Parts()
@@ -140,7 +143,7 @@ func (g *Global) overview() *question.Overview {
 	for range snapshot.All(record.KindCluster) {
 		out.Clusters++
 	}
-	if g.lead.Load() != nil {
+	if g.writer.Load() != nil {
 		out.Leader = g.cfg.ID
 	}
 	if stranger, since := g.identity.mismatch(); stranger != "" {
@@ -157,8 +160,8 @@ func (g *Global) overview() *question.Overview {
 
 // confirm carries out an operator's confirmation at Global itself.
 func (g *Global) confirm(ctx context.Context, what string) ([]string, error) {
-	lead := g.lead.Load()
-	if lead == nil {
+	writer := g.writer.Load()
+	if writer == nil {
 		return nil, fmt.Errorf("%w: this replica of Global does not lead; ask another", question.ErrInvalid)
 	}
 	switch what {
@@ -166,7 +169,7 @@ func (g *Global) confirm(ctx context.Context, what string) ([]string, error) {
 		if !g.identity.confirm() {
 			return nil, fmt.Errorf("%w: the hub's API server is the one expected; nothing waits for this", question.ErrInvalid)
 		}
-		if err := g.remember(ctx, lead.writer); err != nil {
+		if err := g.remember(ctx, writer); err != nil {
 			return nil, err
 		}
 		return []string{"the hub's API server is now the one with kube-system " + g.identity.known()}, nil
@@ -181,50 +184,4 @@ func (g *Global) confirm(ctx context.Context, what string) ([]string, error) {
 		return nil, fmt.Errorf("%w: Global has no parent, so there is no %s to confirm; it has %s and %s",
 			question.ErrInvalid, what, question.WhatIdentity, question.WhatRemovals)
 	}
-}
-
-// children are the regions to ask.
-func (s *server) children(regions []string) []question.Child {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var out []question.Child
-	for _, name := range regions {
-		child := question.Child{Name: name, Tier: question.TierRegion}
-		if r := s.regions[name]; r != nil && r.link != nil {
-			child.Ask = r.link.Ask
-		}
-		out = append(out, child)
-	}
-	return out
-}
-
-func (s *server) names() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Collect(maps.Keys(s.regions))
-}
-
-// sessions describes the regions' sessions.
-func (s *server) sessions() []question.Session {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var out []question.Session
-	for _, name := range slices.Sorted(maps.Keys(s.regions)) {
-		r := s.regions[name]
-		session := question.Session{Peer: "region/" + name, Connected: r.link != nil, Since: r.since}
-		if r.link != nil {
-			status := r.link.Status()
-			session.InSync, session.Pending = status.InSync, status.Pending
-			session.Refused = refusalOfPeer(status.RefusedBy)
-		}
-		out = append(out, session)
-	}
-	return out
-}
-
-func refusalOfPeer(r *feed.Refusal) *question.Refusal {
-	if r == nil {
-		return nil
-	}
-	return &question.Refusal{Kind: string(r.Kind), Reason: r.Reason}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -14,10 +15,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
 
+	"github.com/meridian-federation/meridian/internal/children"
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/run"
 	"github.com/meridian-federation/meridian/internal/scope"
 	"github.com/meridian-federation/meridian/internal/store"
+	"github.com/meridian-federation/meridian/internal/term"
 )
 
 // Deps are what Global works on. The caller closes the store after Run.
@@ -43,14 +46,14 @@ type Global struct {
 	reports  *reports
 	queue    *queue
 	guard    *guard
-	server   *server
+	sessions *children.Table
 	metrics  *metrics
-	// lead is what this replica does as leader; nil while it does not lead.
-	lead atomic.Pointer[leadership]
-}
+	// writer is the term's; nil while this replica does not lead.
+	writer atomic.Pointer[store.Writer]
 
-// leadership is one term.
-type leadership struct{ writer *store.Writer }
+	mu      sync.Mutex
+	ledgers map[string]*feed.Ledger // guarded by mu; by region
+}
 
 // New prepares a replica.
 func New(cfg Config, deps Deps) (*Global, error) {
@@ -58,11 +61,10 @@ func New(cfg Config, deps Deps) (*Global, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Global{cfg: cfg, deps: deps, log: deps.Log, client: c, identity: &identity{ask: c.uid},
+	return &Global{cfg: cfg, deps: deps, log: deps.Log, client: c, identity: &identity{ask: c.uid},
 		mirror: store.NewMirror(deps.Store, deps.Log), views: scope.NewViews(scope.Regions),
-		reports: newReports(), queue: newQueue(), guard: newGuard(), metrics: newMetrics(deps.Registry)}
-	g.server = newServer(g)
-	return g, nil
+		reports: newReports(), queue: newQueue(), guard: newGuard(), sessions: children.NewTable(),
+		metrics: newMetrics(deps.Registry), ledgers: map[string]*feed.Ledger{}}, nil
 }
 
 // Ready says why this replica cannot serve yet; nil when it can. Neither the hub's API server nor regions count:
@@ -79,74 +81,41 @@ func (g *Global) Run(ctx context.Context) error {
 	group := run.NewGroup(g.log)
 	group.Add("mirror", g.mirror.Run)
 	group.Add("views", func(ctx context.Context) error { return g.views.Run(ctx, g.mirror) })
-	group.Add("leader", g.campaign)
-	group.Add("server", func(ctx context.Context) error { return g.server.run(ctx, g.deps.Listener) })
+	group.Add("leader", func(ctx context.Context) error {
+		if err := g.mirror.WaitReady(ctx); err != nil {
+			return nil
+		}
+		return term.Lead(ctx, g.deps.Store, g.cfg.ID, g.log, g.lead)
+	})
+	group.Add("server", g.serve)
 	return group.Run(ctx)
 }
 
-// campaign leads, again and again, until ctx ends.
-func (g *Global) campaign(ctx context.Context) error {
-	if err := g.mirror.WaitReady(ctx); err != nil {
-		return nil
+// lead decides for one term.
+func (g *Global) lead(ctx context.Context, t store.Term) error {
+	if err := g.mirror.WaitRevision(ctx, t.Since().Revision); err != nil {
+		return err
 	}
-	for ctx.Err() == nil {
-		term, err := g.deps.Store.Campaign(ctx, g.cfg.ID)
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			g.log.Warn("campaigning", "error", err)
-			pause(ctx, time.Second)
-			continue
-		}
-		g.log.Info("leading")
-		err = g.serveTerm(ctx, term)
-		g.lead.Store(nil)
-		if ctx.Err() == nil {
-			g.log.Warn("no longer leading", "error", err)
-		}
-		resign, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		if err := term.Resign(resign); err != nil && !errors.Is(err, store.ErrDeposed) {
-			g.log.Warn("resigning", "error", err)
-		}
-		cancel()
+	writer := store.NewWriter(g.deps.Store, g.mirror, t)
+	g.writer.Store(writer)
+	g.metrics.leading.Set(1)
+	defer func() {
+		g.writer.Store(nil)
+		g.metrics.leading.Set(0)
+	}()
+	if err := g.meet(ctx, writer); err != nil {
+		return err
 	}
-	return nil
-}
-
-// serveTerm runs the loops of one term until it, or ctx, ends.
-func (g *Global) serveTerm(ctx context.Context, term store.Term) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		select {
-		case <-term.Done():
-			return store.ErrDeposed
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	})
-	writer := store.NewWriter(g.deps.Store, g.mirror, term)
 	hub := newHub(g.client, g.queue, g.identity.check)
 	b := newBoard(g, hub)
-	g.lead.Store(&leadership{writer: writer})
-	g.metrics.leading.Set(1)
-	defer g.metrics.leading.Set(0)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return hub.run(ctx) })
+	group.Go(func() error { return b.run(ctx) })
 	group.Go(func() error {
-		if err := g.meet(ctx, writer); err != nil {
+		if err := hub.wait(ctx); err != nil {
 			return err
 		}
-		inner, ctx := errgroup.WithContext(ctx)
-		inner.Go(func() error { return hub.run(ctx) })
-		inner.Go(func() error { return b.run(ctx) })
-		inner.Go(func() error {
-			if err := hub.wait(ctx); err != nil {
-				return err
-			}
-			return newPlanner(g, hub, writer, b).run(ctx)
-		})
-		return inner.Wait()
+		return newPlanner(g, hub, writer, b).run(ctx)
 	})
 	return group.Wait()
 }

@@ -137,8 +137,9 @@ func RefusalOf(r *feed.Refusal, since time.Time) *question.Refusal {
 	return &question.Refusal{Kind: string(r.Kind), Reason: r.Reason, Since: since}
 }
 
-// Serve serves children at the listener until ctx ends, and returns when their sessions have ended.
-func Serve(ctx context.Context, listener net.Listener, cfg feedgrpc.ServerConfig) error {
+// Serve serves children at the listener until ctx ends, and returns when their sessions have ended. more registers what
+// else is served there.
+func Serve(ctx context.Context, listener net.Listener, cfg feedgrpc.ServerConfig, more ...func(grpc.ServiceRegistrar)) error {
 	accept := cfg.Accept
 	cfg.Accept = func(child context.Context, hello feed.Hello, peer feedgrpc.Identity) (feedgrpc.Endpoint, error) {
 		child, cancel := context.WithCancel(child) // whoever waits to be accepted must not hold up the end
@@ -149,6 +150,9 @@ func Serve(ctx context.Context, listener net.Listener, cfg feedgrpc.ServerConfig
 	feeds := feedgrpc.NewServer(cfg)
 	server := grpc.NewServer(feedgrpc.ServerOptions()...)
 	feeds.Register(server)
+	for _, register := range more {
+		register(server)
+	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	select {
