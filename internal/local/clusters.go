@@ -43,11 +43,11 @@ func startHub(ctx context.Context, l layout, t Topology, o Options) (*localkube.
 
 // startCluster starts one cluster and gives it what its agent and the mesh need: Istio's definitions, the root
 // namespace, the agent's role, and a kubeconfig of that role for the agent.
-func startCluster(ctx context.Context, l layout, c Cluster, o Options) error {
+func startCluster(ctx context.Context, l layout, c Cluster, o Options) (*localkube.Cluster, error) {
 	cfg := l.kube(c.Name, c.API, o)
 	kube, err := localkube.Start(ctx, cfg)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	manifests := append([]byte(istioNamespace), agent.RBAC()...)
 	if err := once(cfg.Dir, "installed", manifests, func() error {
@@ -56,9 +56,9 @@ func startCluster(ctx context.Context, l layout, c Cluster, o Options) error {
 		}
 		return applyAll(ctx, kube.RESTConfig(), manifests)
 	}); err != nil {
-		return err
+		return nil, err
 	}
-	return kube.WriteKubeconfig(localkube.AgentUser, l.kubeconfig(agentName(c.Name)))
+	return kube, kube.WriteKubeconfig(localkube.AgentUser, l.kubeconfig(agentName(c.Name)))
 }
 
 // istioNamespace is the mesh's root namespace, which Istio's own installation would bring.

@@ -46,18 +46,10 @@ func Down(ctx context.Context, o Options, purge bool, out io.Writer) error {
 			return fmt.Errorf("stopping %s: %w", tier.name, err)
 		}
 	}
-	kubes := []localkube.Config{l.kube(hubName, t.Hub, o)}
-	for _, c := range t.clusters() {
-		kubes = append(kubes, l.kube(c.Name, c.API, o))
-	}
+	fmt.Fprintln(out, "stopping the clusters")
 	var group errgroup.Group
-	for _, cfg := range kubes {
-		group.Go(func() error {
-			if err := localkube.StopDetached(cfg); err != nil {
-				return fmt.Errorf("stopping the API server of %s: %w", cfg.Name, err)
-			}
-			return nil
-		})
+	for _, kube := range t.kubes() {
+		group.Go(func() error { return localkube.StopDetached(l.kube(kube.Name, kube.Port, o)) })
 	}
 	if err := group.Wait(); err != nil {
 		return err

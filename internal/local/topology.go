@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"reflect"
+	"slices"
 	"strconv"
 )
 
@@ -47,11 +47,15 @@ type Cluster struct {
 // Ports of a tier's process.
 type Ports struct{ Listen, Admin int }
 
-// newTopology deals names and ports: 20 for Global and the hub, 20 for the regions, then 64 for zones, then clusters.
+// newTopology deals names and ports: 20 for Global and the hub, 20 for the regions, at least 64 for zones, then clusters.
 func newTopology(o Options) Topology {
 	base := o.PortBase
 	t := Topology{Nodes: o.Nodes, Hub: base, Global: Ports{base + 1, base + 2}}
-	region, zone, cluster := base+20, base+40, base+104
+	count := 0
+	for i := range o.Regions {
+		count += at(o.ZonesPerRegion, i)
+	}
+	region, zone, cluster := base+20, base+40, base+40+max(64, 2*count)
 	zones := 0
 	for i := range o.Regions {
 		r := Region{Name: regionNames[i], Ports: Ports{region, region + 1}}
@@ -85,26 +89,75 @@ func (t Topology) clusters() []Cluster {
 	return out
 }
 
-// keep writes the topology down, or checks it against the one that the data is of.
-func (t Topology) keep(file string) error {
-	kept, err := readTopology(file)
+// kube is one API server.
+type kube struct {
+	Name string
+	Port int
+}
+
+// kubes lists all API servers, the hub's first.
+func (t Topology) kubes() []kube {
+	out := []kube{{hubName, t.Hub}}
+	for _, c := range t.clusters() {
+		out = append(out, kube{c.Name, c.API})
+	}
+	return out
+}
+
+// fits tells whether the data in a folder, if there is any, is of this topology. Only ports may have changed, and only
+// while nothing runs at the old ones.
+func (t Topology) fits(l layout) error {
+	kept, err := readTopology(l.topology())
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		b, err := json.MarshalIndent(t, "", "  ")
-		if err != nil {
-			return fmt.Errorf("encoding the topology: %w", err)
-		}
-		if err := os.WriteFile(file, b, 0o600); err != nil {
-			return fmt.Errorf("keeping the topology: %w", err)
-		}
 		return nil
 	case err != nil:
 		return err
-	case !reflect.DeepEqual(kept, t):
+	case !slices.Equal(kept.shape(), t.shape()):
 		return fmt.Errorf("the data in %s is of another topology (%s); give the same flags, another --data-dir, or remove it with `meridian down --purge`",
-			file, kept)
+			l.dir, kept)
+	case kept.Hub != t.Hub:
+		if name := kept.running(l); name != "" {
+			return fmt.Errorf("%s runs with --port-base %d; end it with `meridian down` before you give other ports", name, kept.Hub)
+		}
 	}
 	return nil
+}
+
+// keep writes the topology down, for a later run and for `meridian down`.
+func (t Topology) keep(l layout) error {
+	b, err := json.MarshalIndent(t, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encoding the topology: %w", err)
+	}
+	if err := os.WriteFile(l.topology(), b, 0o600); err != nil {
+		return fmt.Errorf("keeping the topology: %w", err)
+	}
+	return nil
+}
+
+// shape is the topology without its ports.
+func (t Topology) shape() []string {
+	out := []string{strconv.Itoa(t.Nodes)}
+	for _, r := range t.Regions {
+		for _, z := range r.Zones {
+			for _, c := range z.Clusters {
+				out = append(out, r.Name+"/"+z.Name+"/"+c.Name)
+			}
+		}
+	}
+	return out
+}
+
+// running names a process that runs, or "".
+func (t Topology) running(l layout) string {
+	r := &Run{l: l, t: t}
+	for _, name := range r.Processes() {
+		if _, runs := r.Process(name); runs {
+			return name
+		}
+	}
+	return ""
 }
 
 func readTopology(file string) (Topology, error) {

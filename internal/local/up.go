@@ -30,10 +30,7 @@ func Up(ctx context.Context, o Options, out io.Writer) error {
 	}
 	say := progress(out, time.Now())
 	t := newTopology(o)
-	if err := l.make(); err != nil {
-		return err
-	}
-	if err := t.keep(l.topology()); err != nil {
+	if err := t.fits(l); err != nil {
 		return err
 	}
 	say("%s in %s", t, l.dir)
@@ -43,15 +40,23 @@ func Up(ctx context.Context, o Options, out io.Writer) error {
 	if err := t.checkPorts(l); err != nil {
 		return err
 	}
+	if err := l.make(); err != nil {
+		return err
+	}
+	if err := t.keep(l); err != nil {
+		return err
+	}
 	hub, err := startAll(ctx, l, t, o, say)
 	if err != nil {
 		return err
 	}
 	manifests := t.inventory()
-	if !o.NoSamples {
+	if o.NoSamples {
+		say("submitting the inventory")
+	} else {
+		say("submitting the inventory and the sample applications")
 		manifests = append(manifests, bytes.Join(samples.Documents(), []byte("\n---\n"))...)
 	}
-	say("submitting the inventory and the sample applications")
 	if err := applyAll(ctx, hub, manifests); err != nil {
 		return err
 	}
@@ -80,15 +85,25 @@ func build(ctx context.Context, l layout, say func(string, ...any)) error {
 	return nil
 }
 
-// checkPorts names a port that somebody else holds before anything is started. Local clusters check their own.
+// checkPorts names a port that somebody else holds, before anything is started.
 func (t Topology) checkPorts(l layout) error {
+	const advice = "choose others with --port-base"
+	for _, kube := range t.kubes() {
+		name := apiServerName(kube.Name)
+		if _, runs := process.Find(process.Spec{Name: name, PidFile: l.pid(name)}); runs {
+			continue
+		}
+		if err := process.CheckPort(config.Loopback(kube.Port)); err != nil {
+			return fmt.Errorf("%s: %w; %s", name, err, advice)
+		}
+	}
 	for _, tier := range t.tiers(l) {
 		if _, runs := process.Find(tier.spec); runs {
 			continue
 		}
 		for _, port := range tier.ports {
 			if err := process.CheckPort(config.Loopback(port)); err != nil {
-				return fmt.Errorf("%s: %w; choose others with --port-base", tier.name, err)
+				return fmt.Errorf("%s: %w; %s", tier.name, err, advice)
 			}
 		}
 	}
@@ -104,7 +119,7 @@ func startAll(ctx context.Context, l layout, t Topology, o Options, say func(str
 		say("starting the API server of the hub")
 		kube, err := startHub(ctx2, l, t, o)
 		if err != nil {
-			return fmt.Errorf("the hub's API server: %w", err)
+			return err
 		}
 		hub = kube.RESTConfig()
 		return nil
@@ -112,10 +127,8 @@ func startAll(ctx context.Context, l layout, t Topology, o Options, say func(str
 	for _, c := range t.clusters() {
 		group.Go(func() error {
 			say("starting cluster %s", c.Name)
-			if err := startCluster(ctx2, l, c, o); err != nil {
-				return fmt.Errorf("cluster %s: %w", c.Name, err)
-			}
-			return nil
+			_, err := startCluster(ctx2, l, c, o)
+			return err
 		})
 	}
 	if err := group.Wait(); err != nil {
