@@ -68,11 +68,7 @@ func (z *Zone) endpoint(cluster string, o *owned) feedgrpc.Endpoint {
 		Rank:   object.Rank,
 		Fence:  func() feed.Fence { return z.shard.fenceOf(o) },
 		Apply: func(_ context.Context, batch feed.Batch) ([]feed.Rejection, error) {
-			rejected := z.board.take(cluster, batch)
-			if batch.State.Guard.Tripped { // reports are not worth guarding
-				_, _ = o.ledger.Confirm(feed.ConfirmRemovals)
-			}
-			return rejected, nil
+			return z.board.take(cluster, batch), nil
 		},
 		Opened: func(*feedgrpc.Link) { z.board.session(cluster, true) },
 		Closed: func(error) { z.board.session(cluster, false) },

@@ -46,6 +46,13 @@ func (b *board) known(app string) bool {
 func (b *board) open() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.openAll()
+}
+
+func (b *board) openAll() {
+	if b.report.Opened() {
+		return
+	}
 	b.report.Open()
 	b.countAll()
 	for _, s := range b.sites {
@@ -178,8 +185,9 @@ func (b *board) state(cluster string, status feed.Status) {
 	if s == nil {
 		return
 	}
-	first := status.InSync && !s.heard
-	s.heard = s.heard || status.InSync
+	before := s.heard()
+	s.synced, s.told = s.synced || status.InSync, s.told || status.Heard
+	first := s.heard() && !before
 	if refused := status.RefusedBy; (refused == nil) != (s.refused == nil) || first {
 		s.refused = refused
 		b.sayHealth(s)
@@ -188,7 +196,18 @@ func (b *board) state(cluster string, status feed.Status) {
 		for app := range s.apps {
 			b.report.Publish(app)
 		}
+		b.openIfAllHeard()
 	}
+}
+
+// openIfAllHeard ends the waiting of a zone that has started when nobody is left to wait for.
+func (b *board) openIfAllHeard() {
+	for _, s := range b.sites {
+		if !s.heard() {
+			return
+		}
+	}
+	b.openAll()
 }
 
 // say brings an application's word from a cluster into the sums.
@@ -205,7 +224,7 @@ func (b *board) say(s *site, app string) {
 }
 
 func (b *board) sayHealth(s *site) {
-	if s.heard || s.connected || b.report.Opened() {
+	if s.heard() || s.connected || b.report.Opened() {
 		b.report.PutHealth(s.wellbeing())
 	}
 }

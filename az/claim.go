@@ -75,7 +75,7 @@ func (s *clusterShard) own(name string, fence feed.Fence) {
 		return
 	}
 	s.mu.Unlock()
-	o := &owned{fence: fence, outbox: feed.NewOutbox(), ledger: feed.NewLedger(feed.State{}, nil)}
+	o := &owned{fence: fence, outbox: feed.NewOutbox(), ledger: feed.NewLedger(feed.State{}, nil).Unguarded()}
 	s.board.add(name)
 	change := s.compiler.own(s.clusters[name])[name]
 	s.board.expect(name, change, time.Now())

@@ -15,13 +15,14 @@ import (
 // reports. The board guards it.
 type site struct {
 	zone, region, cluster string
-	// connected: its agent has a session. heard: since the zone started, the agent was once in sync.
-	connected, heard bool
-	refused          *feed.Refusal
-	items            map[record.Key]*item
-	apps             map[string]*standing
-	reports          map[string]record.Status
-	health           record.Health
+	// connected: its agent has a session. Since the zone started, the agent was once in sync, and once told all that it
+	// has to report.
+	connected, synced, told bool
+	refused                 *feed.Refusal
+	items                   map[record.Key]*item
+	apps                    map[string]*standing
+	reports                 map[string]record.Status
+	health                  record.Health
 }
 
 // item is one object of an application.

@@ -38,14 +38,17 @@ func (a *standing) leave(it *item) {
 	}
 }
 
+// heard tells whether all is known of the cluster that its agent can say.
+func (s *site) heard() bool { return s.synced && s.told }
+
 // known tells whether what is said of an application here is more than what the zone assumes at its start.
 func (s *site) known(name string) bool {
 	app := s.apps[name]
 	if app == nil || !app.current {
-		return s.heard
+		return s.heard()
 	}
 	_, told := s.reports[name]
-	return s.heard && (told || app.pending > 0)
+	return s.heard() && (told || app.pending > 0)
 }
 
 // status is what the zone says of an application here. A place that is being left counts nothing.

@@ -44,20 +44,16 @@ func (g *Global) accept(_ context.Context, _ feed.Hello, peer feedgrpc.Identity)
 	if err != nil {
 		return feedgrpc.Endpoint{}, err
 	}
-	region, ledger := path.Region, g.ledger(path.Region)
+	region := path.Region
 	return g.sessions.Watch(region, feedgrpc.Endpoint{
-		Outbox: g.views.Outbox(region), Ledger: ledger,
+		Outbox: g.views.Outbox(region), Ledger: g.ledger(region),
 		Apply: func(_ context.Context, batch feed.Batch) ([]feed.Rejection, error) {
-			rejected := g.take(region, batch)
-			if batch.State.Guard.Tripped { // holding reports back protects nothing
-				_, _ = ledger.Confirm(feed.ConfirmRemovals)
-			}
-			return rejected, nil
+			return g.take(region, batch), nil
 		},
 		Opened: func(*feedgrpc.Link) { g.connected(region, true) },
 		Closed: func(error) { g.connected(region, false) },
 		State: func(status feed.Status) {
-			if status.InSync && g.reports.told(region) {
+			if status.Heard && g.reports.told(region) {
 				g.queue.add(func(w *work) { w.regions[region] = true })
 			}
 		},
@@ -70,7 +66,7 @@ func (g *Global) ledger(region string) *feed.Ledger {
 	defer g.mu.Unlock()
 	l := g.ledgers[region]
 	if l == nil {
-		l = feed.NewLedger(feed.State{}, nil)
+		l = feed.NewLedger(feed.State{}, nil).Unguarded()
 		g.ledgers[region] = l
 	}
 	return l

@@ -18,7 +18,7 @@ type sums struct {
 
 	mu     sync.Mutex
 	report *rollup.Report // guarded by mu, as all below
-	// heard are the zones that, since the region started, have been in sync and so have said what they had to say.
+	// heard are the zones that, since the region started, have said all that they had to say.
 	heard map[string]bool
 	// health is by cluster, with the zone that reports it.
 	health map[string]record.Health
@@ -48,8 +48,8 @@ func (s *sums) open() {
 	s.report.Open()
 }
 
-// heardOf notes that a zone's session is in sync.
-func (s *sums) heardOf(zone string) {
+// heardOf notes that a zone has said all. When every zone has, nobody is left to wait for.
+func (s *sums) heardOf(zone string, all []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.heard[zone] {
@@ -58,6 +58,9 @@ func (s *sums) heardOf(zone string) {
 	s.heard[zone] = true
 	for _, app := range s.report.Table().Of(zone) {
 		s.report.Publish(app)
+	}
+	if !slices.ContainsFunc(all, func(z string) bool { return !s.heard[z] }) {
+		s.report.Open()
 	}
 }
 

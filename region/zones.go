@@ -46,24 +46,19 @@ func (r *Region) accept(ctx context.Context, _ feed.Hello, peer feedgrpc.Identit
 
 // endpoint is the region's end of a session with a zone.
 func (r *Region) endpoint(zone string) feedgrpc.Endpoint {
-	ledger := r.ledger(zone)
 	return feedgrpc.Endpoint{
 		Outbox: r.views.Outbox(zone),
-		Ledger: ledger,
+		Ledger: r.ledger(zone),
 		Rank:   rank,
 		Apply: func(_ context.Context, batch feed.Batch) ([]feed.Rejection, error) {
-			rejected := r.sums.take(zone, batch)
-			if batch.State.Guard.Tripped { // reports are not worth guarding
-				_, _ = ledger.Confirm(feed.ConfirmRemovals)
-			}
-			return rejected, nil
+			return r.sums.take(zone, batch), nil
 		},
 		State: func(status feed.Status) {
 			if refused := status.RefusedBy; refused != nil {
 				r.log.Warn("zone takes nothing from here", "zone", zone, "kind", refused.Kind, "reason", refused.Reason)
 			}
-			if status.InSync {
-				r.sums.heardOf(zone)
+			if status.Heard {
+				r.sums.heardOf(zone, r.directory.zones())
 			}
 		},
 	}
@@ -75,7 +70,7 @@ func (r *Region) ledger(zone string) *feed.Ledger {
 	defer r.mu.Unlock()
 	l := r.ledgers[zone]
 	if l == nil {
-		l = feed.NewLedger(feed.State{}, nil)
+		l = feed.NewLedger(feed.State{}, nil).Unguarded()
 		r.ledgers[zone] = l
 	}
 	return l

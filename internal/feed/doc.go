@@ -19,6 +19,7 @@
 //	S  ◀── Lists      R   their keys and versions; S now knows what is missing, changed and too much
 //	S  Batch     ──▶  R   at most a window of them unacknowledged
 //	S  ◀── Ack        R   in order, when the batch has taken effect, naming what was rejected or held back
+//	S  Told       ──▶  R   once: R has acknowledged all that S's complete Outbox holds
 //	S  ◀── Refused    R   in place of any of these: S's history is not the one accepted; S waits
 //	S  ◀── Again      R   compare again (after a confirmation)
 //	S  ◀── Want       R   send these keys again

@@ -111,6 +111,10 @@ type Report struct {
 // Again asks for a comparison.
 type Again struct{}
 
+// Told says, once in a session, that the receiver has acknowledged all that the sender's complete Outbox holds: from now
+// on what the receiver does not hold is not there.
+type Told struct{}
+
 // Want asks for keys to be sent again, whatever was sent.
 type Want struct{ Keys []record.Key }
 
@@ -147,6 +151,7 @@ func (Batch) message()    {}
 func (Ack) message()      {}
 func (Report) message()   {}
 func (Again) message()    {}
+func (Told) message()     {}
 func (Want) message()     {}
 func (Refused) message()  {}
 func (Question) message() {}

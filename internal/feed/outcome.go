@@ -28,6 +28,8 @@ type Status struct {
 	Peer Hello
 	// InSync: the peer has acknowledged all that the Outbox holds, and knows of nothing beyond it.
 	InSync bool
+	// Heard: the peer's Outbox is complete, and all that it held has been acknowledged here, once in this session.
+	Heard bool
 	// Pending keys wait to be sent, Batches are sent and not acknowledged.
 	Pending, Batches int
 	// RefusedBy is why the peer takes nothing from here, Refuses why this end takes nothing from it.

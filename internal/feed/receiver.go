@@ -30,7 +30,9 @@ type receiver struct {
 	refusal *Refusal
 	// told: the rejections were reported in this session.
 	told bool
-	now  time.Time
+	// heard: the peer has told all that it holds.
+	heard bool
+	now   time.Time
 }
 
 type accepted struct {

@@ -41,6 +41,8 @@ type sender struct {
 	outcomes []Outcome
 	now      time.Time
 	counted  int
+	// told: Told was sent.
+	told bool
 }
 
 // phase is where a sender stands; see the picture in the package comment.
@@ -90,6 +92,10 @@ func (s *sender) ready() []Message {
 			}
 			out = append(out, batch)
 		}
+	}
+	if !s.told && s.inSync() && s.outbox.Complete() {
+		s.told = true
+		out = append(out, Told{})
 	}
 	s.count()
 	return out

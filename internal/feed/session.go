@@ -160,7 +160,7 @@ func (s *Session) Step(m Message) error {
 		s.replier.withdrawn(m.ID)
 	case Answer:
 		s.asker.answered(m)
-	case Root, Select, Batch:
+	case Root, Select, Batch, Told:
 		return s.stepReceiver(m)
 	default:
 		return s.stepSender(m)
@@ -205,6 +205,8 @@ func (s *Session) stepReceiver(m Message) error {
 		out = s.receiver.list(m)
 	case Batch:
 		out, err = s.receiver.take(m)
+	case Told:
+		s.receiver.heard = true
 	}
 	s.out = append(s.out, out...)
 	return err
@@ -290,6 +292,7 @@ func (s *Session) Status() Status {
 	}
 	if s.receiver != nil {
 		st.Refuses = s.receiver.refusal
+		st.Heard = s.receiver.heard
 	}
 	return st
 }

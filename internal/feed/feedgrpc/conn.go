@@ -198,7 +198,7 @@ func (c *conn) tell(status feed.Status) {
 	before := c.status
 	c.status = status
 	c.mu.Unlock()
-	changed := before.InSync != status.InSync || before.RefusedBy != status.RefusedBy || before.Refuses != status.Refuses
+	changed := before.InSync != status.InSync || before.Heard != status.Heard || before.RefusedBy != status.RefusedBy || before.Refuses != status.Refuses
 	if changed && c.endpoint.State != nil {
 		c.endpoint.State(status)
 	}

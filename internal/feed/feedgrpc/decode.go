@@ -38,6 +38,8 @@ func decode(f *feedpb.Frame) (feed.Message, error) {
 		return decodeAck(m.Ack)
 	case *feedpb.Frame_Report:
 		return decodeReport(m.Report)
+	case *feedpb.Frame_Told:
+		return feed.Told{}, nil
 	case *feedpb.Frame_Again:
 		return feed.Again{}, nil
 	case *feedpb.Frame_Want:

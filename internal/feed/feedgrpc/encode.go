@@ -38,6 +38,8 @@ func encode(m feed.Message) *feedpb.Frame {
 	case feed.Report:
 		return &feedpb.Frame{Message: &feedpb.Frame_Report{Report: &feedpb.Report{Rejected: encodeRejections(m.Rejected),
 			Accepted: encodeKeyVersions(m.Accepted)}}}
+	case feed.Told:
+		return &feedpb.Frame{Message: &feedpb.Frame_Told{Told: &feedpb.Told{}}}
 	case feed.Again:
 		return &feedpb.Frame{Message: &feedpb.Frame_Again{Again: &feedpb.Again{}}}
 	case feed.Want:

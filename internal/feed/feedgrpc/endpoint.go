@@ -33,7 +33,7 @@ type Endpoint struct {
 	Closed func(err error)
 	// Acked tells what the peer holds now, rejected, or holds back.
 	Acked func(outcomes []feed.Outcome)
-	// State is called when any of InSync, RefusedBy and Refuses changed.
+	// State is called when any of InSync, Heard, RefusedBy and Refuses changed.
 	State func(status feed.Status)
 }
 

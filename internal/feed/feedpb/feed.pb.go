@@ -94,6 +94,7 @@ type Frame struct {
 	//	*Frame_Question
 	//	*Frame_Cancel
 	//	*Frame_Answer
+	//	*Frame_Told
 	Message       isFrame_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -280,6 +281,15 @@ func (x *Frame) GetAnswer() *Answer {
 	return nil
 }
 
+func (x *Frame) GetTold() *Told {
+	if x != nil {
+		if x, ok := x.Message.(*Frame_Told); ok {
+			return x.Told
+		}
+	}
+	return nil
+}
+
 type isFrame_Message interface {
 	isFrame_Message()
 }
@@ -348,6 +358,10 @@ type Frame_Answer struct {
 	Answer *Answer `protobuf:"bytes,16,opt,name=answer,proto3,oneof"`
 }
 
+type Frame_Told struct {
+	Told *Told `protobuf:"bytes,17,opt,name=told,proto3,oneof"`
+}
+
 func (*Frame_Hello) isFrame_Message() {}
 
 func (*Frame_Goodbye) isFrame_Message() {}
@@ -379,6 +393,8 @@ func (*Frame_Question) isFrame_Message() {}
 func (*Frame_Cancel) isFrame_Message() {}
 
 func (*Frame_Answer) isFrame_Message() {}
+
+func (*Frame_Told) isFrame_Message() {}
 
 type Position struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1443,6 +1459,42 @@ func (*Again) Descriptor() ([]byte, []int) {
 	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{19}
 }
 
+type Told struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Told) Reset() {
+	*x = Told{}
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Told) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Told) ProtoMessage() {}
+
+func (x *Told) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Told.ProtoReflect.Descriptor instead.
+func (*Told) Descriptor() ([]byte, []int) {
+	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{20}
+}
+
 type Want struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Keys          []*Key                 `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
@@ -1452,7 +1504,7 @@ type Want struct {
 
 func (x *Want) Reset() {
 	*x = Want{}
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[20]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1464,7 +1516,7 @@ func (x *Want) String() string {
 func (*Want) ProtoMessage() {}
 
 func (x *Want) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[20]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1477,7 +1529,7 @@ func (x *Want) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Want.ProtoReflect.Descriptor instead.
 func (*Want) Descriptor() ([]byte, []int) {
-	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{20}
+	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Want) GetKeys() []*Key {
@@ -1501,7 +1553,7 @@ type Refused struct {
 
 func (x *Refused) Reset() {
 	*x = Refused{}
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[21]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1513,7 +1565,7 @@ func (x *Refused) String() string {
 func (*Refused) ProtoMessage() {}
 
 func (x *Refused) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[21]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1526,7 +1578,7 @@ func (x *Refused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refused.ProtoReflect.Descriptor instead.
 func (*Refused) Descriptor() ([]byte, []int) {
-	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{21}
+	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Refused) GetKind() string {
@@ -1583,7 +1635,7 @@ type Question struct {
 
 func (x *Question) Reset() {
 	*x = Question{}
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[22]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1595,7 +1647,7 @@ func (x *Question) String() string {
 func (*Question) ProtoMessage() {}
 
 func (x *Question) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[22]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1608,7 +1660,7 @@ func (x *Question) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Question.ProtoReflect.Descriptor instead.
 func (*Question) Descriptor() ([]byte, []int) {
-	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{22}
+	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Question) GetId() uint64 {
@@ -1648,7 +1700,7 @@ type Cancel struct {
 
 func (x *Cancel) Reset() {
 	*x = Cancel{}
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[23]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1660,7 +1712,7 @@ func (x *Cancel) String() string {
 func (*Cancel) ProtoMessage() {}
 
 func (x *Cancel) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[23]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1673,7 +1725,7 @@ func (x *Cancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
 func (*Cancel) Descriptor() ([]byte, []int) {
-	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{23}
+	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Cancel) GetId() uint64 {
@@ -1694,7 +1746,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[24]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1706,7 +1758,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[24]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1719,7 +1771,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{24}
+	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Answer) GetId() uint64 {
@@ -1747,7 +1799,7 @@ var File_internal_feed_feedpb_feed_proto protoreflect.FileDescriptor
 
 const file_internal_feed_feedpb_feed_proto_rawDesc = "" +
 	"\n" +
-	"\x1finternal/feed/feedpb/feed.proto\x12\x10meridian.feed.v1\"\xba\x06\n" +
+	"\x1finternal/feed/feedpb/feed.proto\x12\x10meridian.feed.v1\"\xe8\x06\n" +
 	"\x05Frame\x12/\n" +
 	"\x05hello\x18\x01 \x01(\v2\x17.meridian.feed.v1.HelloH\x00R\x05hello\x125\n" +
 	"\agoodbye\x18\x02 \x01(\v2\x19.meridian.feed.v1.GoodbyeH\x00R\agoodbye\x12,\n" +
@@ -1765,7 +1817,8 @@ const file_internal_feed_feedpb_feed_proto_rawDesc = "" +
 	"\arefused\x18\r \x01(\v2\x19.meridian.feed.v1.RefusedH\x00R\arefused\x128\n" +
 	"\bquestion\x18\x0e \x01(\v2\x1a.meridian.feed.v1.QuestionH\x00R\bquestion\x122\n" +
 	"\x06cancel\x18\x0f \x01(\v2\x18.meridian.feed.v1.CancelH\x00R\x06cancel\x122\n" +
-	"\x06answer\x18\x10 \x01(\v2\x18.meridian.feed.v1.AnswerH\x00R\x06answerB\t\n" +
+	"\x06answer\x18\x10 \x01(\v2\x18.meridian.feed.v1.AnswerH\x00R\x06answer\x12,\n" +
+	"\x04told\x18\x11 \x01(\v2\x16.meridian.feed.v1.ToldH\x00R\x04toldB\t\n" +
 	"\amessage\"<\n" +
 	"\bPosition\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x06R\x05epoch\x12\x1a\n" +
@@ -1833,7 +1886,8 @@ const file_internal_feed_feedpb_feed_proto_rawDesc = "" +
 	"\x06Report\x127\n" +
 	"\brejected\x18\x01 \x03(\v2\x1b.meridian.feed.v1.RejectionR\brejected\x128\n" +
 	"\baccepted\x18\x02 \x03(\v2\x1c.meridian.feed.v1.KeyVersionR\baccepted\"\a\n" +
-	"\x05Again\"1\n" +
+	"\x05Again\"\x06\n" +
+	"\x04Told\"1\n" +
 	"\x04Want\x12)\n" +
 	"\x04keys\x18\x01 \x03(\v2\x15.meridian.feed.v1.KeyR\x04keys\"\x81\x02\n" +
 	"\aRefused\x12\x12\n" +
@@ -1874,7 +1928,7 @@ func file_internal_feed_feedpb_feed_proto_rawDescGZIP() []byte {
 }
 
 var file_internal_feed_feedpb_feed_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_internal_feed_feedpb_feed_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_internal_feed_feedpb_feed_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_internal_feed_feedpb_feed_proto_goTypes = []any{
 	(Cause)(0),         // 0: meridian.feed.v1.Cause
 	(*Frame)(nil),      // 1: meridian.feed.v1.Frame
@@ -1897,11 +1951,12 @@ var file_internal_feed_feedpb_feed_proto_goTypes = []any{
 	(*Rejection)(nil),  // 18: meridian.feed.v1.Rejection
 	(*Report)(nil),     // 19: meridian.feed.v1.Report
 	(*Again)(nil),      // 20: meridian.feed.v1.Again
-	(*Want)(nil),       // 21: meridian.feed.v1.Want
-	(*Refused)(nil),    // 22: meridian.feed.v1.Refused
-	(*Question)(nil),   // 23: meridian.feed.v1.Question
-	(*Cancel)(nil),     // 24: meridian.feed.v1.Cancel
-	(*Answer)(nil),     // 25: meridian.feed.v1.Answer
+	(*Told)(nil),       // 21: meridian.feed.v1.Told
+	(*Want)(nil),       // 22: meridian.feed.v1.Want
+	(*Refused)(nil),    // 23: meridian.feed.v1.Refused
+	(*Question)(nil),   // 24: meridian.feed.v1.Question
+	(*Cancel)(nil),     // 25: meridian.feed.v1.Cancel
+	(*Answer)(nil),     // 26: meridian.feed.v1.Answer
 }
 var file_internal_feed_feedpb_feed_proto_depIdxs = []int32{
 	6,  // 0: meridian.feed.v1.Frame.hello:type_name -> meridian.feed.v1.Hello
@@ -1915,40 +1970,41 @@ var file_internal_feed_feedpb_feed_proto_depIdxs = []int32{
 	17, // 8: meridian.feed.v1.Frame.ack:type_name -> meridian.feed.v1.Ack
 	19, // 9: meridian.feed.v1.Frame.report:type_name -> meridian.feed.v1.Report
 	20, // 10: meridian.feed.v1.Frame.again:type_name -> meridian.feed.v1.Again
-	21, // 11: meridian.feed.v1.Frame.want:type_name -> meridian.feed.v1.Want
-	22, // 12: meridian.feed.v1.Frame.refused:type_name -> meridian.feed.v1.Refused
-	23, // 13: meridian.feed.v1.Frame.question:type_name -> meridian.feed.v1.Question
-	24, // 14: meridian.feed.v1.Frame.cancel:type_name -> meridian.feed.v1.Cancel
-	25, // 15: meridian.feed.v1.Frame.answer:type_name -> meridian.feed.v1.Answer
-	4,  // 16: meridian.feed.v1.KeyVersion.key:type_name -> meridian.feed.v1.Key
-	2,  // 17: meridian.feed.v1.Root.position:type_name -> meridian.feed.v1.Position
-	3,  // 18: meridian.feed.v1.Root.fence:type_name -> meridian.feed.v1.Fence
-	13, // 19: meridian.feed.v1.Lists.lists:type_name -> meridian.feed.v1.List
-	5,  // 20: meridian.feed.v1.List.keys:type_name -> meridian.feed.v1.KeyVersion
-	15, // 21: meridian.feed.v1.Batch.puts:type_name -> meridian.feed.v1.Record
-	16, // 22: meridian.feed.v1.Batch.removals:type_name -> meridian.feed.v1.Removal
-	2,  // 23: meridian.feed.v1.Batch.position:type_name -> meridian.feed.v1.Position
-	3,  // 24: meridian.feed.v1.Batch.fence:type_name -> meridian.feed.v1.Fence
-	4,  // 25: meridian.feed.v1.Record.key:type_name -> meridian.feed.v1.Key
-	4,  // 26: meridian.feed.v1.Removal.key:type_name -> meridian.feed.v1.Key
-	0,  // 27: meridian.feed.v1.Removal.cause:type_name -> meridian.feed.v1.Cause
-	18, // 28: meridian.feed.v1.Ack.rejected:type_name -> meridian.feed.v1.Rejection
-	4,  // 29: meridian.feed.v1.Ack.held:type_name -> meridian.feed.v1.Key
-	4,  // 30: meridian.feed.v1.Rejection.key:type_name -> meridian.feed.v1.Key
-	18, // 31: meridian.feed.v1.Report.rejected:type_name -> meridian.feed.v1.Rejection
-	5,  // 32: meridian.feed.v1.Report.accepted:type_name -> meridian.feed.v1.KeyVersion
-	4,  // 33: meridian.feed.v1.Want.keys:type_name -> meridian.feed.v1.Key
-	2,  // 34: meridian.feed.v1.Refused.position:type_name -> meridian.feed.v1.Position
-	3,  // 35: meridian.feed.v1.Refused.fence:type_name -> meridian.feed.v1.Fence
-	2,  // 36: meridian.feed.v1.Refused.floor:type_name -> meridian.feed.v1.Position
-	3,  // 37: meridian.feed.v1.Refused.highest:type_name -> meridian.feed.v1.Fence
-	1,  // 38: meridian.feed.v1.Feed.Session:input_type -> meridian.feed.v1.Frame
-	1,  // 39: meridian.feed.v1.Feed.Session:output_type -> meridian.feed.v1.Frame
-	39, // [39:40] is the sub-list for method output_type
-	38, // [38:39] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	22, // 11: meridian.feed.v1.Frame.want:type_name -> meridian.feed.v1.Want
+	23, // 12: meridian.feed.v1.Frame.refused:type_name -> meridian.feed.v1.Refused
+	24, // 13: meridian.feed.v1.Frame.question:type_name -> meridian.feed.v1.Question
+	25, // 14: meridian.feed.v1.Frame.cancel:type_name -> meridian.feed.v1.Cancel
+	26, // 15: meridian.feed.v1.Frame.answer:type_name -> meridian.feed.v1.Answer
+	21, // 16: meridian.feed.v1.Frame.told:type_name -> meridian.feed.v1.Told
+	4,  // 17: meridian.feed.v1.KeyVersion.key:type_name -> meridian.feed.v1.Key
+	2,  // 18: meridian.feed.v1.Root.position:type_name -> meridian.feed.v1.Position
+	3,  // 19: meridian.feed.v1.Root.fence:type_name -> meridian.feed.v1.Fence
+	13, // 20: meridian.feed.v1.Lists.lists:type_name -> meridian.feed.v1.List
+	5,  // 21: meridian.feed.v1.List.keys:type_name -> meridian.feed.v1.KeyVersion
+	15, // 22: meridian.feed.v1.Batch.puts:type_name -> meridian.feed.v1.Record
+	16, // 23: meridian.feed.v1.Batch.removals:type_name -> meridian.feed.v1.Removal
+	2,  // 24: meridian.feed.v1.Batch.position:type_name -> meridian.feed.v1.Position
+	3,  // 25: meridian.feed.v1.Batch.fence:type_name -> meridian.feed.v1.Fence
+	4,  // 26: meridian.feed.v1.Record.key:type_name -> meridian.feed.v1.Key
+	4,  // 27: meridian.feed.v1.Removal.key:type_name -> meridian.feed.v1.Key
+	0,  // 28: meridian.feed.v1.Removal.cause:type_name -> meridian.feed.v1.Cause
+	18, // 29: meridian.feed.v1.Ack.rejected:type_name -> meridian.feed.v1.Rejection
+	4,  // 30: meridian.feed.v1.Ack.held:type_name -> meridian.feed.v1.Key
+	4,  // 31: meridian.feed.v1.Rejection.key:type_name -> meridian.feed.v1.Key
+	18, // 32: meridian.feed.v1.Report.rejected:type_name -> meridian.feed.v1.Rejection
+	5,  // 33: meridian.feed.v1.Report.accepted:type_name -> meridian.feed.v1.KeyVersion
+	4,  // 34: meridian.feed.v1.Want.keys:type_name -> meridian.feed.v1.Key
+	2,  // 35: meridian.feed.v1.Refused.position:type_name -> meridian.feed.v1.Position
+	3,  // 36: meridian.feed.v1.Refused.fence:type_name -> meridian.feed.v1.Fence
+	2,  // 37: meridian.feed.v1.Refused.floor:type_name -> meridian.feed.v1.Position
+	3,  // 38: meridian.feed.v1.Refused.highest:type_name -> meridian.feed.v1.Fence
+	1,  // 39: meridian.feed.v1.Feed.Session:input_type -> meridian.feed.v1.Frame
+	1,  // 40: meridian.feed.v1.Feed.Session:output_type -> meridian.feed.v1.Frame
+	40, // [40:41] is the sub-list for method output_type
+	39, // [39:40] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_internal_feed_feedpb_feed_proto_init() }
@@ -1973,6 +2029,7 @@ func file_internal_feed_feedpb_feed_proto_init() {
 		(*Frame_Question)(nil),
 		(*Frame_Cancel)(nil),
 		(*Frame_Answer)(nil),
+		(*Frame_Told)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1980,7 +2037,7 @@ func file_internal_feed_feedpb_feed_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_internal_feed_feedpb_feed_proto_rawDesc), len(file_internal_feed_feedpb_feed_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   25,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
