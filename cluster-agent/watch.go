@@ -2,7 +2,6 @@ package clusteragent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -140,8 +139,6 @@ func (w *watcher) follow(ctx context.Context, version string) error {
 	return ctx.Err()
 }
 
-var errNoStatus = errors.New("the server ended the watch with an error that it did not name")
-
 // watchOnce makes one watch request and returns the version that it got to.
 func (w *watcher) watchOnce(ctx context.Context, version string) (string, error) {
 	seconds := int64((watchFor + rand.N(watchFor)).Seconds())
@@ -163,7 +160,7 @@ func (w *watcher) watchOnce(ctx context.Context, version string) (string, error)
 			return version, nil
 		}
 		if ev.Type == watch.Error {
-			return version, statusError(ev.Object)
+			return version, apierrors.FromObject(ev.Object)
 		}
 		obj, err := meta.Accessor(ev.Object)
 		if err != nil {
@@ -177,13 +174,6 @@ func (w *watcher) watchOnce(ctx context.Context, version string) (string, error)
 		}
 		version = obj.GetResourceVersion()
 	}
-}
-
-func statusError(obj runtime.Object) error {
-	if err := apierrors.FromObject(obj); err != nil {
-		return err
-	}
-	return errNoStatus
 }
 
 // pause waits, shorter by chance so that many do not come back at once, or until ctx ends.
