@@ -18,8 +18,8 @@ import (
 	"k8s.io/client-go/restmapper"
 )
 
-// applyAll applies every document of a YAML stream by server-side apply, in order.
-func applyAll(ctx context.Context, cfg *rest.Config, manifests []byte) error {
+// Apply applies every document of a YAML stream by server-side apply, in order.
+func Apply(ctx context.Context, cfg *rest.Config, manifests []byte) error {
 	client, err := dynamic.NewForConfig(cfg)
 	if err != nil {
 		return fmt.Errorf("making a client: %w", err)

@@ -41,25 +41,29 @@ func startHub(ctx context.Context, l layout, t Topology, o Options) (*localkube.
 	})
 }
 
-// startCluster starts one cluster and gives it what its agent and the mesh need: Istio's definitions, the root
-// namespace, the agent's role, and a kubeconfig of that role for the agent.
+// startCluster starts one cluster, prepares it, and writes a kubeconfig of the agent's role for its agent.
 func startCluster(ctx context.Context, l layout, c Cluster, o Options) (*localkube.Cluster, error) {
 	cfg := l.kube(c.Name, c.API, o)
 	kube, err := localkube.Start(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
-	manifests := append([]byte(istioNamespace), agent.RBAC()...)
-	if err := once(cfg.Dir, "installed", manifests, func() error {
-		if err := kube.InstallIstioCRDs(ctx); err != nil {
-			return err
-		}
-		return applyAll(ctx, kube.RESTConfig(), manifests)
-	}); err != nil {
+	if err := once(cfg.Dir, "installed", clusterManifests(), func() error { return Prepare(ctx, kube) }); err != nil {
 		return nil, err
 	}
 	return kube, kube.WriteKubeconfig(localkube.AgentUser, l.kubeconfig(agentName(c.Name)))
 }
+
+// Prepare gives a cluster what its agent and the mesh need before the agent starts: Istio's definitions, the root
+// namespace, and the agent's namespace and role.
+func Prepare(ctx context.Context, kube *localkube.Cluster) error {
+	if err := kube.InstallIstioCRDs(ctx); err != nil {
+		return err
+	}
+	return Apply(ctx, kube.RESTConfig(), clusterManifests())
+}
+
+func clusterManifests() []byte { return append([]byte(istioNamespace), agent.RBAC()...) }
 
 // istioNamespace is the mesh's root namespace, which Istio's own installation would bring.
 const istioNamespace = `apiVersion: v1

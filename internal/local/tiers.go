@@ -77,11 +77,11 @@ func (t tier) start(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	return p.AwaitReady(ctx, ready(config.Loopback(t.admin)))
+	return p.AwaitReady(ctx, Ready(config.Loopback(t.admin)))
 }
 
-// ready asks a process's readiness.
-func ready(address string) func(context.Context) error {
+// Ready asks the process of Meridian's whose admin server is at address whether it is ready; nil says that it is.
+func Ready(address string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/readyz", nil)
 		if err != nil {

@@ -57,7 +57,7 @@ func Up(ctx context.Context, o Options, out io.Writer) error {
 		say("submitting the inventory and the sample applications")
 		manifests = append(manifests, bytes.Join(samples.Documents(), []byte("\n---\n"))...)
 	}
-	if err := applyAll(ctx, hub, manifests); err != nil {
+	if err := Apply(ctx, hub, manifests); err != nil {
 		return err
 	}
 	if err := converge(ctx, hub, t, say); err != nil {
