@@ -14,7 +14,7 @@ import (
 	"github.com/meridian-federation/meridian/internal/localkube"
 )
 
-// hubName is the localkube that holds the resources. Only its API server runs.
+// hubName is the localkube that holds the resources. No pods run there.
 const hubName = "global"
 
 // kube describes one API server's processes.
@@ -22,7 +22,7 @@ func (l layout) kube(name string, port int, o Options) localkube.Config {
 	cfg := localkube.Config{Name: name, BinDir: l.bin(), Dir: l.data("kube-" + name), LogDir: l.logs(), PidDir: l.pids(),
 		Kubeconfig: l.kubeconfig(name), Port: port, Detached: true, AuditLog: o.AuditLog}
 	if name == hubName {
-		cfg.APIOnly = true
+		cfg.NoWorkloads = true
 	} else {
 		cfg.Nodes = o.Nodes
 	}

@@ -77,13 +77,13 @@ func (c *Cluster) start(ctx context.Context) error {
 	if err := c.startAPIServer(ctx); err != nil {
 		return err
 	}
-	if c.cfg.APIOnly {
-		return nil
-	}
-	for _, component := range []string{ControllerManager, Kwok, Scheduler} {
+	for _, component := range c.cfg.components() {
 		if err := c.run(component); err != nil {
 			return err
 		}
+	}
+	if c.cfg.APIOnly || c.cfg.NoWorkloads {
+		return nil
 	}
 	return c.whileAlive(ctx, c.settle)
 }

@@ -64,7 +64,7 @@ func (c *Cluster) spec(component string) process.Spec {
 func (c *Cluster) apiServerArgs() []string {
 	// Without a node lifecycle controller nobody would take this taint off again.
 	disabled := []string{"TaintNodesByCondition"}
-	if c.cfg.APIOnly {
+	if c.cfg.APIOnly || c.cfg.NoWorkloads {
 		// Nobody makes the accounts that pods would be refused without.
 		disabled = append(disabled, "ServiceAccount")
 	}
@@ -104,7 +104,23 @@ func (c *Cluster) apiServerArgs() []string {
 	return args
 }
 
+// components are what runs beside the API server, in the order of starting.
+func (c Config) components() []string {
+	switch {
+	case c.APIOnly:
+		return nil
+	case c.NoWorkloads:
+		return []string{ControllerManager}
+	default:
+		return []string{ControllerManager, Kwok, Scheduler}
+	}
+}
+
 func (c *Cluster) controllerManagerArgs() []string {
+	run := controllers
+	if c.cfg.NoWorkloads {
+		run = []string{"namespace-controller", "garbage-collector-controller"}
+	}
 	return []string{
 		"--kubeconfig=" + c.componentKubeconfig(ControllerManager),
 		"--leader-elect=false",
@@ -112,7 +128,7 @@ func (c *Cluster) controllerManagerArgs() []string {
 		"--root-ca-file=" + c.cfg.file(caFile),
 		"--kube-api-qps=500",
 		"--kube-api-burst=1000",
-		"--controllers=" + strings.Join(controllers, ","),
+		"--controllers=" + strings.Join(run, ","),
 	}
 }
 

@@ -23,6 +23,10 @@ type Config struct {
 	// APIOnly leaves out controllers, scheduler and nodes. Nothing then finishes
 	// the deletion of a namespace or collects garbage.
 	APIOnly bool
+	// NoWorkloads runs, beside the API server, only the controllers that finish
+	// deletions: namespaces and what is owned. For a server that holds resources
+	// and runs no pods.
+	NoWorkloads bool
 	// Nodes is the number of simulated nodes.
 	Nodes int
 	// Fsync makes etcd sync every commit to disk, as a cluster in production does.
@@ -123,7 +127,7 @@ func (c Config) validate() error {
 	if c.BinDir == "" {
 		errs = append(errs, errors.New("no folder of programs given"))
 	}
-	if c.APIOnly && c.Nodes > 0 {
+	if (c.APIOnly || c.NoWorkloads) && c.Nodes > 0 {
 		errs = append(errs, fmt.Errorf("%d nodes wanted of an API server alone", c.Nodes))
 	}
 	if c.Nodes < 0 {
