@@ -34,7 +34,9 @@ type chain struct {
 	stop    map[string]func()
 }
 
-type runner interface{ Run(ctx context.Context) error }
+type runner interface {
+	Run(ctx context.Context) error
+}
 
 // newChain starts region west with zones a (clusters a-1, a-2) and b (cluster b-1), on stores that open makes.
 func newChain(t testing.TB, open func(name string) store.Store) *chain {

@@ -70,7 +70,9 @@ func (p *Parent) Start(t testing.TB) {
 	}
 	p.Address = listener.Addr().String()
 	feeds := feedgrpc.NewServer(feedgrpc.ServerConfig{Hello: feed.Hello{Role: "parent"}, Log: slog.New(slog.DiscardHandler),
-		Accept: func(context.Context, feed.Hello, feedgrpc.Identity) (feedgrpc.Endpoint, error) { return p.endpoint(), nil }})
+		Accept: func(context.Context, feed.Hello, feedgrpc.Identity) (feedgrpc.Endpoint, error) {
+			return p.endpoint(), nil
+		}})
 	server := grpc.NewServer(feedgrpc.ServerOptions()...)
 	feeds.Register(server)
 	done := make(chan struct{})
