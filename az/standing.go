@@ -51,7 +51,8 @@ func (s *site) known(name string) bool {
 	return s.heard() && (told || app.pending > 0)
 }
 
-// status is what the zone says of an application here. A place that is being left counts nothing.
+// status is what the zone says of an application here. A place that is being left counts nothing. A revision that left
+// the workload as it was is ready when it is applied.
 func (s *site) status(name string) record.Status {
 	app := s.apps[name]
 	b := app.binding
@@ -68,6 +69,9 @@ func (s *site) status(name string) record.Status {
 		out.Desired, out.Updated, out.Ready = w.Desired, w.Updated, w.Ready
 		if rollup.Ready(out.Counts) {
 			out.ReadyAt = w.ReadyAt
+			if out.AppliedAt.After(out.ReadyAt) {
+				out.ReadyAt = out.AppliedAt
+			}
 		}
 	}
 	return out
