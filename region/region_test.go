@@ -226,6 +226,7 @@ func TestRegionGuards(t *testing.T) {
 	}
 	r.parent.Put(records...)
 	r.zones["a"].Await(t, "zone a has all", func(held map[record.Key]record.Record) bool { return len(held) == 101 })
+	r.parent.AwaitInSync(t) // what is not acknowledged yet does not count as held
 	var gone []feed.Edit
 	for _, rec := range records {
 		gone = append(gone, feed.Remove(rec.Key, record.CauseScope))
