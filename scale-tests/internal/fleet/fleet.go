@@ -1,0 +1,106 @@
+// Package fleet starts the processes that a harness measures: API servers alone, each with its etcd, and Meridian's
+// tiers, built from this checkout. Every etcd syncs to disk, the API servers' as well as the tiers' own. All processes
+// end with Stop, and with the harness however that ends. The harnesses of scale-tests import it.
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/meridian-federation/meridian/internal/local"
+	"github.com/meridian-federation/meridian/internal/localkube"
+	"github.com/meridian-federation/meridian/internal/process"
+	"github.com/meridian-federation/meridian/scale-tests/internal/usage"
+)
+
+// stopWithin bounds Stop. Nobody will look at the data again, so processes are killed.
+const stopWithin = 30 * time.Second
+
+// Fleet is what was started in one folder.
+type Fleet struct {
+	// Meter counts every process of the fleet by its name.
+	Meter *usage.Meter
+
+	root, dir string
+
+	mu    sync.Mutex
+	procs []*process.Process
+	kubes []*localkube.Cluster
+}
+
+// New is a fleet without processes. Its data and logs go to dir; root is the checkout that programs are built from.
+func New(root, dir string) *Fleet { return &Fleet{Meter: usage.NewMeter(), root: root, dir: dir} }
+
+// kubeBin is shared with everything else that runs local clusters: building them takes minutes.
+func (f *Fleet) kubeBin() string         { return filepath.Join(f.root, "bin") }
+func (f *Fleet) bin() string             { return filepath.Join(f.dir, "bin") }
+func (f *Fleet) data(name string) string { return filepath.Join(f.dir, "data", name) }
+func (f *Fleet) logs() string            { return filepath.Join(f.dir, "logs") }
+
+// Build compiles the programs. What the checkout has now is measured, whatever lies in its bin folder.
+func (f *Fleet) Build(ctx context.Context, say func(string)) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", f.bin()+string(os.PathSeparator), "./cmd/...")
+	cmd.Dir = f.root
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("building Meridian: %w\n%s", err, output)
+	}
+	if err := localkube.Build(ctx, f.root, f.kubeBin(), say); err != nil {
+		return fmt.Errorf("building the API servers: %w", err)
+	}
+	return nil
+}
+
+// Members starts API servers side by side, each prepared for an agent, and names them PREFIX-1 and so on.
+func (f *Fleet) Members(ctx context.Context, prefix string, n int) ([]*localkube.Cluster, error) {
+	members := make([]*localkube.Cluster, n)
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(2) // starting is bound by CPU
+	for i := range members {
+		g.Go(func() (err error) {
+			if members[i], err = f.kube(ctx, fmt.Sprintf("%s-%d", prefix, i+1)); err != nil {
+				return err
+			}
+			return local.Prepare(ctx, members[i])
+		})
+	}
+	return members, g.Wait()
+}
+
+// kube starts one API server.
+func (f *Fleet) kube(ctx context.Context, name string) (*localkube.Cluster, error) {
+	kube, err := localkube.Start(ctx, localkube.Config{Name: name, BinDir: f.kubeBin(), Dir: f.data(name), LogDir: f.logs(),
+		PidDir: filepath.Join(f.dir, "pids"), APIOnly: true, Fsync: true})
+	if err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.kubes = append(f.kubes, kube)
+	f.Meter.Add(name, kube.Process(localkube.APIServer).Pid())
+	return kube, nil
+}
+
+// Stop ends all processes. The folder stays.
+func (f *Fleet) Stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
+	defer cancel()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var errs []error
+	for _, p := range f.procs {
+		errs = append(errs, p.Stop(ctx, 0))
+	}
+	for _, kube := range f.kubes {
+		errs = append(errs, kube.Process(localkube.APIServer).Stop(ctx, 0), kube.Stop())
+	}
+	f.procs, f.kubes = nil, nil
+	return errors.Join(errs...)
+}
