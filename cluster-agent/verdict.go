@@ -15,7 +15,7 @@ import (
 
 // The reasons that the agent itself gives for rejecting an object; others are the API server's.
 const (
-	reasonForeign     = "AlreadyExists"
+	reasonForeign     = "ObjectExists" // as api/v1alpha1 documents it
 	reasonTerminating = "Terminating"
 	reasonNamespace   = "NamespaceMissing"
 	reasonKind        = "KindNotServed"
