@@ -15,6 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+	watchtools "k8s.io/client-go/tools/watch"
 
 	"github.com/meridian-federation/meridian/internal/object"
 )
@@ -74,12 +76,16 @@ func (w *Watch) open(ctx context.Context, client metadata.Interface, cluster int
 	for i := range list.Items {
 		w.note(place{cluster, idOf(kind, &list.Items[i])}, version(&list.Items[i]))
 	}
-	opts.ResourceVersion = list.ResourceVersion
-	return client.Resource(kind.GVR()).Watch(ctx, opts)
+	// An API server that is short of CPU ends watches that lag; the next goes on where the last one ended.
+	return watchtools.NewRetryWatcherWithContext(ctx, list.ResourceVersion, &cache.ListWatch{
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			o.LabelSelector = opts.LabelSelector
+			return client.Resource(kind.GVR()).Watch(ctx, o)
+		},
+	})
 }
 
-// follow takes in the events of one watch. Its end is an error: an API server lets a watch live for half an hour or
-// more, which is longer than a run.
+// follow takes in the events of one watch. An end that it cannot go on from is an error.
 func (w *Watch) follow(ctx context.Context, events watch.Interface, cluster int, kind object.Managed) error {
 	defer events.Stop()
 	for {
