@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"time"
 
@@ -22,6 +23,8 @@ type result struct {
 	wall time.Duration
 	// latencies are those of each application: from its own write's start until its objects were seen in all clusters.
 	latencies []time.Duration
+	// begun is when each application's write was begun.
+	begun map[string]time.Time
 	// cpu is the time that each process used, from the first write until all was settled; others is what the rest of
 	// the machine used meanwhile, elapsed how long that was.
 	cpu     usage.CPU
@@ -52,22 +55,26 @@ func (b *bench) run(ctx context.Context, s step) (result, error) {
 	if s.oneByOne {
 		phase = b.oneByOne
 	}
-	return b.measured(ctx, b.after(s.verb, len(s.list)), func() (time.Duration, []time.Duration, error) {
-		return phase(ctx, s.verb, s.list)
-	})
+	r, err := b.measured(ctx, b.after(s.verb, len(s.list)), func() (result, error) { return phase(ctx, s.verb, s.list) })
+	if err != nil {
+		return r, fmt.Errorf("%s applications: %w", s.verb, err)
+	}
+	return r, nil
 }
 
 // oneByOne goes on to the next application when all clusters are right for the one before.
-func (b *bench) oneByOne(ctx context.Context, v verb, list []app) (wall time.Duration, latencies []time.Duration, err error) {
+func (b *bench) oneByOne(ctx context.Context, v verb, list []app) (result, error) {
+	all := result{begun: map[string]time.Time{}}
 	for i := range list {
-		one, _, err := b.together(ctx, v, list[i:i+1])
+		one, err := b.together(ctx, v, list[i:i+1])
 		if err != nil {
-			return 0, nil, err
+			return all, err
 		}
-		wall += one
-		latencies = append(latencies, one)
+		all.wall += one.wall
+		all.latencies = append(all.latencies, one.latencies...)
+		maps.Copy(all.begun, one.begun)
 	}
-	return wall, latencies, nil
+	return all, nil
 }
 
 // after is the number of applications that are present after a step.
@@ -82,41 +89,36 @@ func (b *bench) after(v verb, n int) int {
 }
 
 // together writes all applications, and waits for the clusters.
-func (b *bench) together(ctx context.Context, v verb, list []app) (time.Duration, []time.Duration, error) {
+func (b *bench) together(ctx context.Context, v verb, list []app) (r result, err error) {
 	expected := present(list)
 	if v == remove {
 		expected = gone(list)
 	}
 	expectation := b.watch.Expect(expected)
 	start := time.Now()
-	begun, err := write(ctx, b.target, v, list, min(b.workers, len(list)))
-	if err != nil {
-		return 0, nil, err
+	if r.begun, err = write(ctx, b.target, v, list, min(b.workers, len(list))); err != nil {
+		return r, err
 	}
 	reached, err := expectation.Wait(ctx)
 	if err != nil {
-		return 0, nil, fmt.Errorf("%s applications: %w", v, err)
+		return r, err
 	}
-	end := start
-	var latencies []time.Duration
 	for name, at := range reached {
-		latencies = append(latencies, at.Sub(begun[name]))
-		if at.After(end) {
-			end = at
-		}
+		r.latencies = append(r.latencies, at.Sub(r.begun[name]))
+		r.wall = max(r.wall, at.Sub(start))
 	}
-	return end.Sub(start), latencies, nil
+	return r, nil
 }
 
 // measured runs a step with its CPU time.
-func (b *bench) measured(ctx context.Context, present int, phase func() (time.Duration, []time.Duration, error)) (result, error) {
+func (b *bench) measured(ctx context.Context, present int, phase func() (result, error)) (result, error) {
 	before, machineBefore, err := b.read()
 	if err != nil {
 		return result{}, err
 	}
 	start := time.Now()
-	var r result
-	if r.wall, r.latencies, err = phase(); err != nil {
+	r, err := phase()
+	if err != nil {
 		return r, err
 	}
 	if err := b.target.settle(ctx, present); err != nil {

@@ -18,7 +18,7 @@ import (
 // profileSeconds is how long a profile is taken, from a step's beginning; the step's end does not end it.
 const profileSeconds = 10
 
-// profiler keeps CPU profiles of all processes of a federation during one step. Taking them costs CPU time.
+// profiler keeps CPU profiles and metrics of all processes of a federation during one step. Taking them costs CPU time.
 type profiler struct {
 	dir, step  string
 	federation *fleet.Federation
@@ -46,15 +46,26 @@ func (p *profiler) start(ctx context.Context, step string) func() error {
 	return g.Wait
 }
 
+// take keeps the profile of one process, and its metrics as they are after it.
 func (p *profiler) take(ctx context.Context, client *http.Client, address, name string) error {
-	url := fmt.Sprintf("%s/debug/pprof/profile?seconds=%d", address, profileSeconds)
+	err := p.keep(ctx, client, fmt.Sprintf("%s/debug/pprof/profile?seconds=%d", address, profileSeconds), name+".pprof")
+	if err == nil {
+		err = p.keep(ctx, client, address+"/metrics", name+".metrics")
+	}
+	if err != nil {
+		return fmt.Errorf("profiling %s: %w", name, err)
+	}
+	return nil
+}
+
+func (p *profiler) keep(ctx context.Context, client *http.Client, url, file string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return fmt.Errorf("profiling %s: %w", name, err)
+		return err
 	}
 	defer response.Body.Close()
 	content, err := io.ReadAll(response.Body)
@@ -62,10 +73,10 @@ func (p *profiler) take(ctx context.Context, client *http.Client, address, name 
 		err = fmt.Errorf("%s: %s", response.Status, content)
 	}
 	if err != nil {
-		return fmt.Errorf("profiling %s: %w", name, err)
+		return err
 	}
 	if err := os.MkdirAll(p.dir, 0o755); err != nil {
-		return fmt.Errorf("keeping the profile of %s: %w", name, err)
+		return err
 	}
-	return os.WriteFile(filepath.Join(p.dir, name+".pprof"), content, 0o644)
+	return os.WriteFile(filepath.Join(p.dir, file), content, 0o644)
 }

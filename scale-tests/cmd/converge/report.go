@@ -49,6 +49,10 @@ type report struct {
 	MembersCPU          float64 `json:"members_cpu_s"`
 	ReferenceMembersCPU float64 `json:"reference_members_cpu_s"`
 
+	// Way is where the time went, by step: the median time in milliseconds from the begin of an application's write until
+	// Global had accepted it, region, zone and the last agent had it, and the last agent had applied it.
+	Way map[string][]stop `json:"way_ms"`
+
 	// PeakRSS is in MiB, by process; CPU in seconds, by step and process, the reference's steps with its name in front.
 	// Others is what the rest of the machine used meanwhile: the more, the less the walls say.
 	PeakRSS map[string]float64            `json:"peak_rss_mb"`
@@ -70,6 +74,7 @@ func newReport(o options, reference, meridian side) *report {
 	r.MeridianCPU = latency.Seconds(m[stepCreate].cpu.Sum(isMeridian))
 	r.MembersCPU = latency.Seconds(m[stepCreate].cpu.Sum(isMember))
 	r.ReferenceMembersCPU = latency.Seconds(ref[stepCreate].cpu.Sum(isMember))
+	r.Way = meridian.way
 	r.add("", meridian)
 	r.add(referenceName+"-", reference)
 	return r
@@ -133,6 +138,9 @@ func (r *report) writeTable(out io.Writer) error {
 	row("delete, wall", "s", r.DeleteWall, r.ReferenceDeleteWall, fmt.Sprintf("at most the creation's %.2f s", r.Wall))
 	row("CPU of the clusters' API servers", "s", r.MembersCPU, r.ReferenceMembersCPU, "")
 	fmt.Fprintf(w, "CPU of Meridian and its hub\t%.2f s\t\t%.2f\tof its clusters' API servers below 1\n", r.MeridianCPU, r.MeridianCPU/max(r.MembersCPU, 0.01))
+	for _, step := range []string{stepCreate, stepSingles, stepUpdate} {
+		fmt.Fprintf(w, "%s, median way:\t%s\n", step, wayLine(r.Way[step]))
+	}
 	fmt.Fprintf(w, "\nprocess\tCPU create\tsingles\tupdate\tdelete\tpeak memory\n")
 	for _, process := range slices.Sorted(maps.Keys(r.PeakRSS)) {
 		steps := r.CPU

@@ -20,6 +20,9 @@ const warmups = 50
 // side is what was measured of one of the two.
 type side struct {
 	results map[string]result // by step
+	// way is where the time went of the applications of a step: medians over them, of the time since an application's
+	// write was begun.
+	way map[string][]stop
 	// peak is the most memory of each process, in bytes.
 	peak map[string]int64
 }
@@ -47,7 +50,7 @@ func runReference(ctx context.Context, o options, f *fleet.Fleet) (side, error) 
 			return side{}, fmt.Errorf("making the namespace: %w", err)
 		}
 	}
-	return measure(ctx, o, f, r, configs, &profiler{})
+	return measure(ctx, o, f, r, configs, nil)
 }
 
 // runMeridian measures the applications given to a hub.
@@ -63,7 +66,7 @@ func runMeridian(ctx context.Context, o options, f *fleet.Fleet) (side, error) {
 	if err != nil {
 		return side{}, err
 	}
-	return measure(ctx, o, f, h, restConfigs(fed.Members), &profiler{dir: o.profiles, step: o.profiled, federation: fed})
+	return measure(ctx, o, f, h, restConfigs(fed.Members), fed)
 }
 
 func restConfigs(clusters []*localkube.Cluster) []*rest.Config {
@@ -116,8 +119,8 @@ func steps(o options) ([]step, error) {
 	}, nil
 }
 
-// measure goes through all steps.
-func measure(ctx context.Context, o options, f *fleet.Fleet, t target, clusters []*rest.Config, p *profiler) (s side, err error) {
+// measure goes through all steps. fed is the federation that is measured, nil for the reference.
+func measure(ctx context.Context, o options, f *fleet.Fleet, t target, clusters []*rest.Config, fed *fleet.Federation) (s side, err error) {
 	list, err := steps(o)
 	if err != nil {
 		return s, err
@@ -128,7 +131,8 @@ func measure(ctx context.Context, o options, f *fleet.Fleet, t target, clusters 
 	}
 	defer func() { err = errors.Join(err, watch.Stop()) }()
 	b := newBench(t, watch, f.Meter, o.workers)
-	s.results = map[string]result{}
+	p := &profiler{dir: o.profiles, step: o.profiled, federation: fed}
+	s.results, s.way = map[string]result{}, map[string][]stop{}
 	for _, step := range list {
 		o.say("  %s %d applications", step.verb, len(step.list))
 		profiles := p.start(ctx, step.name)
@@ -137,8 +141,14 @@ func measure(ctx context.Context, o options, f *fleet.Fleet, t target, clusters 
 			return s, err
 		}
 		o.detail(step, r)
-		if step.name != "" {
-			s.results[step.name] = r
+		if step.name == "" {
+			continue
+		}
+		s.results[step.name] = r
+		if fed != nil && step.verb != remove {
+			if s.way[step.name], err = way(ctx, fed.Address, r.begun); err != nil {
+				return s, err
+			}
 		}
 	}
 	s.peak, err = f.Meter.PeakRSS()

@@ -41,6 +41,8 @@ const readyWithin = time.Minute
 type Federation struct {
 	Hub     *localkube.Cluster
 	Members []*localkube.Cluster
+	// Address is where Global answers questions.
+	Address string
 	// Admin are the addresses of health, metrics and profiles, by process.
 	Admin map[string]string
 }
@@ -66,6 +68,7 @@ func (f *Fleet) Federation(ctx context.Context, n, workers int) (*Federation, er
 	if err != nil {
 		return nil, err
 	}
+	fed.Address = global
 	region, err := f.tier(ctx, fed, Region, "--id", Region, "--region", regionName, "--global", global)
 	if err != nil {
 		return nil, err
