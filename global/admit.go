@@ -3,6 +3,7 @@ package global
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/meridian-federation/meridian/api/v1alpha1"
@@ -22,6 +23,11 @@ type admitted struct {
 	ids      []object.ID
 	// environment of its namespace.
 	environment string
+}
+
+// scaled tells whether the application brings an autoscaler, which then decides on its replicas.
+func (a *admitted) scaled() bool {
+	return slices.ContainsFunc(a.ids, func(id object.ID) bool { return id.Kind == "HorizontalPodAutoscaler" })
 }
 
 // admit checks what one Application and its Namespace show, and turns the spec into records.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,12 +15,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
-
-	"github.com/meridian-federation/meridian/api/v1alpha1"
 )
 
-// statusInterval is the least time between two writes of one object's status.
-const statusInterval = time.Second
+// statusInterval is the least time between two writes of one object's status; after writes that fail it doubles up to
+// statusPatience.
+const (
+	statusInterval = time.Second
+	statusPatience = 10 * time.Second
+)
 
 // statusWorkers bounds the status writes under way: status must not crowd out decisions at the hub's API server.
 const statusWorkers = 4
@@ -42,7 +45,7 @@ type board struct {
 	hub     *hub
 	reports *reports
 	metrics *metrics
-	queue   workqueue.TypedDelayingInterface[target]
+	queue   workqueue.TypedRateLimitingInterface[target]
 
 	mu        sync.Mutex
 	plans     map[string]plan
@@ -51,8 +54,9 @@ type board struct {
 }
 
 func newBoard(g *Global, h *hub) *board {
+	pace := workqueue.NewTypedItemExponentialFailureRateLimiter[target](statusInterval, statusPatience)
 	return &board{log: g.log, client: g.client, hub: h, reports: g.reports, metrics: g.metrics,
-		queue: workqueue.NewTypedDelayingQueue[target](),
+		queue: workqueue.NewTypedRateLimitingQueue(pace),
 		plans: map[string]plan{}, last: map[target]time.Time{}}
 }
 
@@ -72,11 +76,13 @@ func (b *board) run(ctx context.Context) error {
 }
 
 // touch has a status computed anew.
-func (b *board) touch(t target) {
+func (b *board) touch(t target) { b.queue.Add(t) }
+
+// wait is how long the object's status must not be written yet.
+func (b *board) wait(t target) time.Duration {
 	b.mu.Lock()
-	wait := statusInterval - time.Since(b.last[t])
-	b.mu.Unlock()
-	b.queue.AddAfter(t, wait)
+	defer b.mu.Unlock()
+	return statusInterval - time.Since(b.last[t])
 }
 
 // next serves one target; false at the end.
@@ -86,6 +92,10 @@ func (b *board) next(ctx context.Context) bool {
 		return false
 	}
 	defer b.queue.Done(t)
+	if wait := b.wait(t); wait > 0 {
+		b.queue.AddAfter(t, wait)
+		return true
+	}
 	uid, before, after := b.compute(t)
 	if uid == "" || equality.Semantic.DeepEqual(before, after) {
 		return true
@@ -93,10 +103,14 @@ func (b *board) next(ctx context.Context) bool {
 	b.wrote(t)
 	b.metrics.statuses.Inc()
 	err := b.patch(ctx, t, uid, after)
-	if err != nil && !apierrors.IsNotFound(err) && ctx.Err() == nil {
-		b.log.Warn("writing status", "object", t.plural+"/"+t.key(), "error", err)
-		b.queue.AddAfter(t, statusInterval)
+	if err == nil || apierrors.IsNotFound(err) || ctx.Err() != nil {
+		b.queue.Forget(t)
+		return true
 	}
+	if b.queue.NumRequeues(t) == 0 {
+		b.log.Warn("writing status; it is tried again", "object", t.plural+"/"+t.key(), "error", err)
+	}
+	b.queue.AddRateLimited(t)
 	return true
 }
 
@@ -206,8 +220,6 @@ func (b *board) placedIn(region string) []string {
 }
 
 func applicationTarget(name string) target {
-	namespace, short, _ := cutName(name)
+	namespace, short, _ := strings.Cut(name, "/")
 	return target{"applications", namespace, short}
 }
-
-var _ = v1alpha1.GroupVersion

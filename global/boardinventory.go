@@ -1,6 +1,7 @@
 package global
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,8 +13,6 @@ import (
 	"github.com/meridian-federation/meridian/api/v1alpha1"
 	"github.com/meridian-federation/meridian/internal/record"
 )
-
-func cutName(name string) (namespace, short string, ok bool) { return strings.Cut(name, "/") }
 
 // snapshot returns the inventory that plans were last made with.
 func (b *board) snapshot() *inventory {
@@ -77,7 +76,8 @@ func (b *board) zone(t target) (types.UID, any, any) {
 	return z.UID, z.Status, after
 }
 
-// region computes the status of a Region from its session and its zones.
+// region computes the status of a Region from its session and its zones. Until the region has told all since Global
+// started, what is written stays.
 func (b *board) region(t target) (types.UID, any, any) {
 	r, ok := b.hub.regions.get(t.name)
 	inv := b.snapshot()
@@ -85,7 +85,7 @@ func (b *board) region(t target) (types.UID, any, any) {
 		return "", nil, nil
 	}
 	session := b.reports.session(t.name)
-	if !session.told && !session.connected && len(r.Status.Conditions) > 0 {
+	if !session.told && len(r.Status.Conditions) > 0 {
 		return "", nil, nil
 	}
 	after := r.Status
@@ -129,7 +129,7 @@ func connection(is bool, who string, problems []record.Problem) metav1.Condition
 		return condition(v1alpha1.ConditionReady, false, v1alpha1.ReasonNotConnected, strings.Trim(who+" has no session; "+message, "; "))
 	}
 	if message != "" {
-		return condition(v1alpha1.ConditionReady, false, problems[0].Reason, message)
+		return condition(v1alpha1.ConditionReady, false, cmp.Or(problems[0].Reason, v1alpha1.ReasonRejected), message)
 	}
 	return condition(v1alpha1.ConditionReady, true, v1alpha1.ReasonConnected, "")
 }

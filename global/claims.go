@@ -2,6 +2,7 @@ package global
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/meridian-federation/meridian/internal/object"
 )
@@ -67,6 +68,20 @@ func (c *claims) take(app string, ids []object.ID) (freed []string, err error) {
 		delete(c.waiting, id)
 	}
 	return freed, nil
+}
+
+// of returns what an application holds.
+func (c *claims) of(app string) []object.ID { return c.held[app] }
+
+// hold has an application hold objects that it held a moment ago beside what it holds now: its new spec cannot be
+// placed, and the revision that has them runs on.
+func (c *claims) hold(app string, before []object.ID) {
+	for _, id := range before {
+		if _, held := c.holder[id]; !held {
+			c.holder[id] = app
+			c.held[app] = append(slices.Clip(c.held[app]), id)
+		}
+	}
 }
 
 // forget drops an application that is gone, with all that it held or waited for.

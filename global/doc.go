@@ -4,7 +4,7 @@
 // One loop, the planner, owns the decisions. It takes a spec through admission (admit.go), the claims on object keys
 // (claims.go), its dependencies (dependency.go) and its placement (place.go) to the records that should exist (plan.go),
 // and writes those that differ from the ones in force; the store's mirror feeds the regions from there (serve.go). What
-// regions report comes back as conditions and counts (condition.go, status.go). Nothing here knows a cluster's objects.
+// regions report comes back as conditions and counts (condition.go, board.go). Nothing here knows a cluster's objects.
 //
 // Invariants: a restart with nothing changed writes nothing; what cannot be accepted or placed keeps what it has; records
 // are removed only for a spec that a person removed, and when many are gone at once with nobody seen to remove them, or

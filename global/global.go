@@ -12,7 +12,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
 
 	"github.com/meridian-federation/meridian/internal/children"
@@ -61,7 +60,7 @@ func New(cfg Config, deps Deps) (*Global, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Global{cfg: cfg, deps: deps, log: deps.Log, client: c, identity: &identity{ask: c.uid},
+	return &Global{cfg: cfg, deps: deps, log: deps.Log, client: c, identity: &identity{ask: c.uid, log: deps.Log},
 		mirror: store.NewMirror(deps.Store, deps.Log), views: scope.NewViews(scope.Regions),
 		reports: newReports(), queue: newQueue(), guard: newGuard(), sessions: children.NewTable(),
 		metrics: newMetrics(deps.Registry), ledgers: map[string]*feed.Ledger{}}, nil
@@ -106,7 +105,7 @@ func (g *Global) lead(ctx context.Context, t store.Term) error {
 	if err := g.meet(ctx, writer); err != nil {
 		return err
 	}
-	hub := newHub(g.client, g.queue, g.identity.check)
+	hub := newHub(g.client, g.queue, g.identity)
 	b := newBoard(g, hub)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return hub.run(ctx) })
@@ -123,20 +122,8 @@ func (g *Global) lead(ctx context.Context, t store.Term) error {
 // meet waits until the hub's API server is reached and is the one that the store remembers, and remembers the first.
 func (g *Global) meet(ctx context.Context, writer *store.Writer) error {
 	g.identity.expect(string(g.mirror.Snapshot().Meta(metaHub)))
-	backoff := wait.Backoff{Duration: 200 * time.Millisecond, Factor: 1.5, Cap: 2 * time.Second, Steps: 10, Jitter: 0.1}
-	for said := ""; ; {
-		err := g.identity.check(ctx)
-		if err == nil {
-			break
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err.Error() != said {
-			said = err.Error()
-			g.log.Error("the hub's API server is not usable; decisions wait", "error", err)
-		}
-		pause(ctx, backoff.Step())
+	if err := g.identity.await(ctx); err != nil {
+		return err
 	}
 	if err := g.remember(ctx, writer); err != nil {
 		return err

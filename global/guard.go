@@ -26,27 +26,28 @@ func newGuard() *guard {
 }
 
 // admit notes names that were found missing beside others that are present, and returns those whose removal may go on.
+// What is held already stays held.
 func (g *guard) admit(names []string, present int, now time.Time) []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	maps.DeleteFunc(g.missing, func(_ string, at time.Time) bool { return now.Sub(at) > guardWindow })
+	var fresh []string
 	for _, name := range names {
 		if _, ok := g.held[name]; !ok {
 			g.missing[name] = now
+			fresh = append(fresh, name)
 		}
 	}
 	gone := len(g.missing) + len(g.held)
 	all := float64(gone + present)
 	if gone >= guardLeast && float64(gone) > guardFraction*all || present == 0 && gone > 1 {
-		for _, name := range names {
+		for _, name := range fresh {
 			delete(g.missing, name)
-			if _, ok := g.held[name]; !ok {
-				g.held[name] = now
-			}
+			g.held[name] = now
 		}
 		return nil
 	}
-	return names
+	return fresh
 }
 
 // back notes that a name exists after all.

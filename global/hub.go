@@ -74,16 +74,15 @@ type listable interface {
 	metav1.Object
 }
 
-// resource watches one kind of ours. Every list and every watch begins with check, so that nothing comes in from an
-// API server that is not the one expected.
+// resource watches one kind of ours.
 func resource[T listable, L runtime.Object](c *client, plural string, newObject func() T, newList func() L,
-	check func(context.Context) error, handler cache.ResourceEventHandler) *kind[T] {
+	who *identity, handler cache.ResourceEventHandler) *kind[T] {
 	all := gentype.NewClientWithList[T, L](plural, c.rest, metav1.ParameterCodec, "", newObject, newList)
-	return watched[T, L](all, newObject(), check, nil, handler)
+	return watched[T, L](all, newObject(), who, lean, handler)
 }
 
 // namespaces watches Namespaces, of which only name and labels are kept.
-func namespaces(c *client, check func(context.Context) error, handler cache.ResourceEventHandler) *kind[*corev1.Namespace] {
+func namespaces(c *client, who *identity, handler cache.ResourceEventHandler) *kind[*corev1.Namespace] {
 	strip := func(obj any) (any, error) {
 		ns, ok := obj.(*corev1.Namespace)
 		if !ok {
@@ -92,23 +91,45 @@ func namespaces(c *client, check func(context.Context) error, handler cache.Reso
 		return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns.Name, UID: ns.UID, Labels: ns.Labels,
 			ResourceVersion: ns.ResourceVersion}}, nil
 	}
-	return watched[*corev1.Namespace, *corev1.NamespaceList](c.core.Namespaces(), &corev1.Namespace{}, check, strip, handler)
+	return watched[*corev1.Namespace, *corev1.NamespaceList](c.core.Namespaces(), &corev1.Namespace{}, who, strip, handler)
 }
 
-func watched[T runtime.Object, L runtime.Object](from lister[L], example T, check func(context.Context) error,
+// lean drops what nothing here reads: who set which field can be larger than the object.
+func lean(obj any) (any, error) {
+	if o, ok := obj.(metav1.Object); ok {
+		o.SetManagedFields(nil)
+	}
+	return obj, nil
+}
+
+// watched watches one kind. Every list and every watch waits for the hub's API server, and is looked at only if that was
+// still the server afterwards, so that nothing comes in from another.
+func watched[T runtime.Object, L runtime.Object](from lister[L], example T, who *identity,
 	transform cache.TransformFunc, handler cache.ResourceEventHandler) *kind[T] {
 	lw := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
-			if err := check(ctx); err != nil {
+			if err := who.await(ctx); err != nil {
 				return nil, err
 			}
-			return from.List(ctx, opts)
+			list, err := from.List(ctx, opts)
+			if err != nil {
+				return nil, err
+			}
+			return list, who.check(ctx)
 		},
 		WatchFuncWithContext: func(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
-			if err := check(ctx); err != nil {
+			if err := who.await(ctx); err != nil {
 				return nil, err
 			}
-			return from.Watch(ctx, opts)
+			events, err := from.Watch(ctx, opts)
+			if err != nil {
+				return nil, err
+			}
+			if err := who.check(ctx); err != nil {
+				events.Stop()
+				return nil, err
+			}
+			return events, nil
 		},
 	}
 	store, controller := cache.NewInformerWithOptions(cache.InformerOptions{ListerWatcher: lw, ObjectType: example,

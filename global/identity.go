@@ -3,8 +3,11 @@ package global
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
 )
 
 // metaHub is the name under which the store remembers the hub's identity.
@@ -13,15 +16,18 @@ const metaHub = "hub-uid"
 // identity remembers which API server is the hub and stops Global before any other.
 type identity struct {
 	ask func(ctx context.Context) (string, error)
+	log *slog.Logger
 
-	mu       sync.Mutex
+	mu       sync.Mutex // guards all below
 	expected string
 	// stranger is another server's identity, found where the hub should be.
 	stranger string
 	since    time.Time
+	// said is the last complaint, so that many who wait complain once.
+	said string
 }
 
-// stranger is the error of having met another API server than the one remembered.
+// strangerError is the error of having met another API server than the one remembered.
 type strangerError struct{ expected, found string }
 
 func (e *strangerError) Error() string {
@@ -41,13 +47,35 @@ func (i *identity) check(ctx context.Context) error {
 		i.expected = found
 	}
 	if found == i.expected {
-		i.stranger = ""
+		i.stranger, i.said = "", ""
 		return nil
 	}
 	if i.stranger != found {
 		i.stranger, i.since = found, time.Now()
 	}
 	return &strangerError{i.expected, found}
+}
+
+// await waits until the API server answers and is the one expected, or until ctx ends.
+func (i *identity) await(ctx context.Context) error {
+	backoff := wait.Backoff{Duration: 200 * time.Millisecond, Factor: 1.5, Cap: 2 * time.Second, Steps: 10, Jitter: 0.1}
+	for {
+		err := i.check(ctx)
+		if err == nil || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		i.complain(err)
+		pause(ctx, backoff.Step())
+	}
+}
+
+func (i *identity) complain(err error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if text := err.Error(); text != i.said {
+		i.said = text
+		i.log.Error("the hub's API server is not usable; decisions wait", "error", err)
+	}
 }
 
 // expect sets the identity that the store remembers; "" accepts the first.

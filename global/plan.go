@@ -56,7 +56,7 @@ type plan struct {
 // decide turns an admitted application into the records that should exist. settled tells whether a set of assignments
 // is ready at the revision, so that zones being left can be let go.
 func decide(app *v1alpha1.Application, in *admitted, dependencies []string, zones map[string]int32, inv *inventory,
-	now force, at time.Time, settled func(map[string]record.Assignment) bool) plan {
+	now force, at time.Time, settled func(map[string]record.Assignment, bool) bool) plan {
 	out := plan{generation: app.Generation, hash: in.hash, desired: map[string]record.Assignment{}}
 	accepted, generation := at, mesh.Generation
 	for _, a := range now.assignments {
@@ -76,20 +76,20 @@ func decide(app *v1alpha1.Application, in *admitted, dependencies []string, zone
 	for _, name := range slices.Sorted(maps.Keys(out.desired)) {
 		out.records = append(out.records, out.desired[name].Record())
 	}
-	out.leave(inv, now, settled)
+	out.leave(inv, now, func() bool { return settled(out.desired, in.scaled()) })
 	return out
 }
 
 // leave keeps the assignments of zones that are being left, and the revisions that they run, until the application is
 // ready where it should be. A zone that is gone from the inventory is let go at once.
-func (p *plan) leave(inv *inventory, now force, settled func(map[string]record.Assignment) bool) {
+func (p *plan) leave(inv *inventory, now force, settled func() bool) {
 	kept := map[string]bool{p.hash: true}
 	for _, name := range slices.Sorted(maps.Keys(now.assignments)) {
 		a := now.assignments[name]
 		if _, ok := p.desired[name]; ok {
 			continue
 		}
-		if _, exists := inv.zones[name]; !exists || settled(p.desired) {
+		if _, exists := inv.zones[name]; !exists || settled() {
 			continue
 		}
 		p.draining = true

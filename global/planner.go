@@ -26,8 +26,9 @@ type planner struct {
 	guard   *guard
 	board   *board
 	metrics *metrics
-	// settled tells whether regions report an application ready at these assignments.
-	settled func(map[string]record.Assignment) bool
+	// settled tells whether regions report an application ready at these assignments; scaled says that an autoscaler of
+	// its own decides on the replicas.
+	settled func(desired map[string]record.Assignment, scaled bool) bool
 
 	inventory *inventory
 	claims    *claims
@@ -90,10 +91,13 @@ func (p *planner) run(ctx context.Context) error {
 	}
 }
 
-// restore claims the objects of the revisions in force, so that nobody takes over what another holds because its spec
-// happened to be read first.
+// restore learns from the records in force who can be called, and claims the objects of their revisions, so that nobody
+// takes over what another holds because its spec happened to be read first.
 func (p *planner) restore() {
 	snapshot := p.mirror.Snapshot()
+	for e := range snapshot.All(record.KindService) {
+		p.callable[e.Key.Name] = true
+	}
 	for e := range snapshot.All(record.KindAssignment) {
 		a, err := record.DecodeAssignment(e.Record)
 		if err != nil {
@@ -129,9 +133,10 @@ func (p *planner) reclaim(revision record.Revision) error {
 // missing adds the applications and clusters that have records and no spec.
 func (p *planner) missing(w *work) {
 	snapshot := p.mirror.Snapshot()
-	for _, kind := range []record.Kind{record.KindAssignment, record.KindRevision} {
+	for _, kind := range []record.Kind{record.KindAssignment, record.KindRevision, record.KindService} {
 		for e := range snapshot.All(kind) {
-			name := record.ServiceName(e.Key.Parts()[0], e.Key.Parts()[1])
+			parts := e.Key.Parts()
+			name := record.ServiceName(parts[0], parts[1])
 			if _, ok := p.hub.applications.get(name); !ok {
 				if _, seen := w.removed[name]; !seen {
 					w.removed[name] = record.CauseFound
@@ -176,7 +181,7 @@ func (p *planner) work(ctx context.Context, w work) error {
 	planned := map[string][]store.Write{}
 	for name, ok := dirty.next(); ok; name, ok = dirty.next() {
 		p.metrics.planned.Inc()
-		planned[name] = p.plan(name, w.removed[name], dirty)
+		planned[name] = p.plan(name, w.removed, dirty)
 	}
 	for _, name := range slices.Sorted(maps.Keys(planned)) {
 		writes = append(writes, planned[name]...)
@@ -201,11 +206,7 @@ func (p *planner) commit(ctx context.Context, writes []store.Write) error {
 			return err
 		}
 		p.log.Warn("writing records", "writes", len(writes), "error", err)
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(backoff.Step()):
-		}
+		pause(ctx, backoff.Step())
 	}
 }
 
@@ -245,11 +246,13 @@ func (p *planner) screen(w *work) {
 // release lets held removals go: an operator's confirmation is a person's removal.
 func (p *planner) release(w *work) {
 	for _, name := range p.guard.release() {
-		if cluster, ok := strings.CutPrefix(name, clusterPrefix); ok {
+		cluster, ok := strings.CutPrefix(name, clusterPrefix)
+		switch {
+		case !ok:
+			w.removed[name] = record.CausePerson
+		case !p.exists(cluster):
 			w.clusters[cluster] = record.CausePerson
 			w.inventory = true
-		} else {
-			w.removed[name] = record.CausePerson
 		}
 	}
 }

@@ -114,7 +114,11 @@ func (q *queue) namespaceEvents() cache.ResourceEventHandler {
 		key, _ := deletion(obj)
 		q.add(func(w *work) { w.namespaces[key] = true })
 	}
-	return cache.ResourceEventHandlerFuncs{AddFunc: note, UpdateFunc: func(_, after any) { note(after) }, DeleteFunc: note}
+	return cache.ResourceEventHandlerFuncs{AddFunc: note, UpdateFunc: func(before, after any) {
+		if relabelled(before, after) {
+			note(after)
+		}
+	}, DeleteFunc: note}
 }
 
 func (q *queue) clusterEvents() cache.ResourceEventHandler {
@@ -148,10 +152,11 @@ func (q *queue) inventoryEvents() cache.ResourceEventHandler {
 	}, DeleteFunc: note}
 }
 
-// relabelled tells whether an update changed more than status: the generation or the labels, by which placement selects.
+// relabelled tells whether an update changed more than status: the generation, the labels, by which placement selects, or
+// the object itself, where the watch missed that it was deleted and created again.
 func relabelled(before, after any) bool {
 	b, errBefore := meta.Accessor(before)
 	a, errAfter := meta.Accessor(after)
 	return errBefore != nil || errAfter != nil || b.GetGeneration() != a.GetGeneration() ||
-		!maps.Equal(b.GetLabels(), a.GetLabels())
+		b.GetUID() != a.GetUID() || !maps.Equal(b.GetLabels(), a.GetLabels())
 }

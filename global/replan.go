@@ -11,16 +11,18 @@ import (
 )
 
 // plan decides one application anew and returns what must be written for it. Applications whose decision hangs on this
-// one are added to dirty.
-func (p *planner) plan(name string, gone record.Cause, dirty *todo) []store.Write {
+// one are added to dirty. One whose spec is gone keeps what it has until its removal is due: the hub's cache is ahead of
+// the queue, and the guard may hold it.
+func (p *planner) plan(name string, removed map[string]record.Cause, dirty *todo) []store.Write {
 	namespace, short, _ := strings.Cut(name, "/")
 	now := inForce(p.mirror.Snapshot(), namespace, short)
 	spec, ok := p.hub.applications.get(name)
 	if !ok {
-		if _, held := p.guard.list()[name]; held {
+		cause, due := removed[name]
+		if !due {
 			return nil
 		}
-		return p.drop(name, namespace, now, gone, dirty)
+		return p.drop(name, namespace, now, cause, dirty)
 	}
 	app := p.apps[name]
 	if app == nil {
@@ -31,6 +33,7 @@ func (p *planner) plan(name string, gone record.Cause, dirty *todo) []store.Writ
 	p.reindex(name, app, spec)
 
 	in, refused := admit(spec, p.labels(namespace), p.inventory)
+	before := p.claims.of(name)
 	if refused == nil {
 		refused = p.claim(name, in.ids, dirty)
 	}
@@ -45,6 +48,9 @@ func (p *planner) plan(name string, gone record.Cause, dirty *todo) []store.Writ
 	dependencies, unresolved := resolve(spec, func(d string) bool { return p.callable[d] })
 	zones, unplaced := p.inventory.place(name, in.environment, &spec.Spec, now.assignments)
 	if unplaced != nil {
+		if len(now.assignments) > 0 {
+			p.claims.hold(name, before)
+		}
 		app.plan = standing(spec, now)
 		app.plan.unplaced, app.plan.unresolved = unplaced, unresolved
 		return nil
@@ -166,6 +172,11 @@ func (p *planner) inventoryWrites(w work, dirty *todo) []store.Write {
 	p.inventory = p.newInventory(w.clusters)
 	var out []store.Write
 	snapshot := p.mirror.Snapshot()
+	for name := range p.guard.list() {
+		if cluster, ok := strings.CutPrefix(name, clusterPrefix); ok && p.exists(cluster) {
+			p.guard.back(name)
+		}
+	}
 	for name, c := range p.inventory.clusters {
 		r := c.Record()
 		if e, ok := snapshot.Get(record.ClusterKey(name)); !ok || e.Version != r.Version {
@@ -173,10 +184,18 @@ func (p *planner) inventoryWrites(w work, dirty *todo) []store.Write {
 		}
 	}
 	for name, cause := range w.clusters {
+		if _, again := p.inventory.clusters[name]; again {
+			continue
+		}
 		out = append(out, store.Write{Record: record.Record{Key: record.ClusterKey(name)}, Delete: true, Cause: cause})
 	}
 	for name := range p.apps {
 		dirty.add(name)
 	}
 	return out
+}
+
+func (p *planner) exists(cluster string) bool {
+	_, ok := p.hub.clusters.get(cluster)
+	return ok
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/meridian-federation/meridian/internal/record"
+	"github.com/meridian-federation/meridian/internal/rollup"
 )
 
 // reports is what the regions say of applications and clusters. It is held in memory alone: regions tell it again when
@@ -112,26 +113,27 @@ func (r *reports) status(app string) record.Status {
 		out.Problems = append(out.Problems, s.Problems...)
 	}
 	slices.SortFunc(out.Lines, func(a, b record.Line) int { return strings.Compare(a.Zone, b.Zone) })
-	out.Problems = out.Problems[:min(len(out.Problems), record.MaxProblems)]
+	out.Problems = rollup.Problems(out.Problems)
 	return out
 }
 
-// settled tells whether an application is ready in all zones of these assignments, at their revision.
-func (r *reports) settled(desired map[string]record.Assignment) bool {
+// settled tells whether an application is ready in all zones of these assignments, at their revision, with as many
+// replicas as they say unless it is scaled otherwise: a zone's last word may be of the fewer that it had before.
+func (r *reports) settled(desired map[string]record.Assignment, scaled bool) bool {
 	for _, a := range desired {
-		if !r.ready(a) {
+		if !r.ready(a, scaled) {
 			return false
 		}
 	}
 	return len(desired) > 0
 }
 
-func (r *reports) ready(a record.Assignment) bool {
+func (r *reports) ready(a record.Assignment, scaled bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, l := range r.statuses[record.ServiceName(a.Namespace, a.Application)][a.Region].Lines {
 		if l.Zone == a.Zone {
-			return lineConverged(l, a) && l.Ready >= l.Desired
+			return lineConverged(l, a) && rollup.Ready(l.Counts) && (scaled || l.Desired >= a.Replicas)
 		}
 	}
 	return false

@@ -22,16 +22,16 @@ type hub struct {
 	namespaces   *kind[*corev1.Namespace]
 }
 
-// newHub prepares the watches; what they see goes to the queue. Every list and watch begins with check.
-func newHub(c *client, q *queue, check func(context.Context) error) *hub {
+// newHub prepares the watches; what they see goes to the queue.
+func newHub(c *client, q *queue, who *identity) *hub {
 	return &hub{
-		applications: resource(c, "applications", fresh[v1alpha1.Application], fresh[v1alpha1.ApplicationList], check, q.applicationEvents()),
-		environments: resource(c, "environments", fresh[v1alpha1.Environment], fresh[v1alpha1.EnvironmentList], check, q.inventoryEvents()),
-		networks:     resource(c, "networks", fresh[v1alpha1.Network], fresh[v1alpha1.NetworkList], check, q.inventoryEvents()),
-		regions:      resource(c, "regions", fresh[v1alpha1.Region], fresh[v1alpha1.RegionList], check, q.inventoryEvents()),
-		zones:        resource(c, "zones", fresh[v1alpha1.Zone], fresh[v1alpha1.ZoneList], check, q.inventoryEvents()),
-		clusters:     resource(c, "clusters", fresh[v1alpha1.Cluster], fresh[v1alpha1.ClusterList], check, q.clusterEvents()),
-		namespaces:   namespaces(c, check, q.namespaceEvents()),
+		applications: resource(c, "applications", fresh[v1alpha1.Application], fresh[v1alpha1.ApplicationList], who, q.applicationEvents()),
+		environments: resource(c, "environments", fresh[v1alpha1.Environment], fresh[v1alpha1.EnvironmentList], who, q.inventoryEvents()),
+		networks:     resource(c, "networks", fresh[v1alpha1.Network], fresh[v1alpha1.NetworkList], who, q.inventoryEvents()),
+		regions:      resource(c, "regions", fresh[v1alpha1.Region], fresh[v1alpha1.RegionList], who, q.inventoryEvents()),
+		zones:        resource(c, "zones", fresh[v1alpha1.Zone], fresh[v1alpha1.ZoneList], who, q.inventoryEvents()),
+		clusters:     resource(c, "clusters", fresh[v1alpha1.Cluster], fresh[v1alpha1.ClusterList], who, q.clusterEvents()),
+		namespaces:   namespaces(c, who, q.namespaceEvents()),
 	}
 }
 
