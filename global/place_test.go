@@ -15,7 +15,9 @@ import (
 )
 
 // world makes an inventory: zones by name with the number of their clusters, a region for each first letter.
-func world(zones map[string]int) *inventory {
+func world(zones map[string]int) *inventory { return newInventory(worldResources(zones), nil) }
+
+func worldResources(zones map[string]int) resources {
 	var r resources
 	meta := func(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Name: name} }
 	r.environments = append(r.environments, &v1alpha1.Environment{ObjectMeta: meta("prod")})
@@ -32,7 +34,7 @@ func world(zones map[string]int) *inventory {
 				Spec: v1alpha1.ClusterSpec{Zone: name, Environments: []string{"prod"}, Network: "net"}})
 		}
 	}
-	return newInventory(r, nil)
+	return r
 }
 
 func byName(name string) *metav1.LabelSelector {
