@@ -37,14 +37,15 @@ func (t target) key() string {
 	return t.namespace + "/" + t.name
 }
 
-// board writes the status of the hub's resources: at once when it changes, at most once a second for one object, and
-// only what differs from what the API server has.
+// board writes the status of the hub's resources: outcomes at once, progress at its own pace, at most once a second for
+// one object, and only what differs from what the API server has.
 type board struct {
 	log     *slog.Logger
 	client  *client
 	hub     *hub
 	reports *reports
 	metrics *metrics
+	pace    *pace
 	queue   workqueue.TypedRateLimitingInterface[target]
 
 	mu        sync.Mutex
@@ -55,7 +56,7 @@ type board struct {
 
 func newBoard(g *Global, h *hub) *board {
 	pace := workqueue.NewTypedItemExponentialFailureRateLimiter[target](statusInterval, statusPatience)
-	return &board{log: g.log, client: g.client, hub: h, reports: g.reports, metrics: g.metrics,
+	return &board{log: g.log, client: g.client, hub: h, reports: g.reports, metrics: g.metrics, pace: newPace(),
 		queue: workqueue.NewTypedRateLimitingQueue(pace),
 		plans: map[string]plan{}, last: map[target]time.Time{}}
 }
@@ -98,8 +99,16 @@ func (b *board) next(ctx context.Context) bool {
 	}
 	uid, before, after := b.compute(t)
 	if uid == "" || equality.Semantic.DeepEqual(before, after) {
+		b.pace.done(t)
 		return true
 	}
+	if underWay(before, after) {
+		if wait := b.pace.wait(t, time.Now()); wait > 0 {
+			b.queue.AddAfter(t, wait)
+			return true
+		}
+	}
+	b.pace.done(t)
 	b.wrote(t)
 	b.metrics.statuses.Inc()
 	err := b.patch(ctx, t, uid, after)

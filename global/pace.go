@@ -1,0 +1,71 @@
+package global
+
+import (
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/meridian-federation/meridian/api/v1alpha1"
+)
+
+// What is under way is said a little later, as most of it is over by then, and for so many applications a second: a
+// status write costs the hub's API server more than the spec did, and a rollout of hundreds must not wait for its own
+// progress reports. Outcomes and what needs a person are said at once.
+const (
+	progressAfter  = 250 * time.Millisecond
+	progressRate   = 20 // a second
+	progressBursts = 20
+)
+
+// pace says when a status that only tells of progress is due.
+type pace struct {
+	mu      sync.Mutex
+	due     map[target]time.Time
+	limiter *rate.Limiter
+}
+
+func newPace() *pace {
+	return &pace{due: map[target]time.Time{}, limiter: rate.NewLimiter(progressRate, progressBursts)}
+}
+
+// wait is how long the object's progress is not due yet. The first call begins the waiting, done ends it.
+func (p *pace) wait(t target, now time.Time) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	due, waits := p.due[t]
+	if !waits {
+		due = now.Add(progressAfter + p.limiter.ReserveN(now, 1).DelayFrom(now))
+		p.due[t] = due
+	}
+	return due.Sub(now)
+}
+
+// done ends the object's waiting: its status is written, or what was to be said is no longer so.
+func (p *pace) done(t target) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.due, t)
+}
+
+// underWay tells whether a status only tells of progress: nothing has come to its end, and nothing is wrong that was not
+// said before.
+func underWay(before, after any) bool {
+	b, ok := before.(v1alpha1.ApplicationStatus)
+	if !ok {
+		return false
+	}
+	a := after.(v1alpha1.ApplicationStatus)
+	for _, kind := range []string{v1alpha1.ConditionConverged, v1alpha1.ConditionReady} {
+		if isTrue(a, kind) && (!isTrue(b, kind) || a.Revision != b.Revision) {
+			return false
+		}
+	}
+	return isTrue(a, v1alpha1.ConditionAccepted) && isTrue(a, v1alpha1.ConditionPlaced) && a.Message == b.Message
+}
+
+func isTrue(s v1alpha1.ApplicationStatus, kind string) bool {
+	return meta.IsStatusConditionPresentAndEqual(s.Conditions, kind, metav1.ConditionTrue)
+}
