@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
 
 	"github.com/meridian-federation/meridian/api/crds"
@@ -124,12 +125,17 @@ type tier struct {
 // startGlobal runs Global on a store until the test ends or stop is called.
 func startGlobal(t *testing.T, s store.Store, h *hub) *tier {
 	t.Helper()
+	return startGlobalAt(t, s, h.kube.RESTConfig())
+}
+
+func startGlobalAt(t *testing.T, s store.Store, hub *rest.Config) *tier {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	cfg := global.Config{ID: "global-0", Listen: listener.Addr().String(), Advertise: "127.0.0.1:1"}
-	g, err := global.New(cfg, global.Deps{Store: s, Hub: h.kube.RESTConfig(), Listener: listener,
+	g, err := global.New(cfg, global.Deps{Store: s, Hub: hub, Listener: listener,
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Stats: &feed.Stats{}, Registry: prometheus.NewRegistry()})
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,146 @@
+package global
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/meridian-federation/meridian/api/v1alpha1"
+)
+
+// server answers status writes, and has the board's cache see them.
+type server struct {
+	hub     *hub
+	broken  bool
+	writes  []time.Time
+	message string // of the last status
+}
+
+func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
+	s.writes = append(s.writes, time.Now())
+	reply := func(code int, body string) *http.Response {
+		return &http.Response{StatusCode: code, Header: http.Header{"Content-Type": {"application/json"}},
+			Body: io.NopCloser(strings.NewReader(body)), Request: r}
+	}
+	if s.broken {
+		return reply(http.StatusForbidden, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403}`), nil
+	}
+	var patch []struct {
+		Path  string
+		Value json.RawMessage
+	}
+	if err := json.NewDecoder(r.Body).Decode(&patch); err != nil {
+		return nil, err
+	}
+	app, _ := s.hub.applications.get("shop/web")
+	app = app.DeepCopy()
+	app.Status = v1alpha1.ApplicationStatus{}
+	if err := json.Unmarshal(patch[1].Value, &app.Status); err != nil {
+		return nil, err
+	}
+	s.message = app.Status.Message
+	fill(s.hub.applications, []*v1alpha1.Application{app})
+	return reply(http.StatusOK, `{}`), nil
+}
+
+// newTestBoard has one Application, shop/web.
+func newTestBoard(t *testing.T) (*board, *server) {
+	t.Helper()
+	h := &hub{applications: played[*v1alpha1.Application](), regions: played[*v1alpha1.Region]()}
+	app := testApplication("web")
+	app.UID = "1"
+	fill(h.applications, []*v1alpha1.Application{app})
+	s := &server{hub: h}
+	c, err := newClient(&rest.Config{Host: "http://hub", Transport: s, QPS: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newBoard(&Global{log: slog.New(slog.DiscardHandler), client: c, reports: newReports(),
+		metrics: newMetrics(prometheus.NewRegistry())}, h), s
+}
+
+// refuse has the board say that the application is refused with this message.
+func refuse(b *board, message string) {
+	b.set(map[string]*plan{"shop/web": {generation: 1, refused: &refusal{"InvalidSpec", message}}}, world(nil))
+	b.touch(applicationTarget("shop/web"))
+}
+
+// TestBoardPace changes a status ten times a second: it is written at once, then once a second, and the last is written.
+func TestBoardPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, s := newTestBoard(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- b.run(ctx) }()
+		began := time.Now()
+		for i := range 35 {
+			refuse(b, fmt.Sprint("no ", i))
+			refuse(b, fmt.Sprint("not ", i))
+			time.Sleep(100 * time.Millisecond)
+		}
+		time.Sleep(2 * time.Second)
+		if len(s.writes) == 0 || s.writes[0] != began {
+			t.Fatalf("writes are at %v, want the first at %v", s.writes, began)
+		}
+		for i := 1; i < len(s.writes); i++ {
+			if gap := s.writes[i].Sub(s.writes[i-1]); gap < statusInterval {
+				t.Errorf("write %d came %v after the one before", i, gap)
+			}
+		}
+		if s.message != "not 34" || len(s.writes) != 5 {
+			t.Errorf("%d writes end with %q, want 5 with not 34", len(s.writes), s.message)
+		}
+
+		s.broken, s.writes = true, nil
+		refuse(b, "again")
+		time.Sleep(time.Minute)
+		if n := len(s.writes); n < 5 || n > 10 {
+			t.Errorf("%d tries in a minute, want them ever slower up to %v", n, statusPatience)
+		}
+		s.broken = false
+		time.Sleep(statusPatience)
+		if s.message != "again" {
+			t.Errorf("status says %q, want again", s.message)
+		}
+		written := len(s.writes)
+		b.touch(applicationTarget("shop/web"))
+		time.Sleep(time.Minute)
+		if len(s.writes) != written {
+			t.Error("a status that is right was written again")
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestRegionStatusWaits shows that a Region's status stands until the region has told all since Global's start.
+func TestRegionStatusWaits(t *testing.T) {
+	b, s := newTestBoard(t)
+	defer b.queue.ShutDown()
+	b.set(nil, world(map[string]int{"w1": 1}))
+	region := &v1alpha1.Region{ObjectMeta: metav1.ObjectMeta{Name: "w", UID: "1"}}
+	region.Status.Zones, region.Status.Connected = 1, 1
+	region.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue}}
+	fill(s.hub.regions, []*v1alpha1.Region{region})
+	b.reports.connected("w", true)
+	if uid, _, after := b.region(target{"regions", "", "w"}); uid != "" {
+		t.Errorf("before the region has told, its status becomes %+v", after)
+	}
+	b.reports.told("w")
+	if uid, _, after := b.region(target{"regions", "", "w"}); uid == "" || after.(v1alpha1.RegionStatus).Connected != 0 {
+		t.Errorf("after the region has told of no cluster, its status is %+v", after)
+	}
+}
