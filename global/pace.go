@@ -16,8 +16,8 @@ import (
 // progress reports. Outcomes and what needs a person are said at once.
 const (
 	progressAfter  = 250 * time.Millisecond
-	progressRate   = 20 // a second
-	progressBursts = 20
+	progressRate   = 5 // a second
+	progressBursts = 10
 )
 
 // pace says when a status that only tells of progress is due.
