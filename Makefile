@@ -42,12 +42,13 @@ bin/meridian:
 
 ##@ Test
 
-# The programs of the local clusters are built once, before the tests that share them.
+# The programs of the local clusters are built once, before the tests that share them. The end-to-end tests run a whole
+# Meridian and come last, on their own.
 .PHONY: test
 test: bin/meridian ## Run all tests, on real API servers and etcds.
 	bin/meridian build
-	go vet ./...
-	go test -timeout 20m ./...
+	go test -timeout 15m $$(go list ./... | grep -v /e2e$$)
+	go test -timeout 15m ./e2e
 
 ##@ Development
 
