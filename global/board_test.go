@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,13 +22,17 @@ import (
 
 // server answers status writes, and has the board's cache see them.
 type server struct {
-	hub     *hub
+	hub *hub
+
+	mu      sync.Mutex // guards all below
 	broken  bool
 	writes  []time.Time
 	message string // of the last status
 }
 
 func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.writes = append(s.writes, time.Now())
 	reply := func(code int, body string) *http.Response {
 		return &http.Response{StatusCode: code, Header: http.Header{"Content-Type": {"application/json"}},
@@ -90,6 +95,7 @@ func TestBoardPace(t *testing.T) {
 			time.Sleep(100 * time.Millisecond)
 		}
 		time.Sleep(2 * time.Second)
+		s.mu.Lock()
 		if len(s.writes) == 0 || s.writes[0] != began {
 			t.Fatalf("writes are at %v, want the first at %v", s.writes, began)
 		}
@@ -103,22 +109,29 @@ func TestBoardPace(t *testing.T) {
 		}
 
 		s.broken, s.writes = true, nil
+		s.mu.Unlock()
 		refuse(b, "again")
 		time.Sleep(time.Minute)
+		s.mu.Lock()
 		if n := len(s.writes); n < 5 || n > 10 {
 			t.Errorf("%d tries in a minute, want them ever slower up to %v", n, statusPatience)
 		}
 		s.broken = false
+		s.mu.Unlock()
 		time.Sleep(statusPatience)
+		s.mu.Lock()
 		if s.message != "again" {
 			t.Errorf("status says %q, want again", s.message)
 		}
 		written := len(s.writes)
+		s.mu.Unlock()
 		b.touch(applicationTarget("shop/web"))
 		time.Sleep(time.Minute)
+		s.mu.Lock()
 		if len(s.writes) != written {
 			t.Error("a status that is right was written again")
 		}
+		s.mu.Unlock()
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -101,6 +103,7 @@ func (g *Global) lead(ctx context.Context, t store.Term) error {
 	defer func() {
 		g.writer.Store(nil)
 		g.metrics.leading.Set(0)
+		g.dismiss()
 	}()
 	if err := g.meet(ctx, writer); err != nil {
 		return err
@@ -117,6 +120,16 @@ func (g *Global) lead(ctx context.Context, t store.Term) error {
 		return newPlanner(g, hub, writer, b).run(ctx)
 	})
 	return group.Wait()
+}
+
+// dismiss ends the regions' sessions with the term: what they report must reach whoever leads.
+func (g *Global) dismiss() {
+	g.mu.Lock()
+	regions := slices.Collect(maps.Keys(g.ledgers))
+	g.mu.Unlock()
+	for _, region := range regions {
+		g.sessions.Forget(region, "this replica of Global no longer leads")
+	}
 }
 
 // meet waits until the hub's API server is reached and is the one that the store remembers, and remembers the first.

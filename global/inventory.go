@@ -85,6 +85,9 @@ func newInventory(r resources, standing map[string]record.Cluster) *inventory {
 	return inv
 }
 
+// maxLabels bounds a cluster's labels in bytes: they travel in one record.
+const maxLabels = 64 << 10
+
 // refuse says why a Cluster cannot be accepted, or "".
 func (inv *inventory) refuse(c *v1alpha1.Cluster) string {
 	if _, ok := inv.zones[c.Spec.Zone]; !ok {
@@ -92,6 +95,13 @@ func (inv *inventory) refuse(c *v1alpha1.Cluster) string {
 	}
 	if !inv.networks[c.Spec.Network] {
 		return fmt.Sprintf("spec.network: there is no Network %s", c.Spec.Network)
+	}
+	size := 0
+	for name, value := range c.Labels {
+		size += len(name) + len(value)
+	}
+	if size > maxLabels {
+		return fmt.Sprintf("metadata.labels: %d KiB, at most %d KiB can travel", size>>10, maxLabels>>10)
 	}
 	for i, e := range c.Spec.Environments {
 		if !inv.environments[e] {

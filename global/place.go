@@ -74,7 +74,7 @@ func (inv *inventory) fitting(f *placement.Filter, p v1alpha1.Placement,
 	current map[string]record.Assignment) (map[string]int64, *refusal) {
 	weights := map[string]int64{}
 	var regions, zones int
-	var example string
+	var example, whyNot string // of the first cluster by name that does not fit
 	for name, z := range inv.zones {
 		if !f.Region(z.region, inv.regions[z.region]) {
 			continue
@@ -88,8 +88,8 @@ func (inv *inventory) fitting(f *placement.Filter, p v1alpha1.Placement,
 		for _, c := range z.clusters {
 			if why := f.Cluster(c, placed); why == "" {
 				weights[name]++
-			} else if text := fmt.Sprintf("cluster %s %s", c.Name, why); example == "" || text < example {
-				example = text
+			} else if example == "" || c.Name < example {
+				example, whyNot = c.Name, why
 			}
 		}
 	}
@@ -111,6 +111,6 @@ func (inv *inventory) fitting(f *placement.Filter, p v1alpha1.Placement,
 		return nil, &refusal{v1alpha1.ReasonNoMatchingCluster, "the zones selected have no cluster"}
 	default:
 		return nil, &refusal{v1alpha1.ReasonNoMatchingCluster,
-			"no cluster of the zones selected fits; for instance " + example}
+			fmt.Sprintf("no cluster of the zones selected fits; for instance cluster %s %s", example, whyNot)}
 	}
 }

@@ -1,0 +1,107 @@
+package global
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/meridian-federation/meridian/api/v1alpha1"
+	"github.com/meridian-federation/meridian/internal/record"
+)
+
+func TestAdmit(t *testing.T) {
+	prod := map[string]string{v1alpha1.LabelEnvironment: "prod", v1alpha1.LabelTenant: "retail"}
+	tests := map[string]struct {
+		namespace string
+		labels    map[string]string
+		edit      func(*v1alpha1.ApplicationSpec)
+		want      string // REASON: part of the message; "" is accepted
+	}{
+		"good":                {"shop", prod, nil, ""},
+		"system namespace":    {"kube-system", prod, nil, "InvalidSpec: reserved"},
+		"default namespace":   {"default", prod, nil, "InvalidSpec: reserved"},
+		"Meridian's own":      {"meridian-system", prod, nil, "InvalidSpec: reserved"},
+		"the mesh's root":     {"istio-system", prod, nil, "InvalidSpec: root namespace in cluster w1-0"},
+		"no environment":      {"shop", nil, nil, "NamespaceHasNoEnvironment: label it"},
+		"unknown environment": {"shop", map[string]string{v1alpha1.LabelEnvironment: "lab"}, nil, "UnknownEnvironment: no Environment"},
+		"no container": {"shop", prod, func(s *v1alpha1.ApplicationSpec) { s.Template.Spec.Containers = nil },
+			"InvalidTemplate: containers"},
+		"too large": {"shop", prod, func(s *v1alpha1.ApplicationSpec) {
+			s.Template.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "X", Value: strings.Repeat("x", 300<<10)}}
+		}, "SpecTooLarge: at most 256 KiB"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			app := testApplication("web")
+			app.Namespace = tt.namespace
+			if tt.edit != nil {
+				tt.edit(&app.Spec)
+			}
+			in, why := admit(app, tt.labels, world(map[string]int{"w1": 1}))
+			if why != nil {
+				if reason, text, _ := strings.Cut(tt.want, ": "); tt.want == "" || why.reason != reason || !strings.Contains(why.message, text) {
+					t.Errorf("refused with %s: %s; want %q", why.reason, why.message, tt.want)
+				}
+				return
+			}
+			if tt.want != "" {
+				t.Fatalf("accepted, want %q", tt.want)
+			}
+			face, err := record.DecodeService(*in.service)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := []record.Port{{Name: "http", Port: 80, TargetPort: 80, Protocol: "TCP"}}; !slices.Equal(face.Ports, want) {
+				t.Errorf("ports are %+v, want %+v", face.Ports, want)
+			}
+			r, err := record.DecodeRevision(in.revision)
+			if err != nil || r.Environment != "prod" || r.Tenant != "retail" || in.hash != in.revision.Version.String() {
+				t.Errorf("revision is %+v, %v", r, err)
+			}
+		})
+	}
+}
+
+func TestResolve(t *testing.T) {
+	tests := map[string]struct {
+		on   []v1alpha1.Dependency
+		want []string
+		why  string
+	}{
+		"none":                {nil, nil, ""},
+		"found, sorted, once": {[]v1alpha1.Dependency{{Name: "b"}, {Name: "a"}, {Namespace: "shop", Name: "b"}}, []string{"shop/a", "shop/b"}, ""},
+		"missing":             {[]v1alpha1.Dependency{{Name: "a"}, {Name: "y"}, {Name: "x"}}, []string{"shop/a"}, "DependencyNotFound: shop/x, shop/y"},
+		"denied, though it is there": {[]v1alpha1.Dependency{{Namespace: "bank", Name: "a"}}, nil,
+			"CrossNamespaceDenied: another namespace are denied: bank/a"},
+		"both": {[]v1alpha1.Dependency{{Name: "x"}, {Namespace: "bank", Name: "a"}}, nil,
+			"CrossNamespaceDenied: shop/x; calls to another namespace are denied: bank/a"},
+	}
+	callable := func(name string) bool { return slices.Contains([]string{"shop/a", "shop/b", "bank/a"}, name) }
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			app := testApplication("web")
+			app.Spec.DependsOn = tt.on
+			got, why := resolve(app, callable)
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("resolved %v, want %v", got, tt.want)
+			}
+			reason, text, _ := strings.Cut(tt.why, ": ")
+			if (why == nil) != (tt.why == "") || why != nil && (why.reason != reason || !strings.Contains(why.message, text)) {
+				t.Errorf("unresolved because %+v, want %q", why, tt.why)
+			}
+		})
+	}
+}
+
+func TestListed(t *testing.T) {
+	var many []string
+	for i := range 14 {
+		many = append(many, fmt.Sprintf("n%02d", 13-i))
+	}
+	if got, want := listed(many), "n00, n01, n02, n03, n04, n05, n06, n07, n08, n09 and 4 more"; got != want {
+		t.Errorf("listed = %q, want %q", got, want)
+	}
+}
