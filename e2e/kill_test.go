@@ -1,0 +1,51 @@
+package e2e
+
+import "testing"
+
+// TestKilledProcessesComeBack kills one process of each kind, then all of them, and brings them back by `meridian up`:
+// nothing may be lost, removed or written again, in the clusters as at the hub.
+func TestKilledProcessesComeBack(t *testing.T) {
+	f := start(t)
+	for _, c := range []struct {
+		name    string
+		victims []string
+	}{
+		{"global", []string{"global"}},
+		{"region", []string{"region-west"}},
+		{"zone", []string{"zone-west-a"}},
+		{"agent", []string{"agent-west-a-1"}},
+		{"member API server", []string{"west-a-1-apiserver"}},
+		{"hub API server", []string{"global-apiserver"}},
+		{"everything", f.run.Processes()},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			before, since, statuses := f.inventory(t), f.mark(t), f.statusWrites(t)
+			for _, name := range c.victims {
+				f.kill(t, name)
+			}
+			f.upAgain(t)
+			f.wroteNothing(t, since)
+			f.stands(t, before)
+			if n := f.statusWrites(t) - statuses; n > 0 {
+				t.Errorf("Global wrote %d statuses of applications in which nothing has changed", n)
+			}
+		})
+	}
+}
+
+// TestRestartWritesNoRecords restarts all tiers: what they hold is as it was, so that their stores do not move on.
+func TestRestartWritesNoRecords(t *testing.T) {
+	f := start(t)
+	before := f.positions(t)
+	victims := []string{"global", "region-west", "region-east"}
+	for _, name := range victims {
+		f.kill(t, name)
+	}
+	f.restart(t, victims...)
+	f.settled(t)
+	for name, revision := range f.positions(t) {
+		if revision != before[name] {
+			t.Errorf("the store of %s was at revision %d and is at %d", name, before[name], revision)
+		}
+	}
+}
