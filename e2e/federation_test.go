@@ -41,7 +41,7 @@ type federation struct {
 	root, dir string
 	base      int // of the ports
 	kept      bool
-	endGuard  func() error
+	guard     *guard
 	// upSaid is what the first `meridian up` printed.
 	upSaid string
 
@@ -107,7 +107,7 @@ func (f *federation) claim() error {
 		return err
 	}
 	f.dir = dir
-	if f.endGuard, err = startGuard(dir); err != nil {
+	if f.guard, err = startGuard(dir); err != nil {
 		return err
 	}
 	const width = 120
@@ -166,10 +166,7 @@ func (f *federation) end() error {
 			return err
 		}
 	}
-	if f.endGuard == nil {
-		return nil
-	}
-	return f.endGuard()
+	return f.guard.end()
 }
 
 func (f *federation) program() string { return filepath.Join(f.root, "bin", "meridian") }
@@ -189,7 +186,11 @@ func (f *federation) command(ctx context.Context, stdin string, args ...string) 
 	cmd.Stdin = strings.NewReader(stdin)
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
-	if err := cmd.Run(); err != nil {
+	err := cmd.Start()
+	if err == nil {
+		err = errors.Join(f.guard.watch(cmd.Process.Pid, true), cmd.Wait(), f.guard.watch(cmd.Process.Pid, false))
+	}
+	if err != nil {
 		return out.String(), fmt.Errorf("meridian %s: %w\n%s%s", strings.Join(args, " "), err, out.String(), said.String())
 	}
 	return out.String(), nil

@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/meridian-federation/meridian/internal/local"
 	"github.com/meridian-federation/meridian/internal/process"
 )
 
@@ -28,7 +27,7 @@ const (
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(guardEnv); dir != "" {
-		if err := guard(dir); err != nil {
+		if err := stand(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -42,37 +41,68 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// startGuard starts a process that ends the run in dir when the function that is returned is called, or when this
-// program is gone.
-func startGuard(dir string) (end func() error, err error) {
-	cmd := exec.Command(os.Args[0], "-test.run=^$")
-	cmd.Env = append(os.Environ(), guardEnv+"="+dir)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // an interrupt from the keyboard must not reach it
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	var said strings.Builder
-	cmd.Stderr = &said
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	return func() error {
-		if err := errors.Join(stdin.Close(), cmd.Wait()); err != nil {
-			return fmt.Errorf("%w: %s", err, said.String())
-		}
-		return nil
-	}, nil
+// guard is a process that ends a run when it is told to, or when this program is gone. The nil guard does nothing.
+type guard struct {
+	cmd  *exec.Cmd
+	pipe io.WriteCloser
+	said strings.Builder
 }
 
-// guard waits until its input ends, which is when the tests have ended, and then ends everything in dir.
-func guard(dir string) error {
-	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
-		return err
+// startGuard starts the guard of the run in dir.
+func startGuard(dir string) (*guard, error) {
+	g := &guard{cmd: exec.Command(os.Args[0])}
+	g.cmd.Env = append(os.Environ(), guardEnv+"="+dir)
+	g.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // an interrupt from the keyboard must not reach it
+	g.cmd.Stderr = &g.said
+	var err error
+	if g.pipe, err = g.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	return g, g.cmd.Start()
+}
+
+// watch tells the guard of a command that runs, or no longer does. One that outlives this program would go on to start
+// what the guard has ended.
+func (g *guard) watch(pid int, runs bool) error {
+	if g == nil {
+		return nil
+	}
+	_, err := fmt.Fprintln(g.pipe, pid, runs)
+	return err
+}
+
+// end has the run ended.
+func (g *guard) end() error {
+	if g == nil {
+		return nil
+	}
+	if err := errors.Join(g.pipe.Close(), g.cmd.Wait()); err != nil {
+		return fmt.Errorf("%w: %s", err, g.said.String())
+	}
+	return nil
+}
+
+// stand is the guard's own work: it reads until its input ends, which is when the tests have ended, and then ends
+// everything in dir.
+func stand(dir string) error {
+	commands := map[int]bool{}
+	for {
+		var pid int
+		var runs bool
+		if _, err := fmt.Fscanln(os.Stdin, &pid, &runs); err != nil {
+			break
+		}
+		commands[pid] = runs
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), endWithin)
 	defer cancel()
-	return errors.Join(killAll(ctx, dir), local.Down(ctx, local.Options{Dir: dir}, true, io.Discard), os.RemoveAll(dir))
+	var errs []error
+	for pid, runs := range commands {
+		if runs {
+			errs = append(errs, syscall.Kill(pid, syscall.SIGKILL))
+		}
+	}
+	return errors.Join(append(errs, killAll(ctx, dir), os.RemoveAll(dir))...)
 }
 
 // killAll kills what has a pid file in dir. Nobody will look at the data again.
