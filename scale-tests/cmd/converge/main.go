@@ -67,7 +67,7 @@ func compare(ctx context.Context, o options) (*report, error) {
 		defer os.RemoveAll(dir)
 	}
 	o.say("building")
-	if err := fleet.New(root, dir).Build(ctx, func(text string) { o.say("  %s", text) }); err != nil {
+	if err := fleet.Build(ctx, root, dir, func(text string) { o.say("  %s", text) }); err != nil {
 		return nil, err
 	}
 	sides := map[string]func(context.Context, options, *fleet.Fleet) (side, error){
@@ -79,8 +79,11 @@ func compare(ctx context.Context, o options) (*report, error) {
 	measured := map[string]side{}
 	for _, name := range order {
 		o.say("measuring %s", name)
-		f := fleet.New(root, dir)
-		s, err := sides[name](ctx, o, f)
+		f, fctx := fleet.New(ctx, root, dir)
+		s, err := sides[name](fctx, o, f)
+		if err != nil && ctx.Err() == nil {
+			err = errors.Join(err, context.Cause(fctx))
+		}
 		if err := errors.Join(err, f.Stop()); err != nil {
 			return nil, fmt.Errorf("measuring %s: %w", name, err)
 		}

@@ -11,10 +11,13 @@ import (
 // options are the command line's.
 type options struct {
 	n, singles, clusters, workers int
-	first                         string
-	json, keep, verbose           bool
-	profiles, profiled            string
-	progress                      io.Writer
+	// warm is the number of applications that are created, updated and deleted before anything is measured, so that
+	// connections are open and caches full on both sides.
+	warm                int
+	first               string
+	json, keep, verbose bool
+	profiles, profiled  string
+	progress            io.Writer
 }
 
 // Sides, for the flag -first.
@@ -29,6 +32,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.SetOutput(stderr)
 	flags.IntVar(&o.n, "n", 500, "applications that are created, updated and deleted together")
 	flags.IntVar(&o.singles, "singles", 200, "applications that are created one after another")
+	flags.IntVar(&o.warm, "warm", 50, "applications that are created, updated and deleted before anything is measured")
 	flags.IntVar(&o.clusters, "clusters", 3, "clusters")
 	flags.IntVar(&o.workers, "workers", 16, "writers at the hub, of each agent, and of the reference at each cluster")
 	flags.StringVar(&o.first, "first", sideReference, "side that is measured first: reference or meridian")
@@ -41,7 +45,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 		return o, err
 	}
 	var errs []error
-	for name, value := range map[string]int{"n": o.n, "singles": o.singles, "clusters": o.clusters, "workers": o.workers} {
+	for name, value := range map[string]int{"n": o.n, "singles": o.singles, "clusters": o.clusters, "workers": o.workers, "warm": o.warm} {
 		if value < 1 {
 			errs = append(errs, fmt.Errorf("-%s: %d is less than 1", name, value))
 		}

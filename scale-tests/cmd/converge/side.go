@@ -13,10 +13,6 @@ import (
 	"github.com/meridian-federation/meridian/scale-tests/internal/fleet"
 )
 
-// warmups is the number of applications that are created, updated and deleted before anything is measured, so that
-// connections are open and caches full on both sides.
-const warmups = 50
-
 // side is what was measured of one of the two.
 type side struct {
 	results map[string]result // by step
@@ -99,7 +95,7 @@ func steps(o options) ([]step, error) {
 	for i, l := range []struct {
 		prefix     string
 		n, version int
-	}{{"anchor", 1, 1}, {"warm", warmups, 1}, {"warm", warmups, 2}, {"app", o.n, 1}, {"single", o.singles, 1}, {"app", o.n, 2}} {
+	}{{"anchor", 1, 1}, {"warm", o.warm, 1}, {"warm", o.warm, 2}, {"app", o.n, 1}, {"single", o.singles, 1}, {"app", o.n, 2}} {
 		var err error
 		if lists[i], err = apps(l.prefix, l.n, l.version); err != nil {
 			return nil, err

@@ -122,7 +122,7 @@ func (f *Fleet) start(ctx context.Context, fed *Federation, name string, args []
 	}
 	f.mu.Lock()
 	f.procs = append(f.procs, p)
-	f.Meter.Add(name, p.Pid())
+	f.add(name, p)
 	f.mu.Unlock()
 	fed.Admin[name] = admin
 	ctx, cancel := context.WithTimeout(ctx, readyWithin)

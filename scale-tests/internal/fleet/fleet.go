@@ -31,13 +31,23 @@ type Fleet struct {
 
 	root, dir string
 
-	mu    sync.Mutex
+	// watched ends when a process crashes, with that as its cause, or with Stop.
+	watched context.Context
+	crash   context.CancelCauseFunc
+	group   sync.WaitGroup // one for each process that is watched
+
+	mu    sync.Mutex // guards all below, and Meter
 	procs []*process.Process
 	kubes []*localkube.Cluster
 }
 
-// New is a fleet without processes. Its data and logs go to dir; root is the checkout that programs are built from.
-func New(root, dir string) *Fleet { return &Fleet{Meter: usage.NewMeter(), root: root, dir: dir} }
+// New is a fleet without processes. Its data and logs go to dir; root is the checkout that programs are built from. The
+// context that it returns ends with ctx, with Stop, or when a process ends by itself, which is then its cause.
+func New(ctx context.Context, root, dir string) (*Fleet, context.Context) {
+	f := &Fleet{Meter: usage.NewMeter(), root: root, dir: dir}
+	f.watched, f.crash = context.WithCancelCause(ctx)
+	return f, f.watched
+}
 
 // kubeBin is shared with everything else that runs local clusters: building them takes minutes.
 func (f *Fleet) kubeBin() string         { return filepath.Join(f.root, "bin") }
@@ -45,8 +55,10 @@ func (f *Fleet) bin() string             { return filepath.Join(f.dir, "bin") }
 func (f *Fleet) data(name string) string { return filepath.Join(f.dir, "data", name) }
 func (f *Fleet) logs() string            { return filepath.Join(f.dir, "logs") }
 
-// Build compiles the programs. What the checkout has now is measured, whatever lies in its bin folder.
-func (f *Fleet) Build(ctx context.Context, say func(string)) error {
+// Build compiles, from the checkout at root, the programs of the fleets in dir. What the checkout has now is measured,
+// whatever lies in its bin folder.
+func Build(ctx context.Context, root, dir string, say func(string)) error {
+	f := &Fleet{root: root, dir: dir}
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", f.bin()+string(os.PathSeparator), "./cmd/...")
 	cmd.Dir = f.root
 	if output, err := cmd.CombinedOutput(); err != nil {
@@ -84,14 +96,28 @@ func (f *Fleet) kube(ctx context.Context, name string) (*localkube.Cluster, erro
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.kubes = append(f.kubes, kube)
-	f.Meter.Add(name, kube.Process(localkube.APIServer).Pid())
+	f.add(name, kube.Process(localkube.APIServer))
 	return kube, nil
+}
+
+// add counts a process, and watches it until Stop.
+func (f *Fleet) add(name string, p *process.Process) {
+	f.Meter.Add(name, p.Pid())
+	f.group.Go(func() {
+		err := p.Wait(f.watched)
+		if err == nil {
+			err = fmt.Errorf("%s ended by itself", name)
+		}
+		f.crash(err) // without effect after Stop
+	})
 }
 
 // Stop ends all processes. The folder stays.
 func (f *Fleet) Stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
 	defer cancel()
+	f.crash(context.Canceled)
+	f.group.Wait()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var errs []error
