@@ -166,10 +166,12 @@ func (g *Global) confirm(ctx context.Context, what string) ([]string, error) {
 	}
 	switch what {
 	case question.WhatIdentity:
-		if !g.identity.confirm() {
+		if stranger, _ := g.identity.mismatch(); stranger == "" {
 			return nil, fmt.Errorf("%w: the hub's API server is the one expected; nothing waits for this", question.ErrInvalid)
 		}
-		if err := g.remember(ctx, writer); err != nil {
+		g.guard.doubts(true) // before its resources are looked at
+		g.identity.confirm()
+		if err := g.remember(ctx, writer, map[string][]byte{metaDoubt: []byte("1")}); err != nil {
 			return nil, err
 		}
 		return []string{"the hub's API server is now the one with kube-system " + g.identity.known()}, nil
@@ -177,6 +179,9 @@ func (g *Global) confirm(ctx context.Context, what string) ([]string, error) {
 		n := len(g.guard.list())
 		if n == 0 {
 			return nil, fmt.Errorf("%w: no removal is held back here", question.ErrInvalid)
+		}
+		if err := g.remember(ctx, writer, map[string][]byte{metaDoubt: nil}); err != nil {
+			return nil, err
 		}
 		g.queue.add(func(w *work) { w.confirmed = true })
 		return []string{fmt.Sprintf("%d held removals go on", n)}, nil

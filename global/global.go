@@ -134,19 +134,23 @@ func (g *Global) dismiss() {
 
 // meet waits until the hub's API server is reached and is the one that the store remembers, and remembers the first.
 func (g *Global) meet(ctx context.Context, writer *store.Writer) error {
-	g.identity.expect(string(g.mirror.Snapshot().Meta(metaHub)))
+	snapshot := g.mirror.Snapshot()
+	g.identity.expect(string(snapshot.Meta(metaHub)))
+	g.guard.doubts(len(snapshot.Meta(metaDoubt)) > 0)
 	if err := g.identity.await(ctx); err != nil {
 		return err
 	}
-	if err := g.remember(ctx, writer); err != nil {
+	if err := g.remember(ctx, writer, nil); err != nil {
 		return err
 	}
 	return g.advertise(ctx)
 }
 
-// remember writes down the identity of the hub that is accepted now.
-func (g *Global) remember(ctx context.Context, writer *store.Writer) error {
-	_, err := writer.Apply(ctx, nil, map[string][]byte{metaHub: []byte(g.identity.known())})
+// remember writes down the identity of the hub that is accepted now, and with it what else is given.
+func (g *Global) remember(ctx context.Context, writer *store.Writer, more map[string][]byte) error {
+	meta := map[string][]byte{metaHub: []byte(g.identity.known())}
+	maps.Copy(meta, more)
+	_, err := writer.Apply(ctx, nil, meta)
 	if err != nil {
 		return fmt.Errorf("remembering the hub's identity: %w", err)
 	}

@@ -8,9 +8,11 @@ import (
 )
 
 // guard holds back the removal of specs that are gone with nobody seen to have removed them: past 30 % of all and at
-// least 20, or when nothing is left of several. It counts over ten minutes, as the feed's guard does for records.
+// least 20, or when nothing is left of several. It counts over ten minutes, as the feed's guard does for records. In
+// doubt it holds back all of them: what is missing at a hub that has taken another's place was not removed by anybody.
 type guard struct {
 	mu      sync.Mutex
+	doubt   bool
 	missing map[string]time.Time // found missing lately and let go
 	held    map[string]time.Time
 }
@@ -23,6 +25,13 @@ const (
 
 func newGuard() *guard {
 	return &guard{missing: map[string]time.Time{}, held: map[string]time.Time{}}
+}
+
+// doubts begins or ends the doubt about all that is missing. It lasts until a person has let removals go.
+func (g *guard) doubts(doubt bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.doubt = doubt
 }
 
 // admit notes names that were found missing beside others that are present, and returns those whose removal may go on.
@@ -40,7 +49,7 @@ func (g *guard) admit(names []string, present int, now time.Time) []string {
 	}
 	gone := len(g.missing) + len(g.held)
 	all := float64(gone + present)
-	if gone >= guardLeast && float64(gone) > guardFraction*all || present == 0 && gone > 1 {
+	if g.doubt || gone >= guardLeast && float64(gone) > guardFraction*all || present == 0 && gone > 1 {
 		for _, name := range fresh {
 			delete(g.missing, name)
 			g.held[name] = now
@@ -65,12 +74,13 @@ func (g *guard) list() map[string]time.Time {
 	return maps.Clone(g.held)
 }
 
-// release lets everything go that is held back.
+// release lets everything go that is held back, and ends the doubt.
 func (g *guard) release() []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	names := slices.Sorted(maps.Keys(g.held))
 	clear(g.held)
 	clear(g.missing)
+	g.doubt = false
 	return names
 }

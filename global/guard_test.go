@@ -56,6 +56,19 @@ func TestGuard(t *testing.T) {
 			t.Errorf("%d go after the window, want 15", len(let))
 		}
 	})
+	t.Run("in doubt all are held until released", func(t *testing.T) {
+		g := newGuard()
+		g.doubts(true)
+		if let := g.admit(names(0, 1), 100, time.Now()); let != nil {
+			t.Errorf("%v go", let)
+		}
+		if released := g.release(); len(released) != 1 {
+			t.Errorf("released %v, want one", released)
+		}
+		if let := g.admit(names(1, 2), 100, time.Now()); len(let) != 1 {
+			t.Errorf("%v go after the release, want one", let)
+		}
+	})
 	t.Run("what comes back is not held", func(t *testing.T) {
 		g := newGuard()
 		g.admit(names(0, 3), 0, time.Now())

@@ -13,6 +13,10 @@ import (
 // metaHub is the name under which the store remembers the hub's identity.
 const metaHub = "hub-uid"
 
+// metaDoubt is the name under which the store remembers that the hub has taken the place of another, and that nobody has
+// let removals go since.
+const metaDoubt = "hub-doubt"
+
 // identity remembers which API server is the hub and stops Global before any other.
 type identity struct {
 	ask func(ctx context.Context) (string, error)
@@ -99,13 +103,11 @@ func (i *identity) mismatch() (stranger string, since time.Time) {
 	return i.stranger, i.since
 }
 
-// confirm accepts the stranger as the hub from now on.
-func (i *identity) confirm() bool {
+// confirm accepts the stranger, if there is one, as the hub from now on.
+func (i *identity) confirm() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.stranger == "" {
-		return false
+	if i.stranger != "" {
+		i.expected, i.stranger = i.stranger, ""
 	}
-	i.expected, i.stranger = i.stranger, ""
-	return true
 }
