@@ -112,7 +112,7 @@ func stopped(n question.Node) error {
 	if n.Overview != nil {
 		for _, r := range n.Overview.Refusals {
 			if r.Kind == question.WhatIdentity || r.Kind == question.WhatEpoch {
-				errs = append(errs, fmt.Errorf("%s %s waits for a person (%s): %s", n.Tier, n.Name, r.Kind, r.Reason))
+				errs = append(errs, fmt.Errorf("%s waits for a person (%s): %s", nodeName(n), r.Kind, r.Reason))
 			}
 		}
 	}
@@ -120,6 +120,14 @@ func stopped(n question.Node) error {
 		errs = append(errs, stopped(child))
 	}
 	return errors.Join(errs...)
+}
+
+// nodeName is a node's tier and name.
+func nodeName(n question.Node) string {
+	if n.Tier == question.TierGlobal {
+		return "Global"
+	}
+	return string(n.Tier) + " " + n.Name
 }
 
 // share is how many of some things are ready.
