@@ -77,3 +77,50 @@ func refuses(n *question.Node, kind string) bool {
 	}
 	return false
 }
+
+// TestLostStoresAreNotBelieved takes a tier's whole store away. What the tier says from then on has another history,
+// which its children take only when a person says so.
+func TestLostStoresAreNotBelieved(t *testing.T) {
+	f := start(t)
+	for _, c := range []struct {
+		process string
+		tier    question.Tier
+		refuse  []string
+		confirm []string
+	}{
+		{"zone-west-b", question.TierCluster, []string{westB1}, []string{"west-b"}},
+		{"region-east", question.TierZone, []string{"east-a"}, []string{"east-a"}},
+		{"global", question.TierRegion, []string{"east", "west"}, []string{"region/east", "region/west"}},
+	} {
+		t.Run(c.process, func(t *testing.T) {
+			before, since := f.inventory(t), f.mark(t)
+			f.kill(t, c.process)
+			if err := os.RemoveAll(f.run.Data(c.process)); err != nil {
+				t.Fatal(err)
+			}
+			f.restart(t, c.process)
+			await(t, "its children refuse it", func(ctx context.Context) error {
+				tree, err := f.tree(ctx)
+				if err != nil {
+					return err
+				}
+				for _, name := range c.refuse {
+					n := node(tree, c.tier, name)
+					if n.Unanswered != "" {
+						return fmt.Errorf("%s: %s", name, n.Unanswered)
+					}
+					if !refuses(n, question.WhatEpoch) {
+						return fmt.Errorf("%s refuses %+v", name, n.Overview.Refusals)
+					}
+				}
+				return nil
+			})
+			for _, target := range c.confirm {
+				f.meridian(t, "confirm", target, "--what", "epoch")
+			}
+			f.settled(t)
+			f.wroteNothing(t, since)
+			f.stands(t, before)
+		})
+	}
+}
