@@ -177,7 +177,7 @@ func (g *Global) confirm(ctx context.Context, what string) ([]string, error) {
 		return []string{"the hub's API server is now the one with kube-system " + g.identity.known()}, nil
 	case question.WhatRemovals:
 		n := len(g.guard.list())
-		if n == 0 {
+		if n == 0 && !g.guard.doubtful() {
 			return nil, fmt.Errorf("%w: no removal is held back here", question.ErrInvalid)
 		}
 		if err := g.remember(ctx, writer, map[string][]byte{metaDoubt: nil}); err != nil {

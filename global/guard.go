@@ -34,6 +34,13 @@ func (g *guard) doubts(doubt bool) {
 	g.doubt = doubt
 }
 
+// doubtful tells whether all that is missing is held back.
+func (g *guard) doubtful() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.doubt
+}
+
 // admit notes names that were found missing beside others that are present, and returns those whose removal may go on.
 // What is held already stays held.
 func (g *guard) admit(names []string, present int, now time.Time) []string {
