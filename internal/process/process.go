@@ -17,6 +17,9 @@ import (
 // pollEvery is how often a condition outside this program is looked at again.
 const pollEvery = 20 * time.Millisecond
 
+// endingWithin is how long the kernel may take to end a process that was killed.
+const endingWithin = 10 * time.Second
+
 // markEnv names the environment variable that ties a process to its pid file.
 const markEnv = "MERIDIAN_PID_FILE"
 
@@ -114,11 +117,18 @@ func (p *Process) run(cmd *exec.Cmd, started chan<- error) {
 	close(p.done)
 }
 
-// Find returns the live process behind spec.PidFile, whoever started it.
+// Find returns the live process behind spec.PidFile, whoever started it. One
+// that has been killed and is not gone yet is waited for, a short while, so that
+// none found means that its ports are free.
 func Find(spec Spec) (*Process, bool) {
 	pid, err := readPid(spec.PidFile)
-	if err != nil || !isMarked(pid, spec.PidFile) {
+	if err != nil {
 		return nil, false
+	}
+	for begun := time.Now(); !isMarked(pid, spec.PidFile); time.Sleep(pollEvery) {
+		if !isEnding(pid) || time.Since(begun) > endingWithin {
+			return nil, false
+		}
 	}
 	return &Process{spec: spec, pid: pid, adopted: true, done: make(chan struct{})}, true
 }
@@ -132,7 +142,7 @@ func (p *Process) Name() string { return p.spec.Name }
 // Alive reports whether the process still runs.
 func (p *Process) Alive() bool {
 	if p.adopted {
-		return isMarked(p.pid, p.spec.PidFile)
+		return isMarked(p.pid, p.spec.PidFile) || isEnding(p.pid)
 	}
 	select {
 	case <-p.done:

@@ -23,9 +23,15 @@ import (
 // wait to be killed.
 const parentEnv = "PROCESS_TEST_PARENT"
 
+// listenEnv makes it listen at the address, say so, and wait to be killed.
+const listenEnv = "PROCESS_TEST_LISTEN"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(parentEnv) != "" {
 		beParent()
+	}
+	if address := os.Getenv(listenEnv); address != "" {
+		beListener(address)
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -37,6 +43,22 @@ func beParent() {
 		os.Exit(1)
 	}
 	os.Stdout.WriteString(strconv.Itoa(p.Pid()) + "\n")
+	select {}
+}
+
+// beListener holds memory that takes the kernel a while to free.
+func beListener(address string) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		os.Stderr.WriteString(err.Error())
+		os.Exit(1)
+	}
+	defer l.Close()
+	memory := make([]byte, 256<<20)
+	for i := 0; i < len(memory); i += 4096 {
+		memory[i] = 1
+	}
+	os.Stdout.WriteString("up\n")
 	select {}
 }
 
@@ -148,6 +170,35 @@ func TestDetachedIsFoundByPidFile(t *testing.T) {
 	var crash *process.Crash
 	if err := p.Wait(t.Context()); !errors.As(err, &crash) {
 		t.Errorf("its starter sees %v, want the end by a signal", err)
+	}
+}
+
+func TestPortOfAKilledProcessIsFreeWhenItIsNotFound(t *testing.T) {
+	port, err := process.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	spec := sh(t, "")
+	spec.Path, spec.Args, spec.Env = os.Args[0], nil, []string{listenEnv + "=" + address}
+	for range 5 {
+		if err := os.WriteFile(spec.Log, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		awaitLine(t, start(t, spec), spec.Log)
+		found, ok := process.Find(spec)
+		if !ok {
+			t.Fatal("the process is not found")
+		}
+		if err := syscall.Kill(found.Pid(), syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		for ok {
+			_, ok = process.Find(spec)
+		}
+		if err := process.CheckPort(address); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
 )
 
@@ -17,8 +18,8 @@ func attributes(detached bool) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
 
-// isMarked reports whether pid lives and was started for pidFile. A zombie's
-// environment reads as empty, so it counts as gone.
+// isMarked reports whether pid lives and was started for pidFile. The
+// environment of a process that is on its way out reads as empty.
 func isMarked(pid int, pidFile string) bool {
 	abs, err := filepath.Abs(pidFile)
 	if err != nil {
@@ -35,4 +36,29 @@ func isMarked(pid int, pidFile string) bool {
 		}
 	}
 	return false
+}
+
+// exiting is the kernel's PF_EXITING, among the flags in /proc/PID/stat.
+const exiting = 0x4
+
+// isEnding reports whether pid has been told to end and may still hold files and
+// ports: the kernel takes a process's memory, and with it the mark, before it
+// closes its files, and a zombie may wait for threads that have not got so far.
+func isEnding(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	// What follows the name, which is in brackets and may hold anything, begins
+	// with the third field, the state; the flags are the ninth.
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	if len(fields) < 7 {
+		return false
+	}
+	flags, err := strconv.ParseUint(string(fields[6]), 10, 64)
+	if err != nil || flags&exiting == 0 {
+		return false
+	}
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	return err == nil && (string(fields[0]) != "Z" || len(threads) > 1)
 }
