@@ -2,8 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
+	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/pflag"
 	"go.etcd.io/etcd/server/v3/embed"
@@ -13,10 +17,16 @@ import (
 // load tests between two compactions.
 const quotaBytes = 8 << 30
 
+// keptRevisions is how much history a standalone etcd keeps. An API server
+// compacts its own.
+const keptRevisions = "10000"
+
 type etcdConfig struct {
 	dir    string
 	listen string
 	fsync  bool
+	// keep is how many revisions to keep; empty keeps all, for those who compact.
+	keep string
 }
 
 func (c *etcdConfig) addFlags(fs *pflag.FlagSet) {
@@ -46,6 +56,9 @@ func startEtcd(ctx context.Context, c etcdConfig) (etcd, error) {
 	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
 	cfg.UnsafeNoFsync = !c.fsync
 	cfg.QuotaBackendBytes = quotaBytes
+	if c.keep != "" {
+		cfg.AutoCompactionMode, cfg.AutoCompactionRetention = embed.CompactorModeRevision, c.keep
+	}
 	cfg.EnableGRPCGateway = false
 	cfg.LogLevel = "warn"
 	cfg.LogFormat = "console"
@@ -64,5 +77,40 @@ func startEtcd(ctx context.Context, c etcdConfig) (etcd, error) {
 	case <-ctx.Done():
 		e.Close()
 		return etcd{}, fmt.Errorf("starting etcd in %s: %w", c.dir, ctx.Err())
+	}
+}
+
+// runEtcd runs etcd alone, of one member, until it is told to end.
+func runEtcd() int {
+	if err := serveEtcd(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "localkube etcd:", err)
+		return 1
+	}
+	return 0
+}
+
+func serveEtcd(args []string) error {
+	cfg := etcdConfig{keep: keptRevisions}
+	flags := pflag.NewFlagSet("localkube etcd", pflag.ContinueOnError)
+	cfg.addFlags(flags)
+	if err := flags.Parse(args); errors.Is(err, pflag.ErrHelp) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	db, err := startEtcd(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-db.Err():
+		return err
+	case <-db.Server.StopNotify():
+		return errors.New("it stopped by itself")
 	}
 }

@@ -1,6 +1,7 @@
 // Command localkube is a real Kubernetes control plane in one binary, for
 // machines with no container runtime: kube-apiserver with etcd embedded in the
-// same process, kube-controller-manager and kube-scheduler.
+// same process, kube-controller-manager and kube-scheduler. An etcd alone can be had
+// too.
 //
 // Each subcommand is the upstream component with its own flags and runs as a
 // process of its own, because the components set up logging and signals for the
@@ -26,6 +27,7 @@ Usage:
   localkube apiserver [flags]            kube-apiserver with etcd embedded
   localkube controller-manager [flags]   kube-controller-manager
   localkube scheduler [flags]            kube-scheduler
+  localkube etcd [flags]                 etcd alone, of one member
 
 Each takes the flags of the component itself; --help lists them.
 `
@@ -45,6 +47,8 @@ func main() {
 		os.Exit(cli.Run(controllermanager.NewControllerManagerCommand()))
 	case "scheduler":
 		os.Exit(cli.Run(scheduler.NewSchedulerCommand()))
+	case "etcd":
+		os.Exit(runEtcd())
 	case "help", "-h", "--help":
 		fmt.Print(usage)
 	default:
