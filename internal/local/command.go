@@ -38,6 +38,7 @@ func newUp(out io.Writer) *cobra.Command {
 	flags.IntVar(&o.Regions, "regions", o.Regions, "number of regions")
 	flags.IntSliceVar(&o.ZonesPerRegion, "zones-per-region", o.ZonesPerRegion, "zones of the first region, the second, …; the last number stands for all further ones")
 	flags.IntSliceVar(&o.ClustersPerZone, "clusters-per-zone", o.ClustersPerZone, "clusters of the first zone, the second, …; the last number stands for all further ones")
+	flags.IntSliceVar(&o.ReplicasPerZone, "replicas-per-zone", o.ReplicasPerZone, "processes of the first zone, the second, …; the last number stands for all further ones")
 	flags.IntVar(&o.Nodes, "nodes-per-cluster", o.Nodes, "simulated nodes in each cluster")
 	flags.IntVar(&o.PortBase, "port-base", o.PortBase, "first of the ports to use")
 	flags.BoolVar(&o.NoSamples, "no-samples", o.NoSamples, "do not submit the sample applications")

@@ -6,8 +6,11 @@
 package local
 
 import (
+	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -21,8 +24,8 @@ type Options struct {
 	// Regions is the number of regions.
 	Regions int
 	// ZonesPerRegion is the number of zones of the first region, the second and so on; the last number stands for all
-	// further ones. ClustersPerZone likewise, over the zones in their order.
-	ZonesPerRegion, ClustersPerZone []int
+	// further ones. ClustersPerZone and ReplicasPerZone likewise, over the zones in their order.
+	ZonesPerRegion, ClustersPerZone, ReplicasPerZone []int
 	// Nodes is the number of simulated nodes in each cluster.
 	Nodes int
 	// PortBase is the first of the ports used; how many depends on the topology.
@@ -33,10 +36,13 @@ type Options struct {
 	AuditLog bool
 }
 
+// maxReplicas bounds the replicas of a zone.
+const maxReplicas = 5
+
 // Defaults are two regions, three zones and four clusters.
 func Defaults() Options {
-	return Options{Dir: ".meridian", Regions: 2, ZonesPerRegion: []int{2, 1}, ClustersPerZone: []int{2, 1, 1}, Nodes: 3,
-		PortBase: 17400}
+	return Options{Dir: ".meridian", Regions: 2, ZonesPerRegion: []int{2, 1}, ClustersPerZone: []int{2, 1, 1},
+		ReplicasPerZone: []int{1}, Nodes: 3, PortBase: 17400}
 }
 
 // Validate joins all errors, each naming the flag.
@@ -51,6 +57,7 @@ func (o Options) Validate() error {
 	check("regions", o.Regions >= 1 && o.Regions <= len(regionNames), fmt.Sprintf("1 to %d", len(regionNames)))
 	check("zones-per-region", positive(o.ZonesPerRegion, len(zoneLetters)), fmt.Sprintf("numbers from 1 to %d", len(zoneLetters)))
 	check("clusters-per-zone", positive(o.ClustersPerZone, 16), "numbers from 1 to 16")
+	check("replicas-per-zone", positive(o.ReplicasPerZone, maxReplicas), fmt.Sprintf("numbers from 1 to %d", maxReplicas))
 	check("nodes-per-cluster", o.Nodes >= 1 && o.Nodes <= 5000, "1 to 5000")
 	check("port-base", o.PortBase >= 1024 && o.PortBase <= 65000, "1024 to 65000")
 	return errors.Join(errs...)
@@ -86,7 +93,10 @@ func (l layout) pid(name string) string     { return filepath.Join(l.pids(), nam
 func (l layout) kubeconfig(name string) string {
 	return filepath.Join(l.dir, "kubeconfigs", name+".yaml")
 }
-func (l layout) topology() string { return filepath.Join(l.dir, "data", "topology.json") }
+
+// gossipKey is the key with which the replicas of this folder's zones talk to each other.
+func (l layout) gossipKey() string { return filepath.Join(l.dir, "data", "gossip.key") }
+func (l layout) topology() string  { return filepath.Join(l.dir, "data", "topology.json") }
 
 // make creates the folders. Credentials lie in them.
 func (l layout) make() error {
@@ -94,6 +104,24 @@ func (l layout) make() error {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("making the data folder: %w", err)
 		}
+	}
+	return nil
+}
+
+// makeGossipKey draws the key of the replicas' gossip once.
+func (l layout) makeGossipKey() error {
+	f, err := os.OpenFile(l.gossipKey(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("making the key of the gossip: %w", err)
+	}
+	key := make([]byte, 32)
+	rand.Read(key) // never fails
+	_, err = fmt.Fprintln(f, base64.StdEncoding.EncodeToString(key))
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("making the key of the gossip: %w", err)
 	}
 	return nil
 }

@@ -46,7 +46,7 @@ func (r *Run) Logs() string { return r.l.logs() }
 func (r *Run) Data(name string) string { return r.l.data(name) }
 
 // Processes names all processes, from the top down: global, region-REGION, zone-ZONE, agent-CLUSTER, then the API
-// servers, NAME-apiserver.
+// servers, NAME-apiserver. A zone of several replicas is etcd-ZONE, zone-ZONE-0, zone-ZONE-1 and so on.
 func (r *Run) Processes() []string {
 	var out []string
 	for _, tier := range r.t.tiers(r.l) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/meridian-federation/meridian/internal/config"
@@ -23,39 +24,82 @@ type tier struct {
 // names of processes.
 func globalName() string              { return "global" }
 func regionName(region string) string { return "region-" + region }
-func zoneName(zone string) string     { return "zone-" + zone }
+func etcdName(zone string) string     { return "etcd-" + zone }
 func agentName(cluster string) string { return "agent-" + cluster }
 
-// tiers lists Meridian's processes from the top down.
+// replicaName is ZONE's own where it has one replica only, as its data folder is.
+func replicaName(z Zone, i int) string {
+	if len(z.Replicas) == 1 {
+		return "zone-" + z.Name
+	}
+	return fmt.Sprintf("zone-%s-%d", z.Name, i)
+}
+
+// tiers lists Meridian's processes from the top down, each zone's etcd before its replicas.
 func (t Topology) tiers(l layout) []tier {
 	out := []tier{l.tier(globalName(), "meridian-global", t.Global,
-		"--id", "global-0", "--kubeconfig", l.kubeconfig("global"))}
+		"--id", "global-0", "--kubeconfig", l.kubeconfig("global"), "--etcd-data-dir", l.data(globalName()))}
 	for _, r := range t.Regions {
 		out = append(out, l.tier(regionName(r.Name), "meridian-region", r.Ports,
-			"--id", "region-"+r.Name+"-0", "--region", r.Name, "--global", config.Loopback(t.Global.Listen)))
+			"--id", "region-"+r.Name+"-0", "--region", r.Name, "--global", config.Loopback(t.Global.Listen),
+			"--etcd-data-dir", l.data(regionName(r.Name))))
 		for _, z := range r.Zones {
-			out = append(out, l.tier(zoneName(z.Name), "meridian-zone", z.Ports,
-				"--id", "zone-"+z.Name+"-0", "--region", r.Name, "--zone", z.Name, "--parent", config.Loopback(r.Ports.Listen)))
-			for _, c := range z.Clusters {
-				out = append(out, l.agent(r.Name, z, c))
+			out = append(out, l.zone(r, z)...)
+			for i, c := range z.Clusters {
+				out = append(out, l.agent(r.Name, z, c, z.Replicas[i%len(z.Replicas)]))
 			}
 		}
 	}
 	return out
 }
 
-// tier describes the process of a tier that keeps records and listens.
+// zone describes a zone's replicas. Several share an etcd, a process of its own, and find each other by gossip.
+func (l layout) zone(r Region, z Zone) []tier {
+	var out []tier
+	args := []string{"--region", r.Name, "--zone", z.Name, "--parent", config.Loopback(r.Ports.Listen)}
+	if len(z.Replicas) > 1 {
+		out = append(out, l.etcd(z))
+		args = append(args, "--etcd-endpoints", "http://"+config.Loopback(z.Etcd), "--gossip-key-file", l.gossipKey())
+		for _, replica := range z.Replicas {
+			args = append(args, "--gossip-join", config.Loopback(replica.Gossip))
+		}
+	}
+	for i, replica := range z.Replicas {
+		name := replicaName(z, i)
+		own := append(slices.Clone(args), "--id", fmt.Sprintf("zone-%s-%d", z.Name, i))
+		if len(z.Replicas) > 1 {
+			own = append(own, "--gossip-bind", config.Loopback(replica.Gossip))
+		} else {
+			own = append(own, "--etcd-data-dir", l.data(name))
+		}
+		t := l.tier(name, "meridian-zone", replica.Ports, own...)
+		if replica.Gossip != 0 {
+			t.ports = append(t.ports, replica.Gossip)
+		}
+		out = append(out, t)
+	}
+	return out
+}
+
+// etcd describes the store that the replicas of a zone share. It answers whether it is ready where it serves.
+func (l layout) etcd(z Zone) tier {
+	name := etcdName(z.Name)
+	return tier{name: name, admin: z.Etcd, ports: []int{z.Etcd}, spec: l.spec(name, "localkube", []string{"etcd",
+		"--etcd-data-dir", l.data(name), "--etcd-listen", config.Loopback(z.Etcd), "--etcd-fsync"})}
+}
+
+// tier describes the process of a tier that listens.
 func (l layout) tier(name, program string, p Ports, args ...string) tier {
-	args = append(args, "--listen", config.Loopback(p.Listen), "--admin-address", config.Loopback(p.Admin),
-		"--etcd-data-dir", l.data(name))
+	args = append(args, "--listen", config.Loopback(p.Listen), "--admin-address", config.Loopback(p.Admin))
 	return tier{name: name, admin: p.Admin, ports: []int{p.Listen, p.Admin}, spec: l.spec(name, program, args)}
 }
 
-func (l layout) agent(region string, z Zone, c Cluster) tier {
+// agent describes an agent. It is told of one replica and learns of the others from that.
+func (l layout) agent(region string, z Zone, c Cluster, first Replica) tier {
 	name := agentName(c.Name)
 	return tier{name: name, admin: c.Admin, ports: []int{c.Admin}, spec: l.spec(name, "meridian-agent", []string{
 		"--region", region, "--zone", z.Name, "--cluster", c.Name, "--id", name,
-		"--zone-addresses", config.Loopback(z.Ports.Listen), "--kubeconfig", l.kubeconfig(name),
+		"--zone-addresses", config.Loopback(first.Listen), "--kubeconfig", l.kubeconfig(name),
 		"--admin-address", config.Loopback(c.Admin)})}
 }
 

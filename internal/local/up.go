@@ -46,6 +46,9 @@ func Up(ctx context.Context, o Options, out io.Writer) error {
 	if err := t.keep(l); err != nil {
 		return err
 	}
+	if err := l.makeGossipKey(); err != nil {
+		return err
+	}
 	hub, err := startAll(ctx, l, t, o, say)
 	if err != nil {
 		return err
