@@ -66,7 +66,7 @@ func (z *Zone) endpoint(cluster string, o *owned) feedgrpc.Endpoint {
 		Outbox: o.outbox,
 		Ledger: o.ledger,
 		Rank:   object.Rank,
-		Fence:  func() feed.Fence { return z.shard.fenceOf(o) },
+		Fence:  func() (feed.Fence, bool) { return z.shard.fenceOf(o), true },
 		Apply: func(_ context.Context, batch feed.Batch) ([]feed.Rejection, error) {
 			return z.board.take(cluster, batch), nil
 		},

@@ -91,7 +91,7 @@ func (z *zone) start(address string) {
 
 func (z *zone) endpoint() feedgrpc.Endpoint {
 	return feedgrpc.Endpoint{Outbox: z.outbox, Ledger: z.ledger, Rank: object.Rank,
-		Fence: func() feed.Fence { z.mu.Lock(); defer z.mu.Unlock(); return z.fence },
+		Fence: func() (feed.Fence, bool) { z.mu.Lock(); defer z.mu.Unlock(); return z.fence, true },
 		Apply: z.apply,
 		Opened: func(l *feedgrpc.Link) {
 			z.mu.Lock()

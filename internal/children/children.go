@@ -91,6 +91,20 @@ func (t *Table) Forget(name, reason string) {
 	}
 }
 
+// Redirect ends a child's session, if it has one, and sends it to another address, where it goes at once.
+func (t *Table) Redirect(name, address, reason string) {
+	if link := t.get(name).link; link != nil {
+		link.Redirect(address, reason)
+	}
+}
+
+// Dismiss ends a child's session, if it has one; it comes back by itself, here or elsewhere.
+func (t *Table) Dismiss(name, reason string) {
+	if link := t.get(name).link; link != nil {
+		link.Close(reason)
+	}
+}
+
 // Connected tells whether a child has a session.
 func (t *Table) Connected(name string) bool { return t.get(name).link != nil }
 

@@ -27,7 +27,7 @@ func (c *comparison) due(now time.Time) bool { return c.again || !now.Before(c.n
 
 // compare begins a comparison. It finds what is queued, too; a routine one keeps the queue to tell what it knew of from
 // what it did not. The position is read after the digest, so that it is not behind it.
-func (s *sender) compare() Root {
+func (s *sender) compare(fence Fence) Root {
 	s.comparison.routine = s.phase == streaming && !s.comparison.again
 	if !s.comparison.routine {
 		s.pending = pending{}
@@ -38,7 +38,7 @@ func (s *sender) compare() Root {
 	s.comparison.open, s.comparison.found = nil, map[record.Key]record.Version{}
 	s.phase, s.refusal = comparing, nil
 	s.stats.Comparisons.Add(1)
-	return Root{Round: s.comparison.round, Digest: s.outbox.Root(), Position: s.outbox.Position(), Fence: s.fence()}
+	return Root{Round: s.comparison.round, Digest: s.outbox.Root(), Position: s.outbox.Position(), Fence: fence}
 }
 
 // current tells whether a message belongs to the comparison under way.

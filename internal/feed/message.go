@@ -29,7 +29,13 @@ type Hello struct {
 type Goodbye struct {
 	Reason   string
 	Redirect string
+	// RetryAfter is how long the peer had better stay away; 0 leaves it to the peer.
+	RetryAfter time.Duration
 }
+
+// Peers names the addresses, HOST:PORT, at which the sender of the message and those that can stand in for it are
+// reached. The latest one counts.
+type Peers struct{ Addresses []string }
 
 // Root begins a comparison.
 type Root struct {
@@ -142,6 +148,7 @@ type Answer struct {
 
 func (Hello) message()    {}
 func (Goodbye) message()  {}
+func (Peers) message()    {}
 func (Root) message()     {}
 func (Equal) message()    {}
 func (Differ) message()   {}

@@ -13,6 +13,9 @@ const (
 	maxQuestions = 64
 )
 
+// NoAnswer is the error of an answer that nobody gave in time.
+const NoAnswer = "no answer in time"
+
 // ErrBusy says that a session has as many open questions as it may have.
 var ErrBusy = errors.New("too many open questions")
 
@@ -60,7 +63,7 @@ func (a *asker) expire(now time.Time) {
 	for id, deadline := range a.open {
 		if !now.Before(deadline) {
 			a.cancel(id)
-			a.answers = append(a.answers, Answer{ID: id, Error: "no answer in time"})
+			a.answers = append(a.answers, Answer{ID: id, Error: NoAnswer})
 		}
 	}
 }

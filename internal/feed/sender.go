@@ -21,7 +21,7 @@ type sender struct {
 	outbox *Outbox
 	sub    *Subscription
 	rank   func(record.Key) int
-	fence  func() Fence
+	fence  func() (Fence, bool)
 	every  time.Duration
 	stats  *Stats
 
@@ -43,6 +43,8 @@ type sender struct {
 	counted  int
 	// told: Told was sent.
 	told bool
+	// held: something could be sent, and the fence did not allow it.
+	held bool
 }
 
 // phase is where a sender stands; see the picture in the package comment.
@@ -50,6 +52,7 @@ type phase int
 
 const (
 	waiting phase = iota // for the peer's Hello
+	opening              // for the first comparison to be allowed
 	comparing
 	streaming
 	refused
@@ -72,32 +75,63 @@ func newSender(cfg Config, now time.Time) *sender {
 // ready takes the Outbox's changes and returns what can be sent now.
 func (s *sender) ready() []Message {
 	s.pull()
+	s.held = false
 	var out []Message
 	switch s.phase {
+	case opening:
+		out = s.begin()
 	case refused:
 		if s.comparison.again || s.lifted() {
-			out = append(out, s.compare())
+			out = s.begin()
 		}
 	case streaming:
 		if s.comparison.due(s.now) {
 			if len(s.inflight) == 0 {
-				out = append(out, s.compare())
+				out = s.begin()
 			}
 			break
 		}
-		for len(s.inflight) < s.window {
-			batch, ok := s.collect()
-			if !ok {
-				break
-			}
-			out = append(out, batch)
-		}
+		out = s.batches()
 	}
 	if !s.told && s.inSync() && s.outbox.Complete() {
-		s.told = true
-		out = append(out, Told{})
+		if _, ok := s.may(); ok {
+			s.told = true
+			out = append(out, Told{})
+		}
 	}
 	s.count()
+	return out
+}
+
+// may asks whether this end may send now, and notes if it may not.
+func (s *sender) may() (Fence, bool) {
+	fence, ok := s.fence()
+	s.held = s.held || !ok
+	return fence, ok
+}
+
+// begin begins a comparison if this end may send.
+func (s *sender) begin() []Message {
+	fence, ok := s.may()
+	if !ok {
+		return nil
+	}
+	return []Message{s.compare(fence)}
+}
+
+// batches makes as many batches as the window and the fence allow.
+func (s *sender) batches() (out []Message) {
+	for len(s.inflight) < s.window && s.pending.len() > 0 {
+		fence, ok := s.may()
+		if !ok {
+			break
+		}
+		batch, ok := s.collect(fence)
+		if !ok {
+			break
+		}
+		out = append(out, batch)
+	}
 	return out
 }
 
@@ -119,7 +153,7 @@ func (s *sender) pull() {
 
 // collect makes a batch of what is pending; ok is false if that is nothing. The position is read after the records, so
 // that it is not behind any of them.
-func (s *sender) collect() (b Batch, ok bool) {
+func (s *sender) collect(fence Fence) (b Batch, ok bool) {
 	bytes := 0
 	for len(b.Puts)+len(b.Removals) < batchRecords {
 		key, theirs, waits := s.pending.front()
@@ -151,7 +185,7 @@ func (s *sender) collect() (b Batch, ok bool) {
 		return Batch{}, false
 	}
 	s.lastID++
-	b.ID, b.Position, b.Fence = s.lastID, s.outbox.Position(), s.fence()
+	b.ID, b.Position, b.Fence = s.lastID, s.outbox.Position(), fence
 	s.inflight = append(s.inflight, track(b, s.now))
 	s.stats.BatchesSent.Add(1)
 	s.stats.RecordsSent.Add(int64(len(b.Puts)))
@@ -258,8 +292,9 @@ func (s *sender) refuse(r Refusal) {
 
 // lifted tells whether the peer has reason to think again: this end moved, and far enough.
 func (s *sender) lifted() bool {
-	p, f := s.outbox.Position(), s.fence()
-	return (p != s.refusal.Position || f != s.refusal.Fence) && s.refusal.lifted(p, f)
+	p := s.outbox.Position()
+	f, ok := s.may()
+	return ok && (p != s.refusal.Position || f != s.refusal.Fence) && s.refusal.lifted(p, f)
 }
 
 // again begins a comparison as soon as nothing is in flight.

@@ -14,6 +14,9 @@ const (
 	DefaultCompareEvery = 5 * time.Minute
 )
 
+// HoldPause is how long a session that has something to send and may not waits before it asks for its fence again.
+const HoldPause = 250 * time.Millisecond
+
 // Config is one end of one session. Only Hello must be set.
 type Config struct {
 	// Hello is what this end says of itself. Protocol and Window are filled in.
@@ -24,8 +27,9 @@ type Config struct {
 	Ledger *Ledger
 	// Rank orders what a comparison finds; nil orders by key.
 	Rank func(record.Key) int
-	// Fence is asked for each batch; nil states none.
-	Fence func() Fence
+	// Fence is this end's fence. It is asked right before each Root, Batch and Told; while ok is false, this end cannot
+	// be sure to own the child, and none of them is sent: what is pending stays so. Nil states none, and sends.
+	Fence func() (fence Fence, ok bool)
 	// Window is how many batches this end has unacknowledged, and takes, at most. DefaultWindow if 0.
 	Window int
 	// CompareEvery is the time between routine comparisons. DefaultCompareEvery if 0.
@@ -39,6 +43,8 @@ type Dismissed struct {
 	Reason string
 	// Redirect is the address to go to instead, if there is one.
 	Redirect string
+	// RetryAfter is how long to stay away, where the peer said so.
+	RetryAfter time.Duration
 }
 
 func (d *Dismissed) Error() string {
@@ -64,6 +70,8 @@ type Ready struct {
 	Cancelled []uint64
 	// Answers are those to this end's questions.
 	Answers []Answer
+	// Peers are where the peer says that it, and others like it, can be reached; nil if it said nothing new.
+	Peers []string
 }
 
 // Session is one end of one connection. It is not safe for concurrent use.
@@ -77,6 +85,7 @@ type Session struct {
 	asker    asker
 	replier  replier
 	out      []Message
+	peers    []string
 }
 
 // NewSession begins a session. It attaches the Ledger: an earlier session of it must not apply anything any more.
@@ -109,7 +118,7 @@ func (c Config) withDefaults() Config {
 		c.Rank = func(record.Key) int { return 0 }
 	}
 	if c.Fence == nil {
-		c.Fence = func() Fence { return Fence{} }
+		c.Fence = func() (Fence, bool) { return Fence{}, true }
 	}
 	if c.Stats == nil {
 		c.Stats = &Stats{}
@@ -146,7 +155,7 @@ func (s *Session) Tick(now time.Time) {
 func (s *Session) Step(m Message) error {
 	switch m := m.(type) {
 	case Goodbye:
-		return &Dismissed{Reason: m.Reason, Redirect: m.Redirect}
+		return &Dismissed{Reason: m.Reason, Redirect: m.Redirect, RetryAfter: m.RetryAfter}
 	case Hello:
 		return s.greet(m)
 	}
@@ -160,6 +169,8 @@ func (s *Session) Step(m Message) error {
 		s.replier.withdrawn(m.ID)
 	case Answer:
 		s.asker.answered(m)
+	case Peers:
+		s.peers = m.Addresses
 	case Root, Select, Batch, Told:
 		return s.stepReceiver(m)
 	default:
@@ -181,7 +192,7 @@ func (s *Session) greet(h Hello) error {
 		if h.Window > 0 {
 			s.sender.window = min(h.Window, s.cfg.Window)
 		}
-		s.out = append(s.out, s.sender.compare())
+		s.sender.phase = opening
 	}
 	return nil
 }
@@ -248,6 +259,9 @@ func (s *Session) Applied(id uint64, rejections []Rejection) {
 	s.out = append(s.out, s.receiver.applied(id, rejections)...)
 }
 
+// TellPeers tells the peer where this end, and others that can stand in for it, can be reached.
+func (s *Session) TellPeers(addresses []string) { s.out = append(s.out, Peers{Addresses: addresses}) }
+
 // Ask puts a question to the peer. Its answer comes by Ready, at the latest when patience ends and Tick sees it.
 func (s *Session) Ask(kind string, payload []byte, patience time.Duration) (id uint64, err error) {
 	return s.asker.ask(kind, payload, patience, s.now)
@@ -268,8 +282,8 @@ func (s *Session) Ready() Ready {
 		s.out = append(s.out, s.sender.ready()...)
 	}
 	r := Ready{Messages: append(append(s.out, s.asker.out...), s.replier.out...),
-		Questions: s.replier.questions, Cancelled: s.replier.cancelled, Answers: s.asker.answers}
-	s.out, s.asker.out, s.asker.answers = nil, nil, nil
+		Questions: s.replier.questions, Cancelled: s.replier.cancelled, Answers: s.asker.answers, Peers: s.peers}
+	s.out, s.asker.out, s.asker.answers, s.peers = nil, nil, nil, nil
 	s.replier.out, s.replier.questions, s.replier.cancelled = nil, nil, nil
 	if s.receiver != nil {
 		r.Batches, s.receiver.batches = s.receiver.batches, nil

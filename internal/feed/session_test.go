@@ -315,3 +315,34 @@ func TestUnguardedLedger(t *testing.T) {
 	}
 	p.agree()
 }
+
+func TestNothingIsSentWhileTheFenceDoesNotAllowIt(t *testing.T) {
+	p := newPair(t)
+	p.a.unsure = true
+	p.a.outbox.Edit(put("red", "1"))
+	p.connect()
+	p.wait(time.Minute)
+	if got := p.b.names(); got != "" {
+		t.Errorf("the receiver holds %q before its sender may send, want nothing", got)
+	}
+	p.a.unsure = false
+	p.wait(time.Second)
+	p.agree()
+
+	p.a.unsure = true
+	p.a.outbox.Edit(put("blue", "1"))
+	p.rest()
+	p.wait(2 * feed.DefaultCompareEvery)
+	if got, want := p.b.names(), "red"; got != want {
+		t.Errorf("the receiver holds %q while its sender may not send, want %q", got, want)
+	}
+	if st := p.a.session.Status(); st.InSync || st.Pending != 1 {
+		t.Errorf("the sender that may not send: got %+v, want one key pending", st)
+	}
+	p.a.unsure = false
+	p.wait(time.Second)
+	p.agree()
+	if strings.Count(p.log.String(), "Told") != 2 {
+		t.Errorf("messages:\n%s\nwant each end told once", p.log.String())
+	}
+}

@@ -116,7 +116,7 @@ func (w *world) event() {
 
 // fault lets one thing go wrong.
 func (w *world) fault(n *node) {
-	switch d := w.rng.IntN(12); {
+	switch d := w.rng.IntN(15); {
 	case d < 2:
 		n.failApply()
 	case d < 4:
@@ -130,6 +130,8 @@ func (w *world) fault(n *node) {
 		n.tick()
 	case d < 9 && w.restores:
 		w.parent.restore()
+	case d < 12:
+		n.doubt(!n.unsure)
 	default:
 		n.restart()
 	}
@@ -164,6 +166,8 @@ func (w *world) disconnect() {
 func (w *world) settle() {
 	w.logf("settle")
 	w.calm = true
+	w.parent.doubt(false)
+	w.child.doubt(false)
 	if w.rng.IntN(2) == 0 {
 		w.connect()
 		w.rest()

@@ -11,7 +11,8 @@ import (
 func (n *node) dial() {
 	n.session = feed.NewSession(feed.Config{
 		Hello: feed.Hello{Role: n.name}, Outbox: n.outbox, Ledger: n.ledger, Stats: n.stats,
-		Rank: func(key record.Key) int { return int(key.Name[2]) % 3 },
+		Rank:  func(key record.Key) int { return int(key.Name[2]) % 3 },
+		Fence: func() (feed.Fence, bool) { return feed.Fence{}, !n.unsure },
 	}, n.w.now)
 }
 
@@ -100,6 +101,14 @@ func (n *node) pump() {
 		return
 	}
 	r := n.session.Ready()
+	for _, m := range r.Messages {
+		switch m.(type) {
+		case feed.Root, feed.Batch, feed.Told:
+			if n.unsure {
+				n.w.errorf("%s sends %T though it may not", n.name, m)
+			}
+		}
+	}
 	if n.other.session != nil {
 		n.other.inbox = append(n.other.inbox, r.Messages...)
 	}

@@ -44,6 +44,8 @@ type node struct {
 	last  int
 	// odd are the records whose fate a holder changed: true if it cannot be made effective any more, false if it can.
 	odd map[item]bool
+	// unsure: its fence does not allow it to send.
+	unsure bool
 }
 
 type item struct {
@@ -95,6 +97,12 @@ func (n *node) bad(key record.Key, number int) bool {
 
 func (n *node) write(key record.Key, number int, cause record.Cause) {
 	n.history = append(n.history, entry{key, number, cause})
+}
+
+// doubt has the node lose, or find again, the certainty that it may send.
+func (n *node) doubt(unsure bool) {
+	n.w.logf("%s unsure: %v", n.name, unsure)
+	n.unsure = unsure
 }
 
 // mutate changes the store; the mirror follows by catchUp.

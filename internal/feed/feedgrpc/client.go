@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"sync"
 	"time"
@@ -20,12 +19,6 @@ import (
 	"github.com/meridian-federation/meridian/internal/feed/feedpb"
 )
 
-// Bounds of the pause before a child dials again, before jitter.
-const (
-	minPause = 50 * time.Millisecond
-	maxPause = 5 * time.Second
-)
-
 // refusedPatience is how long a child with several parents to choose from stays with one that it refuses.
 const refusedPatience = 5 * time.Second
 
@@ -34,7 +27,8 @@ var errRefused = errors.New("the parent is behind what was accepted; trying anot
 
 // ClientConfig is how a child reaches its parent.
 type ClientConfig struct {
-	// Targets are the parent's addresses, HOST:PORT; any of them will do.
+	// Targets are the parent's addresses, HOST:PORT; any of them will do. They are the ones to begin with: the parent
+	// tells of others.
 	Targets []string
 	// Hello is what the child says of itself: Role, Path, Release.
 	Hello feed.Hello
@@ -54,41 +48,46 @@ func Run(ctx context.Context, cfg ClientConfig, ep Endpoint) error {
 	if cfg.Credentials == nil {
 		cfg.Credentials = insecure.NewCredentials()
 	}
-	pause := minPause
-	target, redirected := 0, ""
+	r := newRoute(cfg.Targets)
 	for {
-		address := cfg.Targets[target%len(cfg.Targets)]
-		if redirected != "" {
-			address = redirected
-		}
-		opened, err := session(ctx, cfg, address, ep)
+		address := r.address()
+		began := time.Now()
+		opened, err := session(ctx, cfg, r, ep)
 		if ctx.Err() != nil {
 			return nil
 		}
-		var dismissed *feed.Dismissed
-		if errors.As(err, &dismissed) && dismissed.Redirect != "" && redirected == "" {
-			cfg.Log.Info("redirected", "from", address, "to", dismissed.Redirect)
-			redirected = dismissed.Redirect
+		wait := r.next(attempted(opened, time.Since(began), err))
+		if wait == 0 {
+			cfg.Log.Info("redirected", "from", address, "to", r.address(), "reason", err)
 			continue
 		}
-		if redirected == "" {
-			target++
-		}
-		redirected = ""
-		if opened {
-			pause = minPause
-		}
-		cfg.Log.Warn("no session with the parent", "address", address, "err", err, "again_in", pause)
-		if !rest(ctx, pause) {
+		cfg.Log.Warn("no session with the parent", "address", address, "err", err, "again_in", wait, "at", r.address())
+		if !rest(ctx, wait) {
 			return nil
 		}
-		pause = min(2*pause, maxPause)
 	}
 }
 
-// rest pauses for between half of d and d, and tells whether ctx is still on.
+// attempted is what the end of an attempt means for the next.
+func attempted(opened bool, lasted time.Duration, err error) attempt {
+	var a attempt
+	if opened {
+		a.lasted = lasted
+	}
+	var dismissed *feed.Dismissed
+	var unapplied *unapplied
+	switch {
+	case errors.As(err, &dismissed):
+		a.redirect, a.stay = dismissed.Redirect, dismissed.RetryAfter
+	case errors.As(err, &unapplied):
+		a.own = true
+	}
+	return a
+}
+
+// rest pauses, and tells whether ctx is still on.
 func rest(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d/2 + rand.N(d/2))
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -98,8 +97,9 @@ func rest(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// session dials one address and runs one session. opened tells whether the parent took part in it.
-func session(ctx context.Context, cfg ClientConfig, address string, ep Endpoint) (opened bool, err error) {
+// session dials the address in turn and runs one session. opened tells whether the parent took part in it.
+func session(ctx context.Context, cfg ClientConfig, r *route, ep Endpoint) (opened bool, err error) {
+	address := r.address()
 	client, err := grpc.NewClient("passthrough:///"+address, dialOptions(cfg)...)
 	if err != nil {
 		return false, fmt.Errorf("dialling %s: %w", address, err)
@@ -114,7 +114,8 @@ func session(ctx context.Context, cfg ClientConfig, address string, ep Endpoint)
 		return false, fmt.Errorf("dialling %s: %w", address, err)
 	}
 	c := newConn(streamCtx, stream, &io)
-	c.impatient = len(cfg.Targets) > 1
+	c.impatient = func() bool { return len(r.addresses()) > 1 }
+	c.learnt = r.learn
 	err = c.run(cfg.Session, ep)
 	return c.opened, err
 }

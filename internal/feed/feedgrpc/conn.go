@@ -27,8 +27,12 @@ type conn struct {
 	session  *feed.Session
 	peer     Identity
 	stream   stream
-	// impatient ends the session once the peer was refused for refusedPatience: there is somewhere else to go.
-	impatient bool
+	// peers is asked for what the peer is to know of addresses; nil tells nothing. learnt takes what the peer tells.
+	peers  func() ([]string, <-chan struct{})
+	learnt func(addresses []string)
+	// impatient tells whether the session ends once the peer was refused for refusedPatience, because there is somewhere
+	// else to go; nil is never.
+	impatient func() bool
 
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -40,6 +44,8 @@ type conn struct {
 	batches chan feed.Batch
 	applied chan result
 	ended   chan struct{}
+	// sending is closed when the goroutine that sends has ended, nil until there is one.
+	sending chan struct{}
 
 	// What the session's goroutine alone uses.
 	queue        []feed.Message
@@ -84,6 +90,7 @@ func (c *conn) run(cfg feed.Config, ep Endpoint, first ...feed.Message) error {
 	var ctx context.Context
 	c.work, ctx = errgroup.WithContext(c.ctx)
 	c.work.Go(func() error { return c.apply(ctx) })
+	c.sending = make(chan struct{})
 	c.io.Go(c.send)
 
 	err := c.loop(ctx, first)
@@ -112,6 +119,7 @@ func (c *conn) loop(ctx context.Context, first []feed.Message) error {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	outboxWake, ledgerWake := c.session.Wake()
+	peersChanged := c.tellPeers()
 	for {
 		c.carryOut(ctx)
 		if c.gaveUp() {
@@ -138,6 +146,8 @@ func (c *conn) loop(ctx context.Context, first []feed.Message) error {
 		case r := <-c.applied:
 			c.session.Tick(time.Now())
 			c.session.Applied(r.id, r.rejections)
+		case <-peersChanged:
+			peersChanged = c.tellPeers()
 		case call := <-c.calls:
 			call(c.session)
 		case <-ticker.C:
@@ -148,6 +158,16 @@ func (c *conn) loop(ctx context.Context, first []feed.Message) error {
 	}
 }
 
+// tellPeers tells the peer of addresses, and returns what is closed when there are others.
+func (c *conn) tellPeers() (changed <-chan struct{}) {
+	if c.peers == nil {
+		return nil
+	}
+	addresses, changed := c.peers()
+	c.session.TellPeers(addresses)
+	return changed
+}
+
 // carryOut does what the session asks for.
 func (c *conn) carryOut(ctx context.Context) {
 	r := c.session.Ready()
@@ -156,6 +176,9 @@ func (c *conn) carryOut(ctx context.Context) {
 	c.queue = append(c.queue, r.Messages...)
 	for _, b := range r.Batches {
 		c.batches <- b // there is room for a window of them
+	}
+	if r.Peers != nil && c.learnt != nil {
+		c.learnt(r.Peers)
 	}
 	if len(r.Outcomes) > 0 && c.endpoint.Acked != nil {
 		c.endpoint.Acked(r.Outcomes)
@@ -206,7 +229,7 @@ func (c *conn) tell(status feed.Status) {
 
 // gaveUp tells whether the peer has been refused for so long that another may be better.
 func (c *conn) gaveUp() bool {
-	if !c.impatient || c.status.Refuses == nil {
+	if c.status.Refuses == nil || c.impatient == nil || !c.impatient() {
 		c.refusedSince = time.Time{}
 		return false
 	}

@@ -11,7 +11,11 @@ import (
 	"github.com/meridian-federation/meridian/internal/record"
 )
 
-const digestSize = 16
+const (
+	digestSize = 16
+	// maxPeers bounds the addresses that one peer may name.
+	maxPeers = 256
+)
 
 // decode reads a message; nil, with no error, is one of a kind that this release does not know.
 func decode(f *feedpb.Frame) (feed.Message, error) {
@@ -21,7 +25,10 @@ func decode(f *feedpb.Frame) (feed.Message, error) {
 		return feed.Hello{Protocol: h.GetProtocol(), Role: h.GetRole(), Path: h.GetPath(), Release: h.GetRelease(),
 			Window: int(min(h.GetWindow(), 1<<16))}, nil
 	case *feedpb.Frame_Goodbye:
-		return feed.Goodbye{Reason: m.Goodbye.GetReason(), Redirect: m.Goodbye.GetRedirect()}, nil
+		return feed.Goodbye{Reason: m.Goodbye.GetReason(), Redirect: m.Goodbye.GetRedirect(),
+			RetryAfter: time.Duration(m.Goodbye.GetRetryAfterNanos())}, nil
+	case *feedpb.Frame_Peers:
+		return decodePeers(m.Peers)
 	case *feedpb.Frame_Root:
 		return decodeRoot(m.Root)
 	case *feedpb.Frame_Equal:
@@ -59,6 +66,13 @@ func decode(f *feedpb.Frame) (feed.Message, error) {
 		return feed.Answer{ID: m.Answer.GetId(), Payload: m.Answer.GetPayload(), Error: m.Answer.GetError()}, nil
 	}
 	return nil, nil
+}
+
+func decodePeers(p *feedpb.Peers) (feed.Message, error) {
+	if len(p.GetAddresses()) > maxPeers {
+		return nil, fmt.Errorf("%d addresses are more than the %d that a peer may name", len(p.GetAddresses()), maxPeers)
+	}
+	return feed.Peers{Addresses: p.GetAddresses()}, nil
 }
 
 func decodePosition(p *feedpb.Position) feed.Position {

@@ -20,7 +20,8 @@ func messages() []feed.Message {
 	digests := &[feed.Buckets]feed.Digest{3: {Hi: 1, Lo: 2}}
 	return []feed.Message{
 		feed.Hello{Protocol: 1, Role: "zone", Path: "region/west", Release: "v1", Window: 4},
-		feed.Goodbye{Reason: "enough", Redirect: "there:1"},
+		feed.Goodbye{Reason: "enough", Redirect: "there:1", RetryAfter: time.Second},
+		feed.Peers{Addresses: []string{"here:1", "there:1"}},
 		feed.Root{Round: 1, Digest: feed.Digest{Hi: 1, Lo: 2}, Position: p, Fence: f},
 		feed.Equal{Round: 1},
 		feed.Differ{Round: 1, Digests: digests},

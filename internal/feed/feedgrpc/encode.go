@@ -18,7 +18,9 @@ func encode(m feed.Message) *feedpb.Frame {
 			Path: text(m.Path), Release: text(m.Release), Window: uint32(m.Window)}}}
 	case feed.Goodbye:
 		return &feedpb.Frame{Message: &feedpb.Frame_Goodbye{Goodbye: &feedpb.Goodbye{Reason: text(m.Reason),
-			Redirect: text(m.Redirect)}}}
+			Redirect: text(m.Redirect), RetryAfterNanos: int64(m.RetryAfter)}}}
+	case feed.Peers:
+		return &feedpb.Frame{Message: &feedpb.Frame_Peers{Peers: &feedpb.Peers{Addresses: m.Addresses}}}
 	case feed.Root:
 		return &feedpb.Frame{Message: &feedpb.Frame_Root{Root: &feedpb.Root{Round: m.Round,
 			Digest: appendDigest(nil, m.Digest), Position: encodePosition(m.Position), Fence: encodeFence(m.Fence)}}}

@@ -9,8 +9,8 @@ import (
 )
 
 // Endpoint is what a tier supplies for one end of one session, or of one after another. Outbox and Ledger outlive
-// sessions. Every function may be nil; all but Apply and Answer are called from the session's own goroutine, in order,
-// and must not block.
+// sessions. Every function may be nil; all but Fence, Apply and Answer are called from the session's own goroutine, in
+// order; none but Apply and Answer may block.
 type Endpoint struct {
 	// Outbox is what the peer should hold; nil sends nothing.
 	Outbox *feed.Outbox
@@ -18,8 +18,10 @@ type Endpoint struct {
 	Ledger *feed.Ledger
 	// Rank orders what a comparison finds: puts by ascending, removals by descending rank, then by key.
 	Rank func(record.Key) int
-	// Fence is this end's fence, asked for each batch.
-	Fence func() feed.Fence
+	// Fence is this end's fence; while ok is false this end must not send what it holds, since it cannot be sure to be
+	// the peer's owner. It is asked for all that carries a fence when it is made and when it goes out, and asked again
+	// after feed.HoldPause while it says no. Nil states none, and allows all.
+	Fence func() (fence feed.Fence, ok bool)
 
 	// Apply makes a batch effective: puts, then removals, and persists Batch.State with it. A batch may be empty but
 	// for its State. It is called for one batch at a time, in order; puts and removals that cannot be made effective
@@ -45,6 +47,15 @@ type Identity struct {
 }
 
 // Redirect is the error by which an accept function sends a child elsewhere.
-type Redirect struct{ Address string }
+type Redirect struct {
+	Address string
+	// Reason is for people; empty says that another serves the child.
+	Reason string
+}
 
-func (r *Redirect) Error() string { return fmt.Sprintf("served at %s", r.Address) }
+func (r *Redirect) Error() string {
+	if r.Reason == "" {
+		return fmt.Sprintf("another serves this child, at %s", r.Address)
+	}
+	return fmt.Sprintf("%s; it is served at %s", r.Reason, r.Address)
+}

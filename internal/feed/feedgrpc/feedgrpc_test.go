@@ -36,6 +36,7 @@ type tier struct {
 	closed  int
 	applies func(feed.Batch) ([]feed.Rejection, error)
 	acked   func([]feed.Outcome)
+	fence   func() (feed.Fence, bool)
 	changed chan struct{} // closed and replaced with every change
 }
 
@@ -71,6 +72,7 @@ func (t *tier) endpoint() feedgrpc.Endpoint {
 		Closed: func(error) { t.touch(func() { t.link = nil; t.closed++ }) },
 		State:  func(feed.Status) { t.touch(func() {}) },
 		Acked:  t.acked,
+		Fence:  t.fence,
 	}
 }
 
@@ -119,6 +121,33 @@ type hub struct {
 	children map[string]*tier
 	address  string
 	stop     func()
+	peers    peers
+}
+
+// peers are the addresses that a hub tells its children.
+type peers struct {
+	mu        sync.Mutex // guards all below
+	addresses []string
+	changed   chan struct{}
+}
+
+func (p *peers) get() ([]string, <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.changed == nil {
+		p.changed = make(chan struct{})
+	}
+	return p.addresses, p.changed
+}
+
+func (p *peers) set(addresses ...string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.addresses = addresses
+	if p.changed != nil {
+		close(p.changed)
+		p.changed = nil
+	}
 }
 
 func newHub(tb testing.TB, paths ...string) *hub {
@@ -148,7 +177,8 @@ func (h *hub) start(address string) {
 			}
 			return feedgrpc.Endpoint{}, fmt.Errorf("%s is not in the inventory", peer.Path)
 		},
-		Log: slog.New(slog.DiscardHandler),
+		Peers: h.peers.get,
+		Log:   slog.New(slog.DiscardHandler),
 	})
 	g := grpc.NewServer(feedgrpc.ServerOptions()...)
 	srv.Register(g)
@@ -308,32 +338,5 @@ func TestFailedApplicationIsSentAgain(t *testing.T) {
 	child.await(t, "the record is held", func() bool { return len(child.held) == 1 })
 	if got, want := child.closed, 2; got != want {
 		t.Errorf("%d sessions ended, want %d", got, want)
-	}
-}
-
-func TestRedirect(t *testing.T) {
-	h := newHub(t, "a")
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	elsewhere := feedgrpc.NewServer(feedgrpc.ServerConfig{
-		Accept: func(context.Context, feed.Hello, feedgrpc.Identity) (feedgrpc.Endpoint, error) {
-			return feedgrpc.Endpoint{}, &feedgrpc.Redirect{Address: h.address}
-		},
-		Log: slog.New(slog.DiscardHandler),
-	})
-	g := grpc.NewServer()
-	elsewhere.Register(g)
-	served := make(chan error, 1)
-	go func() { served <- g.Serve(listener) }()
-	child := newTier()
-	stop := dial(t, child, "a", listener.Addr().String())
-	child.await(t, "the child is with the owner", func() bool { return child.link != nil })
-	stop()
-	elsewhere.Close()
-	g.Stop()
-	if err := <-served; err != nil && !errors.Is(err, grpc.ErrServerStopped) {
-		t.Error(err)
 	}
 }

@@ -31,8 +31,14 @@ func (l *Link) Status() feed.Status {
 	return l.conn.status
 }
 
-// Close ends the session. A child comes back by itself.
-func (l *Link) Close(reason string) { l.conn.cancel(errors.New(reason)) }
+// Close ends the session and tells the peer why. A child comes back by itself.
+func (l *Link) Close(reason string) { l.conn.cancel(dismissal{errors.New(reason)}) }
+
+// Redirect ends the session and sends the child to another address, where it goes at once. It is for parents: a child
+// that calls it just ends the session.
+func (l *Link) Redirect(address, reason string) {
+	l.conn.cancel(&Redirect{Address: address, Reason: reason})
+}
 
 // Ask puts a question to the peer and waits for the answer, until ctx or the session ends.
 func (l *Link) Ask(ctx context.Context, kind string, payload []byte) ([]byte, error) {
@@ -53,6 +59,9 @@ func (l *Link) Ask(ctx context.Context, kind string, payload []byte) ([]byte, er
 	}
 	select {
 	case a := <-answer:
+		if a.Error == feed.NoAnswer {
+			return nil, fmt.Errorf("asking %s for %s: %w", l.conn.peer.Path, kind, context.DeadlineExceeded)
+		}
 		if a.Error != "" {
 			return nil, fmt.Errorf("%s on %s: %s", l.conn.peer.Path, kind, a.Error)
 		}

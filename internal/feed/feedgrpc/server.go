@@ -30,6 +30,9 @@ type ServerConfig struct {
 	// Accept gives the endpoint for a child. Its error is told to the child and ends the session; a *Redirect sends the
 	// child elsewhere.
 	Accept func(ctx context.Context, hello feed.Hello, peer Identity) (Endpoint, error)
+	// Peers are the addresses at which a child can reach this parent and those that can stand in for it; changed is
+	// closed once they are no longer these. Nil tells children nothing.
+	Peers func() (addresses []string, changed <-chan struct{})
 	// Session holds the sessions' tunables: Window, CompareEvery, Stats.
 	Session feed.Config
 	Log     *slog.Logger
@@ -111,24 +114,35 @@ func (s *Server) Session(stream feedpb.Feed_SessionServer) error {
 	defer c.cancel(nil)
 	defer context.AfterFunc(s.running, func() { c.cancel(errStopping) })()
 	err := s.serve(c, stream)
-	var parting feed.Goodbye
-	var redirect *Redirect
-	var dismissal dismissal
-	switch {
-	case errors.As(err, &redirect):
-		parting = feed.Goodbye{Reason: "another serves this child", Redirect: redirect.Address}
-	case errors.As(err, &dismissal):
-		parting = feed.Goodbye{Reason: dismissal.Error()}
-	default:
+	parting, told := goodbye(err)
+	if !told || !c.sent() {
 		return status.Error(codes.Aborted, err.Error())
 	}
 	return stream.Send(encode(parting))
 }
 
-// dismissal is why a child is not served, told to it before anything was sent.
+// dismissal is why a child is not served, or no longer, as it is told.
 type dismissal struct{ error }
 
 func (d dismissal) Unwrap() error { return d.error }
+
+// goodbye is what a child is told of the end of its session; told is false where the stream's own end says enough.
+func goodbye(err error) (parting feed.Goodbye, told bool) {
+	var redirect *Redirect
+	var dismissal dismissal
+	switch {
+	case errors.As(err, &redirect):
+		parting = feed.Goodbye{Reason: "another serves this child", Redirect: redirect.Address}
+		if redirect.Reason != "" {
+			parting.Reason = redirect.Reason
+		}
+	case errors.As(err, &dismissal):
+		parting = feed.Goodbye{Reason: dismissal.Error()}
+	default:
+		return feed.Goodbye{}, false
+	}
+	return parting, true
+}
 
 func (s *Server) serve(c *conn, stream feedpb.Feed_SessionServer) error {
 	hello, err := awaitHello(c)
@@ -150,7 +164,7 @@ func (s *Server) serve(c *conn, stream feedpb.Feed_SessionServer) error {
 		log.Warn("child not accepted", "err", err)
 		return dismissal{err}
 	}
-	c.peer = peer
+	c.peer, c.peers = peer, s.cfg.Peers
 	log.Info("child connected", "release", hello.Release)
 	err = c.run(s.cfg.Session, endpoint, hello)
 	log.Info("child disconnected", "reason", err)

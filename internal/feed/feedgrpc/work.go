@@ -5,9 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/meridian-federation/meridian/internal/feed"
 )
+
+// partingPatience is how long the end of a session waits for a peer that takes what was sent before, to tell it why.
+const partingPatience = time.Second
 
 // The goroutines of a conn beside the one that owns the session.
 
@@ -37,9 +41,13 @@ func (c *conn) receive() {
 
 // send sends what the session's goroutine hands out.
 func (c *conn) send() {
+	defer close(c.sending)
 	for {
 		select {
 		case m := <-c.out:
+			if !c.mayGo(m) {
+				return
+			}
 			err := c.stream.Send(encode(m))
 			if errors.Is(err, io.EOF) {
 				return // the stream is over; receive has the reason
@@ -54,6 +62,49 @@ func (c *conn) send() {
 	}
 }
 
+// mayGo waits until a message may go out, and tells whether it ever may: what was made while this end was its peer's
+// owner may have lain here for longer than that is so.
+func (c *conn) mayGo(m feed.Message) bool {
+	switch m.(type) {
+	case feed.Root, feed.Batch, feed.Told:
+	default:
+		return true
+	}
+	for c.endpoint.Fence != nil {
+		if _, ok := c.endpoint.Fence(); ok {
+			break
+		}
+		select {
+		case <-time.After(feed.HoldPause):
+		case <-c.ctx.Done():
+			return false
+		}
+	}
+	return true
+}
+
+// sent waits, for partingPatience at most, until nobody sends on the stream any more, and tells whether that is so. The
+// session must have ended.
+func (c *conn) sent() bool {
+	if c.sending == nil {
+		return true
+	}
+	timer := time.NewTimer(partingPatience)
+	defer timer.Stop()
+	select {
+	case <-c.sending:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// unapplied ends a session whose batch could not be applied at this end.
+type unapplied struct{ err error }
+
+func (u *unapplied) Error() string { return fmt.Sprintf("applying a batch: %s", u.err) }
+func (u *unapplied) Unwrap() error { return u.err }
+
 // apply has the batches applied, one at a time, until one fails or the session ends.
 func (c *conn) apply(ctx context.Context) error {
 	for batch := range c.batches {
@@ -64,7 +115,7 @@ func (c *conn) apply(ctx context.Context) error {
 		if c.endpoint.Apply != nil {
 			var err error
 			if rejections, err = c.endpoint.Apply(ctx, batch); err != nil {
-				return fmt.Errorf("applying a batch: %w", err)
+				return &unapplied{err}
 			}
 		}
 		c.applied <- result{batch.ID, rejections} // there is room for a window of them
@@ -83,6 +134,9 @@ func (c *conn) answer(ctx context.Context, q feed.Question) {
 	c.work.Go(func() error {
 		defer cancel()
 		payload, err := c.endpoint.Answer(ctx, q)
+		if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			err = errors.New(feed.NoAnswer)
+		}
 		_ = c.do(context.WithoutCancel(ctx), func(s *feed.Session) {
 			s.Answer(q.ID, payload, err)
 			delete(c.answering, q.ID)

@@ -95,6 +95,7 @@ type Frame struct {
 	//	*Frame_Cancel
 	//	*Frame_Answer
 	//	*Frame_Told
+	//	*Frame_Peers
 	Message       isFrame_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -290,6 +291,15 @@ func (x *Frame) GetTold() *Told {
 	return nil
 }
 
+func (x *Frame) GetPeers() *Peers {
+	if x != nil {
+		if x, ok := x.Message.(*Frame_Peers); ok {
+			return x.Peers
+		}
+	}
+	return nil
+}
+
 type isFrame_Message interface {
 	isFrame_Message()
 }
@@ -362,6 +372,10 @@ type Frame_Told struct {
 	Told *Told `protobuf:"bytes,17,opt,name=told,proto3,oneof"`
 }
 
+type Frame_Peers struct {
+	Peers *Peers `protobuf:"bytes,18,opt,name=peers,proto3,oneof"`
+}
+
 func (*Frame_Hello) isFrame_Message() {}
 
 func (*Frame_Goodbye) isFrame_Message() {}
@@ -395,6 +409,8 @@ func (*Frame_Cancel) isFrame_Message() {}
 func (*Frame_Answer) isFrame_Message() {}
 
 func (*Frame_Told) isFrame_Message() {}
+
+func (*Frame_Peers) isFrame_Message() {}
 
 type Position struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -682,11 +698,13 @@ func (x *Hello) GetWindow() uint32 {
 }
 
 type Goodbye struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Reason        string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
-	Redirect      string                 `protobuf:"bytes,2,opt,name=redirect,proto3" json:"redirect,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Reason   string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	Redirect string                 `protobuf:"bytes,2,opt,name=redirect,proto3" json:"redirect,omitempty"`
+	// How long to stay away; 0 leaves it to whoever is told.
+	RetryAfterNanos int64 `protobuf:"varint,3,opt,name=retry_after_nanos,json=retryAfterNanos,proto3" json:"retry_after_nanos,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Goodbye) Reset() {
@@ -733,6 +751,58 @@ func (x *Goodbye) GetRedirect() string {
 	return ""
 }
 
+func (x *Goodbye) GetRetryAfterNanos() int64 {
+	if x != nil {
+		return x.RetryAfterNanos
+	}
+	return 0
+}
+
+type Peers struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// HOST:PORT each.
+	Addresses     []string `protobuf:"bytes,1,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Peers) Reset() {
+	*x = Peers{}
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Peers) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Peers) ProtoMessage() {}
+
+func (x *Peers) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Peers.ProtoReflect.Descriptor instead.
+func (*Peers) Descriptor() ([]byte, []int) {
+	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Peers) GetAddresses() []string {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
 type Root struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Round uint64                 `protobuf:"varint,1,opt,name=round,proto3" json:"round,omitempty"`
@@ -746,7 +816,7 @@ type Root struct {
 
 func (x *Root) Reset() {
 	*x = Root{}
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[7]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -758,7 +828,7 @@ func (x *Root) String() string {
 func (*Root) ProtoMessage() {}
 
 func (x *Root) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[7]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -771,7 +841,7 @@ func (x *Root) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Root.ProtoReflect.Descriptor instead.
 func (*Root) Descriptor() ([]byte, []int) {
-	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{7}
+	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Root) GetRound() uint64 {
@@ -811,7 +881,7 @@ type Equal struct {
 
 func (x *Equal) Reset() {
 	*x = Equal{}
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[8]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -823,7 +893,7 @@ func (x *Equal) String() string {
 func (*Equal) ProtoMessage() {}
 
 func (x *Equal) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[8]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -836,7 +906,7 @@ func (x *Equal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Equal.ProtoReflect.Descriptor instead.
 func (*Equal) Descriptor() ([]byte, []int) {
-	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{8}
+	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Equal) GetRound() uint64 {
@@ -857,7 +927,7 @@ type Differ struct {
 
 func (x *Differ) Reset() {
 	*x = Differ{}
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[9]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -869,7 +939,7 @@ func (x *Differ) String() string {
 func (*Differ) ProtoMessage() {}
 
 func (x *Differ) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[9]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -882,7 +952,7 @@ func (x *Differ) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Differ.ProtoReflect.Descriptor instead.
 func (*Differ) Descriptor() ([]byte, []int) {
-	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{9}
+	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Differ) GetRound() uint64 {
@@ -909,7 +979,7 @@ type Select struct {
 
 func (x *Select) Reset() {
 	*x = Select{}
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[10]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -921,7 +991,7 @@ func (x *Select) String() string {
 func (*Select) ProtoMessage() {}
 
 func (x *Select) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[10]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -934,7 +1004,7 @@ func (x *Select) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Select.ProtoReflect.Descriptor instead.
 func (*Select) Descriptor() ([]byte, []int) {
-	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{10}
+	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Select) GetRound() uint64 {
@@ -961,7 +1031,7 @@ type Lists struct {
 
 func (x *Lists) Reset() {
 	*x = Lists{}
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[11]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -973,7 +1043,7 @@ func (x *Lists) String() string {
 func (*Lists) ProtoMessage() {}
 
 func (x *Lists) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[11]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -986,7 +1056,7 @@ func (x *Lists) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lists.ProtoReflect.Descriptor instead.
 func (*Lists) Descriptor() ([]byte, []int) {
-	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{11}
+	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Lists) GetRound() uint64 {
@@ -1013,7 +1083,7 @@ type List struct {
 
 func (x *List) Reset() {
 	*x = List{}
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[12]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1025,7 +1095,7 @@ func (x *List) String() string {
 func (*List) ProtoMessage() {}
 
 func (x *List) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[12]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1038,7 +1108,7 @@ func (x *List) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use List.ProtoReflect.Descriptor instead.
 func (*List) Descriptor() ([]byte, []int) {
-	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{12}
+	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *List) GetBucket() uint32 {
@@ -1068,7 +1138,7 @@ type Batch struct {
 
 func (x *Batch) Reset() {
 	*x = Batch{}
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[13]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1080,7 +1150,7 @@ func (x *Batch) String() string {
 func (*Batch) ProtoMessage() {}
 
 func (x *Batch) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[13]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1093,7 +1163,7 @@ func (x *Batch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Batch.ProtoReflect.Descriptor instead.
 func (*Batch) Descriptor() ([]byte, []int) {
-	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{13}
+	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Batch) GetId() uint64 {
@@ -1142,7 +1212,7 @@ type Record struct {
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[14]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1154,7 +1224,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[14]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1167,7 +1237,7 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{14}
+	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Record) GetKey() *Key {
@@ -1201,7 +1271,7 @@ type Removal struct {
 
 func (x *Removal) Reset() {
 	*x = Removal{}
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[15]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1213,7 +1283,7 @@ func (x *Removal) String() string {
 func (*Removal) ProtoMessage() {}
 
 func (x *Removal) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[15]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1226,7 +1296,7 @@ func (x *Removal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Removal.ProtoReflect.Descriptor instead.
 func (*Removal) Descriptor() ([]byte, []int) {
-	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{15}
+	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Removal) GetKey() *Key {
@@ -1254,7 +1324,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[16]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1266,7 +1336,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[16]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1279,7 +1349,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{16}
+	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Ack) GetId() uint64 {
@@ -1315,7 +1385,7 @@ type Rejection struct {
 
 func (x *Rejection) Reset() {
 	*x = Rejection{}
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[17]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1327,7 +1397,7 @@ func (x *Rejection) String() string {
 func (*Rejection) ProtoMessage() {}
 
 func (x *Rejection) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[17]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1340,7 +1410,7 @@ func (x *Rejection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rejection.ProtoReflect.Descriptor instead.
 func (*Rejection) Descriptor() ([]byte, []int) {
-	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{17}
+	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Rejection) GetKey() *Key {
@@ -1381,7 +1451,7 @@ type Report struct {
 
 func (x *Report) Reset() {
 	*x = Report{}
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[18]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1393,7 +1463,7 @@ func (x *Report) String() string {
 func (*Report) ProtoMessage() {}
 
 func (x *Report) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[18]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1406,7 +1476,7 @@ func (x *Report) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Report.ProtoReflect.Descriptor instead.
 func (*Report) Descriptor() ([]byte, []int) {
-	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{18}
+	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Report) GetRejected() []*Rejection {
@@ -1431,7 +1501,7 @@ type Again struct {
 
 func (x *Again) Reset() {
 	*x = Again{}
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[19]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1443,7 +1513,7 @@ func (x *Again) String() string {
 func (*Again) ProtoMessage() {}
 
 func (x *Again) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[19]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1456,7 +1526,7 @@ func (x *Again) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Again.ProtoReflect.Descriptor instead.
 func (*Again) Descriptor() ([]byte, []int) {
-	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{19}
+	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{20}
 }
 
 type Told struct {
@@ -1467,7 +1537,7 @@ type Told struct {
 
 func (x *Told) Reset() {
 	*x = Told{}
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[20]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1479,7 +1549,7 @@ func (x *Told) String() string {
 func (*Told) ProtoMessage() {}
 
 func (x *Told) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[20]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1492,7 +1562,7 @@ func (x *Told) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Told.ProtoReflect.Descriptor instead.
 func (*Told) Descriptor() ([]byte, []int) {
-	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{20}
+	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{21}
 }
 
 type Want struct {
@@ -1504,7 +1574,7 @@ type Want struct {
 
 func (x *Want) Reset() {
 	*x = Want{}
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[21]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1516,7 +1586,7 @@ func (x *Want) String() string {
 func (*Want) ProtoMessage() {}
 
 func (x *Want) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[21]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1529,7 +1599,7 @@ func (x *Want) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Want.ProtoReflect.Descriptor instead.
 func (*Want) Descriptor() ([]byte, []int) {
-	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{21}
+	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Want) GetKeys() []*Key {
@@ -1553,7 +1623,7 @@ type Refused struct {
 
 func (x *Refused) Reset() {
 	*x = Refused{}
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[22]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1565,7 +1635,7 @@ func (x *Refused) String() string {
 func (*Refused) ProtoMessage() {}
 
 func (x *Refused) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[22]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1578,7 +1648,7 @@ func (x *Refused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refused.ProtoReflect.Descriptor instead.
 func (*Refused) Descriptor() ([]byte, []int) {
-	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{22}
+	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Refused) GetKind() string {
@@ -1635,7 +1705,7 @@ type Question struct {
 
 func (x *Question) Reset() {
 	*x = Question{}
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[23]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1647,7 +1717,7 @@ func (x *Question) String() string {
 func (*Question) ProtoMessage() {}
 
 func (x *Question) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[23]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1660,7 +1730,7 @@ func (x *Question) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Question.ProtoReflect.Descriptor instead.
 func (*Question) Descriptor() ([]byte, []int) {
-	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{23}
+	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Question) GetId() uint64 {
@@ -1700,7 +1770,7 @@ type Cancel struct {
 
 func (x *Cancel) Reset() {
 	*x = Cancel{}
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[24]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1712,7 +1782,7 @@ func (x *Cancel) String() string {
 func (*Cancel) ProtoMessage() {}
 
 func (x *Cancel) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[24]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1725,7 +1795,7 @@ func (x *Cancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
 func (*Cancel) Descriptor() ([]byte, []int) {
-	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{24}
+	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Cancel) GetId() uint64 {
@@ -1746,7 +1816,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[25]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1758,7 +1828,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[25]
+	mi := &file_internal_feed_feedpb_feed_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1771,7 +1841,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{25}
+	return file_internal_feed_feedpb_feed_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Answer) GetId() uint64 {
@@ -1799,7 +1869,7 @@ var File_internal_feed_feedpb_feed_proto protoreflect.FileDescriptor
 
 const file_internal_feed_feedpb_feed_proto_rawDesc = "" +
 	"\n" +
-	"\x1finternal/feed/feedpb/feed.proto\x12\x10meridian.feed.v1\"\xe8\x06\n" +
+	"\x1finternal/feed/feedpb/feed.proto\x12\x10meridian.feed.v1\"\x99\a\n" +
 	"\x05Frame\x12/\n" +
 	"\x05hello\x18\x01 \x01(\v2\x17.meridian.feed.v1.HelloH\x00R\x05hello\x125\n" +
 	"\agoodbye\x18\x02 \x01(\v2\x19.meridian.feed.v1.GoodbyeH\x00R\agoodbye\x12,\n" +
@@ -1818,7 +1888,8 @@ const file_internal_feed_feedpb_feed_proto_rawDesc = "" +
 	"\bquestion\x18\x0e \x01(\v2\x1a.meridian.feed.v1.QuestionH\x00R\bquestion\x122\n" +
 	"\x06cancel\x18\x0f \x01(\v2\x18.meridian.feed.v1.CancelH\x00R\x06cancel\x122\n" +
 	"\x06answer\x18\x10 \x01(\v2\x18.meridian.feed.v1.AnswerH\x00R\x06answer\x12,\n" +
-	"\x04told\x18\x11 \x01(\v2\x16.meridian.feed.v1.ToldH\x00R\x04toldB\t\n" +
+	"\x04told\x18\x11 \x01(\v2\x16.meridian.feed.v1.ToldH\x00R\x04told\x12/\n" +
+	"\x05peers\x18\x12 \x01(\v2\x17.meridian.feed.v1.PeersH\x00R\x05peersB\t\n" +
 	"\amessage\"<\n" +
 	"\bPosition\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x06R\x05epoch\x12\x1a\n" +
@@ -1838,10 +1909,13 @@ const file_internal_feed_feedpb_feed_proto_rawDesc = "" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x12\n" +
 	"\x04path\x18\x03 \x01(\tR\x04path\x12\x18\n" +
 	"\arelease\x18\x04 \x01(\tR\arelease\x12\x16\n" +
-	"\x06window\x18\x05 \x01(\rR\x06window\"=\n" +
+	"\x06window\x18\x05 \x01(\rR\x06window\"i\n" +
 	"\aGoodbye\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x1a\n" +
-	"\bredirect\x18\x02 \x01(\tR\bredirect\"\x9b\x01\n" +
+	"\bredirect\x18\x02 \x01(\tR\bredirect\x12*\n" +
+	"\x11retry_after_nanos\x18\x03 \x01(\x03R\x0fretryAfterNanos\"%\n" +
+	"\x05Peers\x12\x1c\n" +
+	"\taddresses\x18\x01 \x03(\tR\taddresses\"\x9b\x01\n" +
 	"\x04Root\x12\x14\n" +
 	"\x05round\x18\x01 \x01(\x04R\x05round\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\fR\x06digest\x126\n" +
@@ -1928,7 +2002,7 @@ func file_internal_feed_feedpb_feed_proto_rawDescGZIP() []byte {
 }
 
 var file_internal_feed_feedpb_feed_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_internal_feed_feedpb_feed_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_internal_feed_feedpb_feed_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_internal_feed_feedpb_feed_proto_goTypes = []any{
 	(Cause)(0),         // 0: meridian.feed.v1.Cause
 	(*Frame)(nil),      // 1: meridian.feed.v1.Frame
@@ -1938,73 +2012,75 @@ var file_internal_feed_feedpb_feed_proto_goTypes = []any{
 	(*KeyVersion)(nil), // 5: meridian.feed.v1.KeyVersion
 	(*Hello)(nil),      // 6: meridian.feed.v1.Hello
 	(*Goodbye)(nil),    // 7: meridian.feed.v1.Goodbye
-	(*Root)(nil),       // 8: meridian.feed.v1.Root
-	(*Equal)(nil),      // 9: meridian.feed.v1.Equal
-	(*Differ)(nil),     // 10: meridian.feed.v1.Differ
-	(*Select)(nil),     // 11: meridian.feed.v1.Select
-	(*Lists)(nil),      // 12: meridian.feed.v1.Lists
-	(*List)(nil),       // 13: meridian.feed.v1.List
-	(*Batch)(nil),      // 14: meridian.feed.v1.Batch
-	(*Record)(nil),     // 15: meridian.feed.v1.Record
-	(*Removal)(nil),    // 16: meridian.feed.v1.Removal
-	(*Ack)(nil),        // 17: meridian.feed.v1.Ack
-	(*Rejection)(nil),  // 18: meridian.feed.v1.Rejection
-	(*Report)(nil),     // 19: meridian.feed.v1.Report
-	(*Again)(nil),      // 20: meridian.feed.v1.Again
-	(*Told)(nil),       // 21: meridian.feed.v1.Told
-	(*Want)(nil),       // 22: meridian.feed.v1.Want
-	(*Refused)(nil),    // 23: meridian.feed.v1.Refused
-	(*Question)(nil),   // 24: meridian.feed.v1.Question
-	(*Cancel)(nil),     // 25: meridian.feed.v1.Cancel
-	(*Answer)(nil),     // 26: meridian.feed.v1.Answer
+	(*Peers)(nil),      // 8: meridian.feed.v1.Peers
+	(*Root)(nil),       // 9: meridian.feed.v1.Root
+	(*Equal)(nil),      // 10: meridian.feed.v1.Equal
+	(*Differ)(nil),     // 11: meridian.feed.v1.Differ
+	(*Select)(nil),     // 12: meridian.feed.v1.Select
+	(*Lists)(nil),      // 13: meridian.feed.v1.Lists
+	(*List)(nil),       // 14: meridian.feed.v1.List
+	(*Batch)(nil),      // 15: meridian.feed.v1.Batch
+	(*Record)(nil),     // 16: meridian.feed.v1.Record
+	(*Removal)(nil),    // 17: meridian.feed.v1.Removal
+	(*Ack)(nil),        // 18: meridian.feed.v1.Ack
+	(*Rejection)(nil),  // 19: meridian.feed.v1.Rejection
+	(*Report)(nil),     // 20: meridian.feed.v1.Report
+	(*Again)(nil),      // 21: meridian.feed.v1.Again
+	(*Told)(nil),       // 22: meridian.feed.v1.Told
+	(*Want)(nil),       // 23: meridian.feed.v1.Want
+	(*Refused)(nil),    // 24: meridian.feed.v1.Refused
+	(*Question)(nil),   // 25: meridian.feed.v1.Question
+	(*Cancel)(nil),     // 26: meridian.feed.v1.Cancel
+	(*Answer)(nil),     // 27: meridian.feed.v1.Answer
 }
 var file_internal_feed_feedpb_feed_proto_depIdxs = []int32{
 	6,  // 0: meridian.feed.v1.Frame.hello:type_name -> meridian.feed.v1.Hello
 	7,  // 1: meridian.feed.v1.Frame.goodbye:type_name -> meridian.feed.v1.Goodbye
-	8,  // 2: meridian.feed.v1.Frame.root:type_name -> meridian.feed.v1.Root
-	9,  // 3: meridian.feed.v1.Frame.equal:type_name -> meridian.feed.v1.Equal
-	10, // 4: meridian.feed.v1.Frame.differ:type_name -> meridian.feed.v1.Differ
-	11, // 5: meridian.feed.v1.Frame.select:type_name -> meridian.feed.v1.Select
-	12, // 6: meridian.feed.v1.Frame.lists:type_name -> meridian.feed.v1.Lists
-	14, // 7: meridian.feed.v1.Frame.batch:type_name -> meridian.feed.v1.Batch
-	17, // 8: meridian.feed.v1.Frame.ack:type_name -> meridian.feed.v1.Ack
-	19, // 9: meridian.feed.v1.Frame.report:type_name -> meridian.feed.v1.Report
-	20, // 10: meridian.feed.v1.Frame.again:type_name -> meridian.feed.v1.Again
-	22, // 11: meridian.feed.v1.Frame.want:type_name -> meridian.feed.v1.Want
-	23, // 12: meridian.feed.v1.Frame.refused:type_name -> meridian.feed.v1.Refused
-	24, // 13: meridian.feed.v1.Frame.question:type_name -> meridian.feed.v1.Question
-	25, // 14: meridian.feed.v1.Frame.cancel:type_name -> meridian.feed.v1.Cancel
-	26, // 15: meridian.feed.v1.Frame.answer:type_name -> meridian.feed.v1.Answer
-	21, // 16: meridian.feed.v1.Frame.told:type_name -> meridian.feed.v1.Told
-	4,  // 17: meridian.feed.v1.KeyVersion.key:type_name -> meridian.feed.v1.Key
-	2,  // 18: meridian.feed.v1.Root.position:type_name -> meridian.feed.v1.Position
-	3,  // 19: meridian.feed.v1.Root.fence:type_name -> meridian.feed.v1.Fence
-	13, // 20: meridian.feed.v1.Lists.lists:type_name -> meridian.feed.v1.List
-	5,  // 21: meridian.feed.v1.List.keys:type_name -> meridian.feed.v1.KeyVersion
-	15, // 22: meridian.feed.v1.Batch.puts:type_name -> meridian.feed.v1.Record
-	16, // 23: meridian.feed.v1.Batch.removals:type_name -> meridian.feed.v1.Removal
-	2,  // 24: meridian.feed.v1.Batch.position:type_name -> meridian.feed.v1.Position
-	3,  // 25: meridian.feed.v1.Batch.fence:type_name -> meridian.feed.v1.Fence
-	4,  // 26: meridian.feed.v1.Record.key:type_name -> meridian.feed.v1.Key
-	4,  // 27: meridian.feed.v1.Removal.key:type_name -> meridian.feed.v1.Key
-	0,  // 28: meridian.feed.v1.Removal.cause:type_name -> meridian.feed.v1.Cause
-	18, // 29: meridian.feed.v1.Ack.rejected:type_name -> meridian.feed.v1.Rejection
-	4,  // 30: meridian.feed.v1.Ack.held:type_name -> meridian.feed.v1.Key
-	4,  // 31: meridian.feed.v1.Rejection.key:type_name -> meridian.feed.v1.Key
-	18, // 32: meridian.feed.v1.Report.rejected:type_name -> meridian.feed.v1.Rejection
-	5,  // 33: meridian.feed.v1.Report.accepted:type_name -> meridian.feed.v1.KeyVersion
-	4,  // 34: meridian.feed.v1.Want.keys:type_name -> meridian.feed.v1.Key
-	2,  // 35: meridian.feed.v1.Refused.position:type_name -> meridian.feed.v1.Position
-	3,  // 36: meridian.feed.v1.Refused.fence:type_name -> meridian.feed.v1.Fence
-	2,  // 37: meridian.feed.v1.Refused.floor:type_name -> meridian.feed.v1.Position
-	3,  // 38: meridian.feed.v1.Refused.highest:type_name -> meridian.feed.v1.Fence
-	1,  // 39: meridian.feed.v1.Feed.Session:input_type -> meridian.feed.v1.Frame
-	1,  // 40: meridian.feed.v1.Feed.Session:output_type -> meridian.feed.v1.Frame
-	40, // [40:41] is the sub-list for method output_type
-	39, // [39:40] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	9,  // 2: meridian.feed.v1.Frame.root:type_name -> meridian.feed.v1.Root
+	10, // 3: meridian.feed.v1.Frame.equal:type_name -> meridian.feed.v1.Equal
+	11, // 4: meridian.feed.v1.Frame.differ:type_name -> meridian.feed.v1.Differ
+	12, // 5: meridian.feed.v1.Frame.select:type_name -> meridian.feed.v1.Select
+	13, // 6: meridian.feed.v1.Frame.lists:type_name -> meridian.feed.v1.Lists
+	15, // 7: meridian.feed.v1.Frame.batch:type_name -> meridian.feed.v1.Batch
+	18, // 8: meridian.feed.v1.Frame.ack:type_name -> meridian.feed.v1.Ack
+	20, // 9: meridian.feed.v1.Frame.report:type_name -> meridian.feed.v1.Report
+	21, // 10: meridian.feed.v1.Frame.again:type_name -> meridian.feed.v1.Again
+	23, // 11: meridian.feed.v1.Frame.want:type_name -> meridian.feed.v1.Want
+	24, // 12: meridian.feed.v1.Frame.refused:type_name -> meridian.feed.v1.Refused
+	25, // 13: meridian.feed.v1.Frame.question:type_name -> meridian.feed.v1.Question
+	26, // 14: meridian.feed.v1.Frame.cancel:type_name -> meridian.feed.v1.Cancel
+	27, // 15: meridian.feed.v1.Frame.answer:type_name -> meridian.feed.v1.Answer
+	22, // 16: meridian.feed.v1.Frame.told:type_name -> meridian.feed.v1.Told
+	8,  // 17: meridian.feed.v1.Frame.peers:type_name -> meridian.feed.v1.Peers
+	4,  // 18: meridian.feed.v1.KeyVersion.key:type_name -> meridian.feed.v1.Key
+	2,  // 19: meridian.feed.v1.Root.position:type_name -> meridian.feed.v1.Position
+	3,  // 20: meridian.feed.v1.Root.fence:type_name -> meridian.feed.v1.Fence
+	14, // 21: meridian.feed.v1.Lists.lists:type_name -> meridian.feed.v1.List
+	5,  // 22: meridian.feed.v1.List.keys:type_name -> meridian.feed.v1.KeyVersion
+	16, // 23: meridian.feed.v1.Batch.puts:type_name -> meridian.feed.v1.Record
+	17, // 24: meridian.feed.v1.Batch.removals:type_name -> meridian.feed.v1.Removal
+	2,  // 25: meridian.feed.v1.Batch.position:type_name -> meridian.feed.v1.Position
+	3,  // 26: meridian.feed.v1.Batch.fence:type_name -> meridian.feed.v1.Fence
+	4,  // 27: meridian.feed.v1.Record.key:type_name -> meridian.feed.v1.Key
+	4,  // 28: meridian.feed.v1.Removal.key:type_name -> meridian.feed.v1.Key
+	0,  // 29: meridian.feed.v1.Removal.cause:type_name -> meridian.feed.v1.Cause
+	19, // 30: meridian.feed.v1.Ack.rejected:type_name -> meridian.feed.v1.Rejection
+	4,  // 31: meridian.feed.v1.Ack.held:type_name -> meridian.feed.v1.Key
+	4,  // 32: meridian.feed.v1.Rejection.key:type_name -> meridian.feed.v1.Key
+	19, // 33: meridian.feed.v1.Report.rejected:type_name -> meridian.feed.v1.Rejection
+	5,  // 34: meridian.feed.v1.Report.accepted:type_name -> meridian.feed.v1.KeyVersion
+	4,  // 35: meridian.feed.v1.Want.keys:type_name -> meridian.feed.v1.Key
+	2,  // 36: meridian.feed.v1.Refused.position:type_name -> meridian.feed.v1.Position
+	3,  // 37: meridian.feed.v1.Refused.fence:type_name -> meridian.feed.v1.Fence
+	2,  // 38: meridian.feed.v1.Refused.floor:type_name -> meridian.feed.v1.Position
+	3,  // 39: meridian.feed.v1.Refused.highest:type_name -> meridian.feed.v1.Fence
+	1,  // 40: meridian.feed.v1.Feed.Session:input_type -> meridian.feed.v1.Frame
+	1,  // 41: meridian.feed.v1.Feed.Session:output_type -> meridian.feed.v1.Frame
+	41, // [41:42] is the sub-list for method output_type
+	40, // [40:41] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_internal_feed_feedpb_feed_proto_init() }
@@ -2030,6 +2106,7 @@ func file_internal_feed_feedpb_feed_proto_init() {
 		(*Frame_Cancel)(nil),
 		(*Frame_Answer)(nil),
 		(*Frame_Told)(nil),
+		(*Frame_Peers)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2037,7 +2114,7 @@ func file_internal_feed_feedpb_feed_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_internal_feed_feedpb_feed_proto_rawDesc), len(file_internal_feed_feedpb_feed_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   26,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
