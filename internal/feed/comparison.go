@@ -32,6 +32,7 @@ func (s *sender) compare(fence Fence) Root {
 	if !s.comparison.routine {
 		s.pending = pending{}
 		clear(s.parked)
+		clear(s.mismatched)
 	}
 	s.comparison.again = false
 	s.comparison.round++
@@ -85,6 +86,7 @@ func (s *sender) lists(l Lists) {
 		case s.pending.has(key) || parked:
 		case s.comparison.routine:
 			s.stats.Mismatches.Add(1)
+			s.mismatched[key] = struct{}{}
 		default:
 			s.stats.Differences.Add(1)
 		}

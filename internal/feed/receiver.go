@@ -95,6 +95,9 @@ func (r *receiver) compare(root Root) []Message {
 func (r *receiver) refuse(refusal Refusal) []Message {
 	r.refusal = &refusal
 	r.stats.Refusals.Add(1)
+	if refusal.Kind == RefusedFence {
+		r.stats.FencesRefused.Add(1)
+	}
 	return []Message{Refused{Refusal: refusal}}
 }
 
@@ -144,6 +147,9 @@ func (r *receiver) take(b Batch) ([]Message, error) {
 	admission := r.ledger.admit(&b, r.now, func(key record.Key) bool { return r.busy[key] > 0 })
 	r.stats.BatchesReceived.Add(1)
 	r.stats.RecordsReceived.Add(int64(len(b.Puts)))
+	for _, put := range b.Puts {
+		r.stats.BytesReceived.Add(int64(len(put.Content)))
+	}
 	r.stats.RemovalsReceived.Add(int64(len(b.Removals)))
 	r.stats.HeldBack.Add(int64(len(admission.held)))
 	r.queue = append(r.queue, accepted{b, admission})

@@ -39,8 +39,10 @@ type sender struct {
 	// rejected are the versions that the peer said it could not make effective.
 	rejected map[record.Key]record.Version
 	outcomes []Outcome
-	now      time.Time
-	counted  int
+	// mismatched are the keys that a routine comparison found and that are not settled yet.
+	mismatched map[record.Key]struct{}
+	now        time.Time
+	counted    int
 	// told: Told was sent.
 	told bool
 	// held: something could be sent, and the fence did not allow it.
@@ -68,7 +70,8 @@ type sent struct {
 func newSender(cfg Config, now time.Time) *sender {
 	return &sender{
 		outbox: cfg.Outbox, sub: cfg.Outbox.Subscribe(), rank: cfg.Rank, fence: cfg.Fence, every: cfg.CompareEvery,
-		stats: cfg.Stats, parked: map[record.Key]record.Version{}, rejected: map[record.Key]record.Version{}, now: now,
+		stats: cfg.Stats, parked: map[record.Key]record.Version{}, rejected: map[record.Key]record.Version{},
+		mismatched: map[record.Key]struct{}{}, now: now,
 	}
 }
 
@@ -188,6 +191,7 @@ func (s *sender) collect(fence Fence) (b Batch, ok bool) {
 	b.ID, b.Position, b.Fence = s.lastID, s.outbox.Position(), fence
 	s.inflight = append(s.inflight, track(b, s.now))
 	s.stats.BatchesSent.Add(1)
+	s.stats.BatchRecords.Observe(len(b.Puts) + len(b.Removals))
 	s.stats.RecordsSent.Add(int64(len(b.Puts)))
 	s.stats.RemovalsSent.Add(int64(len(b.Removals)))
 	s.stats.BytesSent.Add(int64(bytes))
@@ -231,8 +235,7 @@ func (s *sender) acked(a Ack) error {
 	}
 	batch := s.inflight[0]
 	s.inflight = s.inflight[1:]
-	s.stats.AckedBatches.Add(1)
-	s.stats.AckNanos.Add(int64(s.now.Sub(batch.at)))
+	s.stats.Acknowledgements.Observe(s.now.Sub(batch.at))
 	rejected := map[record.Key]*Rejection{}
 	for i := range a.Rejected {
 		rejected[a.Rejected[i].Key] = &a.Rejected[i]
@@ -258,6 +261,10 @@ func (s *sender) reported(r Report) {
 }
 
 func (s *sender) note(o Outcome) {
+	if _, ok := s.mismatched[o.Key]; ok {
+		delete(s.mismatched, o.Key)
+		s.stats.Repairs.Add(1)
+	}
 	if o.Rejection != nil {
 		s.rejected[o.Key] = o.Version
 	} else {
@@ -285,6 +292,7 @@ func (s *sender) wanted(keys []record.Key) {
 // applied and this end no longer waits to hear of included.
 func (s *sender) refuse(r Refusal) {
 	s.phase, s.refusal = refused, &r
+	s.stats.Refused.Add(1)
 	s.comparison.settled = false
 	s.pending, s.inflight = pending{}, nil
 	clear(s.parked)

@@ -148,6 +148,9 @@ func TestSilentDivergenceIsRepaired(t *testing.T) {
 	if got, want := p.a.stats.Mismatches.Load(), int64(2); got != want {
 		t.Errorf("%d mismatches were counted, want %d", got, want)
 	}
+	if got, want := p.a.stats.Repairs.Load(), int64(2); got != want {
+		t.Errorf("%d repairs were counted, want %d", got, want)
+	}
 }
 
 func TestLongListsComeInParts(t *testing.T) {

@@ -11,64 +11,97 @@ import (
 // FeedCollector shows what the sessions of one kind of link do; link is "parent" or "children".
 func FeedCollector(link string, stats *feed.Stats) prometheus.Collector {
 	c := &feedCollector{}
-	for _, m := range feedMetrics(stats) {
-		desc := prometheus.NewDesc(prometheus.BuildFQName(Namespace, "feed", m.name), m.help, nil, prometheus.Labels{"link": link})
-		c.metrics = append(c.metrics, describedMetric{m, desc})
+	describe := func(name, help string) *prometheus.Desc {
+		return prometheus.NewDesc(prometheus.BuildFQName(Namespace, "feed", name), help, nil, prometheus.Labels{"link": link})
+	}
+	for _, m := range feedNumbers(stats) {
+		c.numbers = append(c.numbers, described[feedNumber]{m, describe(m.name, m.help)})
+	}
+	for _, m := range feedHistograms(stats) {
+		c.histograms = append(c.histograms, described[feedHistogram]{m, describe(m.name, m.help)})
 	}
 	return c
 }
 
-// feedMetric is one number of feed.Stats.
-type feedMetric struct {
+// feedNumber is one number of feed.Stats.
+type feedNumber struct {
 	name, help string
 	kind       prometheus.ValueType
 	value      *atomic.Int64
-	// scale turns the number into the unit of the metric.
-	scale float64
 }
 
-func feedMetrics(s *feed.Stats) []feedMetric {
+func feedNumbers(s *feed.Stats) []feedNumber {
 	const gauge, counter = prometheus.GaugeValue, prometheus.CounterValue
-	return []feedMetric{
-		{"sessions", "Live sessions.", gauge, &s.Sessions, 1},
-		{"pending_keys", "Keys that wait to be sent.", gauge, &s.Pending, 1},
-		{"batches_sent_total", "Batches sent.", counter, &s.BatchesSent, 1},
-		{"records_sent_total", "Records sent.", counter, &s.RecordsSent, 1},
-		{"removals_sent_total", "Removals sent.", counter, &s.RemovalsSent, 1},
-		{"sent_bytes_total", "Content of the records sent.", counter, &s.BytesSent, 1},
-		{"batches_acknowledged_total", "Batches that had taken effect at the peer.", counter, &s.AckedBatches, 1},
-		{"acknowledgement_seconds_total", "Time from sending a batch until it had taken effect at the peer, over all batches acknowledged.", counter, &s.AckNanos, 1e-9},
-		{"batches_received_total", "Batches received and passed on to be applied.", counter, &s.BatchesReceived, 1},
-		{"records_received_total", "Records received and passed on to be applied.", counter, &s.RecordsReceived, 1},
-		{"removals_received_total", "Removals received and passed on to be applied.", counter, &s.RemovalsReceived, 1},
-		{"comparisons_total", "Comparisons of digests that were begun.", counter, &s.Comparisons, 1},
-		{"differences_total", "Keys that a new or confirmed session found to differ.", counter, &s.Differences, 1},
-		{"mismatches_total", "Keys that differed at ends that should have agreed, and were repaired.", counter, &s.Mismatches, 1},
-		{"refusals_total", "Refusals to take what a peer sends.", counter, &s.Refusals, 1},
-		{"held_back_total", "Removals held back until a person confirms them.", counter, &s.HeldBack, 1},
-		{"rejections_total", "Records rejected here.", counter, &s.Rejections, 1},
-		{"questions_total", "Questions asked.", counter, &s.Questions, 1},
-		{"questions_unanswered_total", "Questions that were not answered in time.", counter, &s.Unanswered, 1},
+	return []feedNumber{
+		{"sessions", "Live sessions.", gauge, &s.Sessions},
+		{"pending_keys", "Keys that wait to be sent.", gauge, &s.Pending},
+		{"batches_sent_total", "Batches sent.", counter, &s.BatchesSent},
+		{"records_sent_total", "Records sent.", counter, &s.RecordsSent},
+		{"removals_sent_total", "Removals sent.", counter, &s.RemovalsSent},
+		{"sent_bytes_total", "Content of the records sent.", counter, &s.BytesSent},
+		{"batches_received_total", "Batches received and passed on to be applied.", counter, &s.BatchesReceived},
+		{"records_received_total", "Records received and passed on to be applied.", counter, &s.RecordsReceived},
+		{"removals_received_total", "Removals received and passed on to be applied.", counter, &s.RemovalsReceived},
+		{"received_bytes_total", "Content of the records received and passed on to be applied.", counter, &s.BytesReceived},
+		{"comparisons_total", "Comparisons of digests that were begun.", counter, &s.Comparisons},
+		{"differences_total", "Keys that a new or confirmed session found to differ.", counter, &s.Differences},
+		{"mismatches_total", "Keys that differed at ends that should have agreed.", counter, &s.Mismatches},
+		{"repairs_total", "Keys among the mismatches that were sent again and settled.", counter, &s.Repairs},
+		{"refusals_total", "Refusals to take what a peer sends.", counter, &s.Refusals},
+		{"fences_refused_total", "Refusals of a peer whose fence is below one that a later owner showed.", counter, &s.FencesRefused},
+		{"refused_total", "Refusals that peers answered with to what is sent from here.", counter, &s.Refused},
+		{"held_back_total", "Removals held back until a person confirms them.", counter, &s.HeldBack},
+		{"rejections_total", "Records rejected here.", counter, &s.Rejections},
+		{"questions_total", "Questions asked.", counter, &s.Questions},
+		{"questions_unanswered_total", "Questions that were not answered in time.", counter, &s.Unanswered},
+		{"redirects_total", "Sessions, and attempts at one, that ended with a redirect: given to a child, or followed to a parent.", counter, &s.Redirects},
+		{"waiting_children", "Children that wait in line to be admitted.", gauge, &s.Waiting},
+		{"admitted_total", "Sessions of children that were admitted.", counter, &s.Admitted},
+		{"turned_away_total", "Children for whom there was no room in the line.", counter, &s.TurnedAway},
 	}
 }
 
-type describedMetric struct {
-	feedMetric
-	desc *prometheus.Desc
+// feedHistogram is one histogram of feed.Stats.
+type feedHistogram struct {
+	name, help string
+	read       func() feed.Distribution
 }
 
-type feedCollector struct{ metrics []describedMetric }
+func feedHistograms(s *feed.Stats) []feedHistogram {
+	return []feedHistogram{
+		{"batch_records", "Records and removals in each batch sent.", s.BatchRecords.Read},
+		{"acknowledgement_seconds", "Time from sending a batch until it had taken effect at the peer.", s.Acknowledgements.Read},
+		{"admission_wait_seconds", "Time that children waited in line until they were admitted.", s.Admissions.Read},
+	}
+}
+
+type described[M any] struct {
+	metric M
+	desc   *prometheus.Desc
+}
+
+type feedCollector struct {
+	numbers    []described[feedNumber]
+	histograms []described[feedHistogram]
+}
 
 // Describe implements prometheus.Collector.
 func (c *feedCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, m := range c.metrics {
-		out <- m.desc
+	for _, n := range c.numbers {
+		out <- n.desc
+	}
+	for _, h := range c.histograms {
+		out <- h.desc
 	}
 }
 
 // Collect implements prometheus.Collector.
 func (c *feedCollector) Collect(out chan<- prometheus.Metric) {
-	for _, m := range c.metrics {
-		out <- prometheus.MustNewConstMetric(m.desc, m.kind, float64(m.value.Load())*m.scale)
+	for _, n := range c.numbers {
+		out <- prometheus.MustNewConstMetric(n.desc, n.metric.kind, float64(n.metric.value.Load()))
+	}
+	for _, h := range c.histograms {
+		d := h.metric.read()
+		out <- prometheus.MustNewConstHistogram(h.desc, d.Count, d.Sum, d.Buckets)
 	}
 }
