@@ -18,6 +18,14 @@ type Member struct {
 	Leaving bool
 }
 
+// Claim says who owns something (a zone's shard: a cluster). Fence is the store revision at which it was taken and
+// grows with every taking. A claim outlives its owner's process, until another takes it.
+type Claim struct {
+	Name  string
+	Owner string
+	Fence int64
+}
+
 // Roster is who takes part in a tier, who leads it, and who has claimed what.
 type Roster struct {
 	// Members whose lease is alive, by ID.
@@ -28,12 +36,13 @@ type Roster struct {
 	Claims map[string]Claim
 }
 
-// Registry keeps a tier's roster beside its records.
+// Registry keeps a tier's roster beside its records. No change of it moves the records' position.
 type Registry interface {
 	// Join lists a member until its Membership ends. An earlier membership of the same ID ends at once.
 	Join(ctx context.Context, m Member) (Membership, error)
-	// WatchRoster calls fn with the roster, at once and after each change or several, until ctx ends or fn fails; it
-	// outlasts a store that is out of reach. The roster and its maps are fn's only for the length of the call.
+	// WatchRoster calls fn with the roster, at once and after each change or several, until ctx ends, fn fails or the
+	// handle is closed; it outlasts a store that is out of reach. fn sees the roster as it was at one moment, never a
+	// part of a change. The roster and its maps are fn's only for the length of the call.
 	WatchRoster(ctx context.Context, fn func(*Roster) error) error
 	// Claim takes name for owner if its fence is still prev (0: nobody holds it) and returns the new fence;
 	// otherwise ErrClaimed.
@@ -50,8 +59,9 @@ type Membership interface {
 	Fresh() bool
 	// Done is closed when the membership has ended: lost, superseded or left.
 	Done() <-chan struct{}
-	// Update changes how the member is described.
+	// Update changes how the member is described, but not its ID. It fails with ErrEnded, having changed nothing, when
+	// the membership has ended.
 	Update(ctx context.Context, m Member) error
-	// Leave ends the membership at once.
+	// Leave ends the membership at once. One that has ended is left already.
 	Leave(ctx context.Context) error
 }

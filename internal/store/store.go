@@ -22,6 +22,8 @@ var (
 	ErrDeposed = errors.New("leadership lost")
 	// ErrClaimed: somebody else holds the claim, or held it since the caller looked. Nothing was written.
 	ErrClaimed = errors.New("claimed by another")
+	// ErrEnded: the Membership has ended. Nothing was written.
+	ErrEnded = errors.New("membership ended")
 	// ErrCompacted: the changes after the asked revision are no longer kept, or the store was set back to before it;
 	// Load again.
 	ErrCompacted = errors.New("revision compacted")
@@ -98,16 +100,9 @@ type Term interface {
 	Resign(ctx context.Context) error
 }
 
-// Claim says who owns something (a zone's shard: a cluster). Fence is the store revision at which it was taken and
-// grows with every taking. A claim outlives its owner's process, until another takes it.
-type Claim struct {
-	Name  string
-	Owner string
-	Fence int64
-}
-
-// Store is a tier's record store. All methods may be called from several goroutines.
+// Store is a tier's record store, with its roster. All methods may be called from several goroutines.
 type Store interface {
+	Registry
 	// Load reads everything.
 	Load(ctx context.Context) (*State, error)
 	// Watch calls fn, in order, with every change after revision, until ctx ends or fn fails. A transaction is never
@@ -121,11 +116,8 @@ type Store interface {
 	// Campaign waits until this process leads. An earlier term of the same id ends at once: ids are unique, and a
 	// process that restarts need not wait for its own lease.
 	Campaign(ctx context.Context, id string) (Term, error)
-	// Claim takes name for owner if its fence is still prev (0: nobody holds it) and returns the new fence;
-	// otherwise ErrClaimed.
-	Claim(ctx context.Context, name, owner string, prev int64) (Claim, error)
 	// Claims lists all claims.
 	Claims(ctx context.Context) ([]Claim, error)
-	// Close ends terms and connections.
+	// Close ends terms, memberships and connections.
 	Close() error
 }

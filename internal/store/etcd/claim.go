@@ -10,7 +10,7 @@ import (
 	"github.com/meridian-federation/meridian/internal/store"
 )
 
-// Claim implements store.Store.
+// Claim implements store.Registry.
 func (s *Store) Claim(ctx context.Context, name, owner string, prev int64) (store.Claim, error) {
 	key := s.keys.claims + name
 	same := clientv3.Compare(clientv3.ModRevision(key), "=", prev)
@@ -36,4 +36,13 @@ func (s *Store) Claims(ctx context.Context) ([]store.Claim, error) {
 		return nil, fmt.Errorf("listing claims: %w", err)
 	}
 	return claims, nil
+}
+
+// Depose implements store.Registry. Every Commit compares the leader's key, so that its absence ends the term.
+func (s *Store) Depose(ctx context.Context, id string) error {
+	leads := clientv3.Compare(clientv3.Value(s.keys.leader), "=", id)
+	if _, err := s.txn(ctx, leads, []clientv3.Op{clientv3.OpDelete(s.keys.leader)}); err != nil {
+		return fmt.Errorf("deposing %s: %w", id, err)
+	}
+	return nil
 }

@@ -12,6 +12,8 @@ import (
 
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
+	"go.etcd.io/etcd/server/v3/etcdserver/api/v3rpc"
+	"go.etcd.io/etcd/server/v3/proxy/grpcproxy/adapter"
 	"go.uber.org/zap"
 )
 
@@ -84,7 +86,10 @@ func (s *Server) Open(cfg Config) (*Store, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	return open(v3client.New(s.etcd.Server), cfg), nil
+	opened := newStore(cfg)
+	opened.client = v3client.New(s.etcd.Server)
+	opened.leases = adapter.LeaseServerToLeaseClient(v3rpc.NewLeaseServer(s.etcd.Server))
+	return opened, nil
 }
 
 // Endpoint is where others reach the server, empty where nothing listens.

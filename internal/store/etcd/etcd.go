@@ -2,13 +2,16 @@
 //
 // Everything is under one prefix, so that several tiers may share a cluster:
 //
-//	PREFIX/records/KIND/NAME   a record: envelope and content
-//	PREFIX/meta/NAME           a meta value
-//	PREFIX/last                written by every Commit: its revision is the position, its value says why each removed
-//	                           key went away (an etcd deletion carries no value)
-//	PREFIX/leader              the leader's id, on its lease; its modification revision names the term
-//	PREFIX/claims/NAME         a claim's owner; its modification revision is the fence
-//	PREFIX/epoch               the history's name, drawn when the store is first used
+//	PREFIX/records/KIND/NAME    a record: envelope and content
+//	PREFIX/meta/NAME            a meta value
+//	PREFIX/last                 written by every Commit: its revision is the position, its value says why each removed
+//	                            key went away (an etcd deletion carries no value)
+//	PREFIX/epoch                the history's name, drawn when the store is first used
+//	PREFIX/roster/leader        the leader's id, on its lease; its modification revision names the term
+//	PREFIX/roster/members/ID    a member's description as JSON, on its lease
+//	PREFIX/roster/claims/NAME   a claim's owner; its modification revision is the fence
+//
+// The roster comes after all else, so that one watch follows the records and another the roster, each one range.
 //
 // Only tiers that keep a store import this package; the cluster agent never does.
 package etcd
@@ -19,10 +22,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
@@ -83,18 +89,20 @@ func (c Config) Validate() error {
 // Store is one handle on a store in etcd.
 type Store struct {
 	client *clientv3.Client
+	leases pb.LeaseClient
+	links  links
 	keys   layout
 	ttl    time.Duration
 	log    *slog.Logger
 	epoch  atomic.Uint64 // as last read
 
-	ctx  context.Context // ends with Close; terms live in it
+	ctx  context.Context // ends with Close; holdings live in it
 	stop context.CancelFunc
 	once sync.Once
 
-	mu    sync.Mutex
-	terms map[*term]struct{} // guarded by mu; those that have not ended
-	work  sync.WaitGroup     // the terms' goroutines
+	mu       sync.Mutex
+	holdings map[*holding]struct{} // guarded by mu; those that have not ended
+	work     sync.WaitGroup        // the holdings' goroutines
 }
 
 var _ store.Store = (*Store)(nil)
@@ -110,6 +118,7 @@ func Dial(cfg Config) (*Store, error) {
 	if len(cfg.Endpoints) == 0 {
 		return nil, errors.New("no etcd endpoints")
 	}
+	s := newStore(cfg)
 	client, err := clientv3.New(clientv3.Config{
 		Endpoints:            cfg.Endpoints,
 		TLS:                  cfg.TLS,
@@ -117,13 +126,15 @@ func Dial(cfg Config) (*Store, error) {
 		Password:             cfg.Password,
 		DialKeepAliveTime:    5 * time.Second, // not below what etcd's servers allow
 		DialKeepAliveTimeout: 3 * time.Second,
-		DialOptions:          []grpc.DialOption{grpc.WithConnectParams(reconnect)},
+		DialOptions:          []grpc.DialOption{grpc.WithConnectParams(reconnect), grpc.WithStatsHandler(&s.links)},
 		Logger:               zap.New(newCore(cfg.Log)),
 	})
 	if err != nil {
+		s.stop()
 		return nil, fmt.Errorf("connecting to etcd at %v: %w", cfg.Endpoints, err)
 	}
-	return open(client, cfg), nil
+	s.client, s.leases = client, clientv3.RetryLeaseClient(client)
+	return s, nil
 }
 
 // reconnect is how connections to an etcd that went away are tried again; gRPC by itself would let up to two minutes
@@ -133,17 +144,16 @@ var reconnect = grpc.ConnectParams{
 	MinConnectTimeout: 3 * time.Second,
 }
 
-// open takes the client over.
-func open(client *clientv3.Client, cfg Config) *Store {
+// newStore makes a store that has no client yet.
+func newStore(cfg Config) *Store {
 	ctx, stop := context.WithCancel(context.Background())
 	return &Store{
-		client: client,
-		keys:   newLayout(cfg.Prefix),
-		ttl:    cfg.TTL,
-		log:    cfg.Log,
-		ctx:    ctx,
-		stop:   stop,
-		terms:  map[*term]struct{}{},
+		keys:     newLayout(cfg.Prefix),
+		ttl:      cfg.TTL,
+		log:      cfg.Log,
+		ctx:      ctx,
+		stop:     stop,
+		holdings: map[*holding]struct{}{},
 	}
 }
 
@@ -153,9 +163,9 @@ func (s *Store) Close() error {
 	s.once.Do(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 		defer cancel()
-		for _, t := range s.running() {
-			if err := t.Resign(ctx); err != nil {
-				s.log.Warn("the leader's lease has to expire", "error", err)
+		for _, h := range s.held() {
+			if err := h.release(ctx); err != nil {
+				s.log.Warn("a lease has to expire", "key", h.key, "error", err)
 			}
 		}
 		s.stop()
@@ -167,12 +177,8 @@ func (s *Store) Close() error {
 	return err
 }
 
-func (s *Store) running() []*term {
+func (s *Store) held() []*holding {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var terms []*term
-	for t := range s.terms {
-		terms = append(terms, t)
-	}
-	return terms
+	return slices.Collect(maps.Keys(s.holdings))
 }

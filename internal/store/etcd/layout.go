@@ -15,8 +15,8 @@ import (
 
 // layout names the keys under one prefix. The package comment lists them.
 type layout struct {
-	root, records, meta, claims string // these end in a slash
-	last, leader, epoch         string
+	root, records, meta, roster, members, claims string // these end in a slash
+	last, leader, epoch                          string
 }
 
 func newLayout(prefix string) layout {
@@ -25,9 +25,11 @@ func newLayout(prefix string) layout {
 		root:    root,
 		records: root + "records/",
 		meta:    root + "meta/",
-		claims:  root + "claims/",
+		roster:  root + "roster/",
+		members: root + "roster/members/",
+		claims:  root + "roster/claims/",
+		leader:  root + "roster/leader",
 		last:    root + "last",
-		leader:  root + "leader",
 		epoch:   root + "epoch",
 	}
 }
@@ -79,6 +81,15 @@ func (l layout) decodeRecord(kv *mvccpb.KeyValue) (*store.Entry, error) {
 		Revision: kv.ModRevision,
 		Written:  time.Unix(0, nanos),
 	}, nil
+}
+
+func encodeEpoch(epoch uint64) string { return string(binary.BigEndian.AppendUint64(nil, epoch)) }
+
+func decodeEpoch(kv *mvccpb.KeyValue) (uint64, error) {
+	if len(kv.Value) != 8 {
+		return 0, fmt.Errorf("etcd key %q: not an epoch", kv.Key)
+	}
+	return binary.BigEndian.Uint64(kv.Value), nil
 }
 
 // encodeCauses writes why a batch's removed keys went away: for each, its length, the key and the cause.

@@ -2,7 +2,6 @@ package etcd
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -57,7 +56,7 @@ func (s *Store) load(ctx context.Context) (*store.State, error) {
 // position reads the store's position, giving the store an epoch if it has none, and the revision at which it read.
 func (s *Store) position(ctx context.Context) (store.Position, int64, error) {
 	epoch := rand.Uint64() | 1 // never zero
-	put := clientv3.OpPut(s.keys.epoch, string(binary.BigEndian.AppendUint64(nil, epoch)))
+	put := clientv3.OpPut(s.keys.epoch, encodeEpoch(epoch))
 	get, last := clientv3.OpGet(s.keys.epoch), clientv3.OpGet(s.keys.last)
 	isNew := clientv3.Compare(clientv3.CreateRevision(s.keys.epoch), "=", 0)
 	resp, err := s.txn(ctx, isNew, []clientv3.Op{put, last}, get, last)
@@ -65,11 +64,9 @@ func (s *Store) position(ctx context.Context) (store.Position, int64, error) {
 		return store.Position{}, 0, fmt.Errorf("reading the epoch: %w", err)
 	}
 	if !resp.Succeeded {
-		value := resp.Responses[0].GetResponseRange().Kvs[0].Value
-		if len(value) != 8 {
-			return store.Position{}, 0, fmt.Errorf("etcd key %q: not an epoch", s.keys.epoch)
+		if epoch, err = decodeEpoch(resp.Responses[0].GetResponseRange().Kvs[0]); err != nil {
+			return store.Position{}, 0, err
 		}
-		epoch = binary.BigEndian.Uint64(value)
 	}
 	s.epoch.Store(epoch)
 	pos := store.Position{Epoch: epoch, Revision: modRevision(resp.Responses[1].GetResponseRange().Kvs)}

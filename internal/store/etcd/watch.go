@@ -3,9 +3,7 @@ package etcd
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -14,71 +12,18 @@ import (
 	"github.com/meridian-federation/meridian/internal/store"
 )
 
-// checkEvery is how often a watch makes sure that etcd still has the history it watches. A server that was set back to
-// an older copy keeps silent on a watch from a later revision, progress notifications included.
-const checkEvery = 5 * time.Second
-
 // Watch implements store.Store. etcd never splits a revision between two responses unless asked to fragment them.
 func (s *Store) Watch(ctx context.Context, revision int64, fn func(store.Delta) error) error {
-	wctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
-	defer cancel()
-	responses := s.client.Watch(wctx, s.keys.root, clientv3.WithPrefix(), clientv3.WithRev(revision+1))
-	tick := time.NewTicker(checkEvery)
-	defer tick.Stop()
-	seen, epoch := revision, s.epoch.Load()
-	for {
-		select {
-		case <-tick.C:
-			if err := s.check(ctx, epoch, seen); err != nil {
-				return fmt.Errorf("watching records: %w", err)
-			}
-		case resp, ok := <-responses:
-			if !ok || resp.Err() != nil {
-				return fmt.Errorf("watching records after revision %d: %w", seen, ended(ctx, resp))
-			}
-			seen = max(seen, resp.Header.Revision)
-			delta, news, err := s.delta(resp.Events)
-			if err != nil {
-				return fmt.Errorf("watching records: %w", err)
-			}
-			if !news {
-				continue
-			}
-			if err := fn(delta); err != nil {
-				return err
-			}
+	return s.follow(ctx, s.keys.root, s.keys.roster, revision, func(events []*clientv3.Event) error {
+		delta, news, err := s.delta(events)
+		if err != nil {
+			return fmt.Errorf("watching records: %w", err)
 		}
-	}
-}
-
-// check returns ErrCompacted where etcd is before a revision that was seen, or in another epoch. That etcd cannot be
-// asked is no news: the watch resumes by itself.
-func (s *Store) check(ctx context.Context, epoch uint64, seen int64) error {
-	pos, at, err := s.position(ctx)
-	switch {
-	case err != nil:
-		s.log.Debug("checking a watch", "error", err)
-		return nil
-	case at < seen:
-		return fmt.Errorf("etcd is at revision %d, was at %d: %w", at, seen, store.ErrCompacted)
-	case pos.Epoch != epoch && epoch != 0:
-		return fmt.Errorf("etcd has another epoch: %w", store.ErrCompacted)
-	}
-	return nil
-}
-
-// ended says why there are no more responses.
-func ended(ctx context.Context, resp clientv3.WatchResponse) error {
-	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case resp.CompactRevision != 0:
-		return fmt.Errorf("%w: %w", store.ErrCompacted, resp.Err())
-	case resp.Err() != nil:
-		return resp.Err()
-	default:
-		return errors.New("etcd's client was closed")
-	}
+		if !news {
+			return nil
+		}
+		return fn(delta)
+	})
 }
 
 // delta makes one of a response's events; news tells whether they are about records and meta values at all.

@@ -23,6 +23,8 @@ type data struct {
 	claims    map[string]store.Claim
 	history   []store.Delta // one for each transaction, oldest first
 	leader    *term
+	members   map[string]*membership
+	roster    int           // counts the changes of leader, members and claims
 	changed   chan struct{} // closed and replaced by every change that somebody may wait for
 }
 
@@ -42,7 +44,13 @@ func (d *data) wake() {
 	d.changed = make(chan struct{})
 }
 
-// set takes over the content of another, without its history.
+// wakeRoster tells those that wait for a change of the roster too.
+func (d *data) wakeRoster() {
+	d.roster++
+	d.wake()
+}
+
+// set takes over the content of another, without its history and members.
 func (d *data) set(o *data) {
 	d.epoch, d.rev, d.committed, d.compacted = o.epoch, o.rev, o.committed, o.rev
 	d.entries, d.meta, d.claims = maps.Clone(o.entries), maps.Clone(o.meta), maps.Clone(o.claims)

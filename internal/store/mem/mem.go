@@ -38,6 +38,7 @@ func New() *Store {
 		entries: map[record.Key]*store.Entry{},
 		meta:    map[string][]byte{},
 		claims:  map[string]store.Claim{},
+		members: map[string]*membership{},
 		changed: make(chan struct{}),
 	})
 }
@@ -51,12 +52,13 @@ func (s *Store) Open() *Store { return handle(s.data) }
 func (s *Store) Copy() *Store {
 	s.data.mu.Lock()
 	defer s.data.mu.Unlock()
-	d := &data{changed: make(chan struct{})}
+	d := &data{members: map[string]*membership{}, changed: make(chan struct{})}
 	d.set(s.data)
 	return handle(d)
 }
 
-// Restore sets the data back to what the copy holds, beneath all handles: terms end and watches return ErrCompacted.
+// Restore sets the data back to what the copy holds, beneath all handles: terms and memberships end and watches return
+// ErrCompacted.
 func (s *Store) Restore(old *Store) {
 	held := old.Copy().data
 	s.data.mu.Lock()
@@ -64,7 +66,10 @@ func (s *Store) Restore(old *Store) {
 	s.data.set(held)
 	s.data.age++
 	s.data.depose()
-	s.data.wake()
+	for _, m := range s.data.members {
+		m.end()
+	}
+	s.data.wakeRoster()
 }
 
 // Compact forgets the history up to now.
@@ -131,36 +136,6 @@ func (s *Store) Commit(ctx context.Context, t store.Term, batch store.Batch) (st
 	return d.position(), nil
 }
 
-// Claim implements store.Store.
-func (s *Store) Claim(ctx context.Context, name, owner string, prev int64) (store.Claim, error) {
-	if err := s.usable(ctx); err != nil {
-		return store.Claim{}, fmt.Errorf("claiming %s: %w", name, err)
-	}
-	d := s.data
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.claims[name].Fence != prev {
-		return store.Claim{}, fmt.Errorf("claiming %s: %w", name, store.ErrClaimed)
-	}
-	d.rev++
-	d.claims[name] = store.Claim{Name: name, Owner: owner, Fence: d.rev}
-	return d.claims[name], nil
-}
-
-// Claims implements store.Store.
-func (s *Store) Claims(ctx context.Context) ([]store.Claim, error) {
-	if err := s.usable(ctx); err != nil {
-		return nil, fmt.Errorf("listing claims: %w", err)
-	}
-	s.data.mu.Lock()
-	defer s.data.mu.Unlock()
-	var claims []store.Claim
-	for _, c := range s.data.claims {
-		claims = append(claims, c)
-	}
-	return claims, nil
-}
-
 // Close implements store.Store.
 func (s *Store) Close() error {
 	s.once.Do(func() {
@@ -169,8 +144,13 @@ func (s *Store) Close() error {
 		defer s.data.mu.Unlock()
 		if t := s.data.leader; t != nil && t.owner == s {
 			s.data.depose()
-			s.data.wake()
 		}
+		for _, m := range s.data.members {
+			if m.owner == s {
+				m.end()
+			}
+		}
+		s.data.wakeRoster()
 	})
 	return nil
 }

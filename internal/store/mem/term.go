@@ -43,6 +43,7 @@ func (s *Store) lead(id string) (*term, <-chan struct{}) {
 	d.depose()
 	d.rev++
 	d.leader = &term{id: id, owner: s, since: d.position(), done: make(chan struct{})}
+	d.wakeRoster()
 	return d.leader, nil
 }
 
@@ -69,7 +70,23 @@ func (t *term) Resign(context.Context) error {
 	if d.leader == t {
 		d.depose()
 		d.rev++
-		d.wake()
+		d.wakeRoster()
+	}
+	return nil
+}
+
+// Depose implements store.Registry.
+func (s *Store) Depose(ctx context.Context, id string) error {
+	if err := s.usable(ctx); err != nil {
+		return fmt.Errorf("deposing %s: %w", id, err)
+	}
+	d := s.data
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.leader != nil && d.leader.id == id {
+		d.depose()
+		d.rev++
+		d.wakeRoster()
 	}
 	return nil
 }

@@ -1,0 +1,106 @@
+package etcd
+
+import (
+	"context"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// lookAgain parts two looks at who has a key, while etcd does not answer.
+const lookAgain = time.Second
+
+// holding is a key that this process put, for as long as the key is on the process's lease: until the lease is lost or
+// given up, or another puts or deletes the key.
+type holding struct {
+	store *Store
+	key   string
+	lease *lease
+	stop  context.CancelFunc
+	done  chan struct{}
+}
+
+// hold renews the lease of a key that was put until the holding ends. If the store is closed it takes no hold.
+func (s *Store) hold(key string, l *lease) (*holding, error) {
+	ctx, stop := context.WithCancel(s.ctx)
+	h := &holding{store: s, key: key, lease: l, stop: stop, done: make(chan struct{})}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx.Err() != nil {
+		stop()
+		return nil, errClosed
+	}
+	s.holdings[h] = struct{}{}
+	s.work.Go(func() {
+		s.keep(ctx, l)
+		stop()
+	})
+	s.work.Go(func() {
+		h.watch(ctx)
+		stop()
+		s.mu.Lock()
+		delete(s.holdings, h)
+		s.mu.Unlock()
+		close(h.done)
+	})
+	return h, nil
+}
+
+// watch returns when ctx has ended or the key is not the holding's any more.
+func (h *holding) watch(ctx context.Context) {
+	for ctx.Err() == nil {
+		kv, at, err := h.store.look(ctx, h.key)
+		switch {
+		case err != nil:
+			h.store.log.Debug("looking at a key that is held", "error", err)
+			pause(ctx, lookAgain)
+		case kv == nil || kv.Lease != int64(h.lease.id):
+			return
+		default:
+			_ = h.store.keyChanged(ctx, h.key, at) // the context's end
+		}
+	}
+}
+
+// release ends a holding. The lease takes the key with it, unless another has that.
+func (h *holding) release(ctx context.Context) error {
+	h.stop()
+	err := h.store.revoke(ctx, h.lease)
+	select {
+	case <-h.done:
+	case <-ctx.Done():
+	}
+	return err
+}
+
+// look reads a key, nil where there is none, and tells the revision at which it read.
+func (s *Store) look(ctx context.Context, key string) (*mvccpb.KeyValue, int64, error) {
+	resp, err := s.get(ctx, key)
+	if err != nil {
+		return nil, 0, err
+	}
+	if len(resp.Kvs) == 0 {
+		return nil, resp.Header.Revision, nil
+	}
+	return resp.Kvs[0], resp.Header.Revision, nil
+}
+
+// keyChanged returns when a key may have changed after a revision: also when the watch breaks or another server answers,
+// which may have been set back, so its caller looks again.
+func (s *Store) keyChanged(ctx context.Context, key string, after int64) error {
+	linked := s.links.next()
+	wctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
+	defer cancel()
+	responses := s.client.Watch(wctx, key, clientv3.WithRev(after+1))
+	for {
+		select {
+		case <-linked:
+			return ctx.Err()
+		case resp, ok := <-responses:
+			if !ok || resp.Err() != nil || len(resp.Events) > 0 {
+				return ctx.Err()
+			}
+		}
+	}
+}
