@@ -27,8 +27,8 @@ func identify(_ context.Context, claimed feed.Hello) (feedgrpc.Identity, error) 
 	return feedgrpc.Identity{Role: string(question.TierCluster), Path: path.String()}, nil
 }
 
-// accept gives an agent the objects of its cluster. Clusters that the inventory does not place in this zone are turned
-// away.
+// accept gives an agent the objects of its cluster, if it is owned here; else it is sent to the replica that owns it.
+// Clusters that the inventory does not place in this zone are turned away.
 func (z *Zone) accept(ctx context.Context, _ feed.Hello, peer feedgrpc.Identity) (feedgrpc.Endpoint, error) {
 	path, err := question.ParsePath(peer.Path)
 	if err != nil {
@@ -45,18 +45,30 @@ func (z *Zone) accept(ctx context.Context, _ feed.Hello, peer feedgrpc.Identity)
 	return z.agents.Watch(path.Cluster, z.endpoint(path.Cluster, o)), nil
 }
 
+// await returns a cluster as soon as it is owned here, or a redirect to the replica that owns it.
 func (z *Zone) await(ctx context.Context, cluster string) (*owned, error) {
 	ctx, cancel := context.WithTimeout(ctx, ownPatience)
 	defer cancel()
-	o, err := z.shard.get(ctx, cluster)
-	if err == nil {
-		return o, nil
+	for {
+		roster := z.roster.wait()
+		o, changed := z.shard.get(cluster)
+		if o != nil {
+			return o, nil
+		}
+		if address, elsewhere := z.roster.owner(cluster); elsewhere {
+			return nil, &feedgrpc.Redirect{Address: address}
+		}
+		select {
+		case <-changed:
+		case <-roster:
+		case <-ctx.Done():
+			if _, known := z.mirror.Snapshot().Get(record.ClusterKey(cluster)); !known {
+				return nil, fmt.Errorf("cluster %s is not in the inventory of zone %s; create a Cluster %s with spec.zone %s at Global",
+					cluster, z.cfg.Zone, cluster, z.cfg.Zone)
+			}
+			return nil, errNotOwned
+		}
 	}
-	if _, known := z.mirror.Snapshot().Get(record.ClusterKey(cluster)); !known {
-		return nil, fmt.Errorf("cluster %s is not in the inventory of zone %s; create a Cluster %s with spec.zone %s at Global",
-			cluster, z.cfg.Zone, cluster, z.cfg.Zone)
-	}
-	return nil, err
 }
 
 // endpoint is the zone's end of a session with a cluster's agent.
@@ -66,7 +78,7 @@ func (z *Zone) endpoint(cluster string, o *owned) feedgrpc.Endpoint {
 		Outbox: o.outbox,
 		Ledger: o.ledger,
 		Rank:   object.Rank,
-		Fence:  func() (feed.Fence, bool) { return z.shard.fenceOf(o), true },
+		Fence:  func() (feed.Fence, bool) { return o.fence, z.roster.holds(cluster, o.fence.Fence) },
 		Apply: func(_ context.Context, batch feed.Batch) ([]feed.Rejection, error) {
 			return z.board.take(cluster, batch), nil
 		},

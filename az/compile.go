@@ -39,25 +39,44 @@ func (r *round) mark(id unitID, cause record.Cause) {
 	}
 }
 
-// own takes a cluster in, with all its bindings, and compiles them.
-func (c *compiler) own(cluster record.Cluster) map[string]*shift {
-	t := newTarget(cluster)
-	c.targets[cluster.Name] = t
+// own takes clusters in, with all their bindings, and compiles them.
+func (c *compiler) own(clusters ...record.Cluster) map[string]*shift {
 	r := &round{units: map[unitID]record.Cause{}}
-	r.mark(unitID{cluster: cluster.Name}, record.CauseScope)
+	fresh := make(map[string]*target, len(clusters))
+	for _, cluster := range clusters {
+		t := newTarget(cluster)
+		c.targets[cluster.Name], fresh[cluster.Name] = t, t
+		r.mark(unitID{cluster: cluster.Name}, record.CauseScope)
+	}
 	for e := range c.snapshot.All(record.KindBinding) {
-		if strings.HasSuffix(e.Key.Name, "/"+cluster.Name) {
+		if _, cluster, ok := cutLast(e.Key.Name); ok && fresh[cluster] != nil {
 			c.bind(e.Key, &e.Record, record.CauseScope, r)
 		}
 	}
-	for id := range t.units {
-		t.blank[id] = struct{}{}
+	for _, t := range fresh {
+		for id := range t.units {
+			t.blank[id] = struct{}{}
+		}
 	}
 	out := c.compile(r)
-	if out[cluster.Name] == nil {
-		out[cluster.Name] = &shift{complete: true}
+	for name := range fresh {
+		if out[name] == nil {
+			out[name] = &shift{complete: true}
+		}
 	}
 	return out
+}
+
+// whole is all that a cluster has, as if it had just been compiled, but for the edits.
+func (c *compiler) whole(cluster string) *shift {
+	t := c.targets[cluster]
+	s := &shift{complete: len(t.blank) == 0}
+	for _, id := range slices.SortedFunc(maps.Keys(t.units), unitID.compare) {
+		if id.application != "" {
+			s.units = append(s.units, t.units[id])
+		}
+	}
+	return s
 }
 
 // disown drops a cluster: another shard has it, or it is no longer Meridian's. Nothing is removed in it.

@@ -10,15 +10,45 @@ import (
 
 // Config is a zone's configuration. Its zero value, with Default, lacks only the names of region and zone.
 type Config struct {
-	ID     string        `usage:"name of this replica, unique among the zone's replicas"`
-	Region string        `usage:"name of the region"`
-	Zone   string        `usage:"name of the zone"`
-	Parent []string      `usage:"addresses of the region's replicas; any will do"`
-	Listen string        `usage:"address at which the agents connect"`
-	Settle time.Duration `usage:"how long after its start the zone waits for agents before it reports what it does not know of them"`
-	Etcd   config.Etcd
-	Admin  config.Admin
-	Log    config.Log
+	ID     string   `usage:"name of this replica, unique among the zone's replicas"`
+	Region string   `usage:"name of the region"`
+	Zone   string   `usage:"name of the zone"`
+	Parent []string `usage:"addresses of the region's replicas; any will do"`
+	Listen string   `usage:"address at which the agents connect"`
+	// Advertise is what agents and the zone's other replicas are told.
+	Advertise string `usage:"HOST:PORT at which agents and the zone's other replicas reach this one; the address listened at unless given"`
+	Gossip    GossipConfig
+	Settle    time.Duration `usage:"how long after its start the zone waits for agents before it reports what it does not know of them"`
+	Etcd      config.Etcd
+	Admin     config.Admin
+	Log       config.Log
+}
+
+// GossipConfig is how the zone's replicas find out about each other. Without Bind a replica has none: it is the zone's
+// only one, or the others wait for its lease when it is gone.
+type GossipConfig struct {
+	Bind      string   `usage:"HOST:PORT, UDP and TCP, at which the zone's replicas gossip; none unless given"`
+	Advertise string   `usage:"HOST:PORT at which the other replicas reach it; the address bound unless given"`
+	Join      []string `usage:"HOST:PORT of any other replicas; a name may stand for several addresses"`
+	KeyFile   string   `usage:"file of base64 keys of 16, 24 or 32 bytes, one on each line: the first encrypts, all decrypt; read again when it changes"`
+}
+
+// Validate joins all errors.
+func (g GossipConfig) Validate() error {
+	if g.Bind == "" {
+		if g.Advertise != "" || len(g.Join) > 0 || g.KeyFile != "" {
+			return errors.New("bind: required where another setting of gossip is given")
+		}
+		return nil
+	}
+	errs := []error{config.Address("bind", g.Bind)}
+	if g.Advertise != "" {
+		errs = append(errs, config.Address("advertise", g.Advertise))
+	}
+	for _, address := range g.Join {
+		errs = append(errs, config.Address("join", address))
+	}
+	return errors.Join(errs...)
 }
 
 // defaultSettle is longer than a reconnecting agent pauses.
@@ -60,9 +90,13 @@ func (c *Config) Validate() error {
 		config.Required("region", c.Region),
 		config.Required("zone", c.Zone),
 		config.Address("listen", c.Listen),
+		config.Prefix("gossip", c.Gossip.Validate()),
 		config.Prefix("etcd", c.Etcd.Validate()),
 		config.Prefix("admin", c.Admin.Validate()),
 		config.Prefix("log", c.Log.Validate()),
+	}
+	if c.Advertise != "" {
+		errs = append(errs, config.Address("advertise", c.Advertise))
 	}
 	for _, address := range c.Parent {
 		errs = append(errs, config.Address("parent", address))

@@ -12,8 +12,7 @@ import (
 	"github.com/meridian-federation/meridian/internal/store"
 )
 
-// lead does the leader's work for one term: it takes in what the region sends, schedules it, and has the shard claim
-// clusters.
+// lead does the leader's work for one term: it takes in what the region sends and schedules it.
 func (z *Zone) lead(ctx context.Context, term store.Term) error {
 	if err := z.mirror.WaitRevision(ctx, term.Since().Revision); err != nil {
 		return err
@@ -24,11 +23,7 @@ func (z *Zone) lead(ctx context.Context, term store.Term) error {
 		return err
 	}
 	z.leading.Store(true)
-	z.shard.lead(true)
-	defer func() {
-		z.leading.Store(false)
-		z.shard.lead(false)
-	}()
+	defer z.leading.Store(false)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return z.parent.Run(ctx, in) })
 	group.Go(func() error {

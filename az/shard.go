@@ -1,6 +1,7 @@
 package az
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -18,64 +19,83 @@ import (
 	"github.com/meridian-federation/meridian/internal/store"
 )
 
-// claimPause is how long a shard waits after claims that failed.
-const claimPause = 500 * time.Millisecond
-
-// clusterShard owns clusters: it claims them, compiles what they run, and keeps an Outbox for each. Until there are several
-// replicas, whoever leads the zone claims all of its clusters.
+// clusterShard has the clusters that this replica owns: it claims those that are dealt to it (ownership.go), compiles what
+// they run, and keeps an Outbox for each.
 type clusterShard struct {
-	zone, id string
-	store    store.Store
+	zone     string
+	store    store.Registry
 	mirror   *store.Mirror
+	roster   *roster
 	board    *board
 	agents   *children.Table
 	log      *slog.Logger
+	stats    *Stats
 	compiled func(time.Duration)
 
 	// The loop alone uses these.
 	compiler *compiler
 	clusters map[string]record.Cluster
+	weights  weights
+	weighed  []byte // what weights was read from
 	position feed.Position
-	// suspect: others may have taken claims since they were last looked at.
-	suspect bool
+	loaded   bool
+	// dealt is who should have each cluster, dealtTo among whom; redeal: clusters or weights have changed since.
+	dealt   map[string]string
+	dealtTo []string
+	redeal  bool
+	// stirred: the roster has changed since the shard was reconciled with it.
+	stirred bool
+	// prepared are compiled and not owned; taking are being claimed; outrun says from which fence on a claim that another
+	// was faster for may be tried again.
+	prepared map[string]*owned
+	taking   map[string]bool
+	outrun   map[string]int64
+	wants    []taking
+	// paused is until when nothing is claimed, again when the timer fires.
+	paused, again time.Time
+	timer         *time.Timer
+	// doubtful is from when on, in doubt of whose the clusters are, agents are sent away; dismissed when they last were.
+	doubtful, dismissed time.Time
 
-	leading atomic.Bool
-	leads   chan struct{} // receives when leading was set
-	ready   chan struct{} // closed when all clusters of the first claim are compiled
+	claims, claimed chan []taking
+	ready           chan struct{} // closed when the first clusters dealt to this replica are its own
 
 	mu      sync.Mutex
 	owned   map[string]*owned // guarded by mu
 	changed chan struct{}     // guarded by mu; closed and replaced whenever owned changes
 }
 
+// Stats counts what happens to a replica's clusters. It is safe for concurrent use.
+type Stats struct {
+	// Owned counts clusters taken, Released those that another took, Outrun claims for which another was faster.
+	Owned, Released, Outrun atomic.Int64
+}
+
 // owned is a cluster that the shard has.
 type owned struct {
-	fence  feed.Fence // guarded by the shard's mu
+	fence  feed.Fence // written before it is owned
 	outbox *feed.Outbox
 	ledger *feed.Ledger
 }
 
-func newShard(zone, id string, s store.Store, mirror *store.Mirror, b *board, agents *children.Table, log *slog.Logger) *clusterShard {
-	return &clusterShard{zone: zone, id: id, store: s, mirror: mirror, board: b, agents: agents, log: log,
-		compiled: func(time.Duration) {}, compiler: newCompiler(), clusters: map[string]record.Cluster{},
-		leads: make(chan struct{}, 1), ready: make(chan struct{}), owned: map[string]*owned{}, changed: make(chan struct{})}
+func newOwned() *owned {
+	return &owned{outbox: feed.NewOutbox(), ledger: feed.NewLedger(feed.State{}, nil).Unguarded()}
 }
 
-// lead tells the shard whether this process leads the zone and may claim clusters. Clusters that it has it keeps until
-// another claims them.
-func (s *clusterShard) lead(is bool) {
-	s.leading.Store(is)
-	select {
-	case s.leads <- struct{}{}:
-	default:
-	}
+func newShard(zone string, s store.Registry, mirror *store.Mirror, r *roster, b *board, agents *children.Table, stats *Stats,
+	log *slog.Logger) *clusterShard {
+	return &clusterShard{zone: zone, store: s, mirror: mirror, roster: r, board: b, agents: agents, log: log, stats: stats,
+		compiled: func(time.Duration) {}, compiler: newCompiler(), clusters: map[string]record.Cluster{}, weights: weights{},
+		prepared: map[string]*owned{}, taking: map[string]bool{}, outrun: map[string]int64{}, claims: make(chan []taking),
+		claimed: make(chan []taking), ready: make(chan struct{}), owned: map[string]*owned{}, changed: make(chan struct{})}
 }
 
-// run follows the mirror until ctx ends.
+// run follows the mirror and the roster until ctx ends.
 func (s *clusterShard) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	updates := make(chan store.Update)
 	group.Go(func() error { return follow(ctx, s.mirror, updates) })
+	group.Go(func() error { return s.claim(ctx) })
 	group.Go(func() error { return s.loop(ctx, updates) })
 	if err := group.Wait(); err != nil && ctx.Err() == nil {
 		return err
@@ -84,26 +104,32 @@ func (s *clusterShard) run(ctx context.Context) error {
 }
 
 func (s *clusterShard) loop(ctx context.Context, updates <-chan store.Update) error {
-	retry := time.NewTimer(0)
-	defer retry.Stop()
-	loaded := false
+	s.timer = time.NewTimer(time.Hour)
+	defer s.timer.Stop()
 	for {
+		roster := s.roster.wait()
+		if s.redeal || s.stirred {
+			s.stirred = false
+			s.reconcile(time.Now())
+		}
+		var claims chan<- []taking
+		if len(s.wants) > 0 {
+			claims = s.claims
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case u := <-updates:
 			s.apply(u)
-			loaded = true
-		case <-s.leads:
-			s.suspect = true
-		case <-retry.C:
-		}
-		if !s.leading.Load() || !loaded {
-			continue
-		}
-		if err := s.claim(ctx); err != nil {
-			s.log.Warn("claiming clusters", "error", err, "again", claimPause)
-			retry.Reset(claimPause)
+		case <-roster:
+			s.stirred = true
+		case claims <- s.wants:
+			s.wants = nil
+		case results := <-s.claimed:
+			s.took(results)
+			s.stirred = true
+		case <-s.timer.C:
+			s.again, s.stirred = time.Time{}, true
 		}
 	}
 }
@@ -117,13 +143,29 @@ func (s *clusterShard) apply(u store.Update) {
 			s.follow(c)
 		}
 	}
+	if text := u.New.Meta(metaWeights); !bytes.Equal(text, s.weighed) {
+		s.weigh(text)
+	}
+	s.redeal = s.redeal || !s.loaded
+	s.loaded = true
 	s.position = feed.Position{Epoch: u.New.Position().Epoch, Revision: u.New.Position().Revision}
 	s.publish(s.compiler.apply(u))
 	s.compiled(time.Since(began))
 }
 
+// weigh takes in the clusters' sizes, by which they are dealt.
+func (s *clusterShard) weigh(text []byte) {
+	w, err := decodeWeights(text)
+	if err != nil {
+		s.log.Error("dealing clusters by the sizes known before", "error", err)
+		return
+	}
+	s.weights, s.weighed, s.redeal = w, text, true
+}
+
 // follow notes the coming and going of a cluster.
 func (s *clusterShard) follow(c store.Change) {
+	s.redeal = true
 	if c.New != nil {
 		if cluster, err := record.DecodeCluster(c.New.Record); err == nil && cluster.Zone == s.zone {
 			s.clusters[cluster.Name] = cluster
@@ -132,15 +174,14 @@ func (s *clusterShard) follow(c store.Change) {
 	}
 	name := c.Key.Name
 	delete(s.clusters, name)
-	s.mu.Lock()
-	_, had := s.owned[name]
-	delete(s.owned, name)
-	s.mu.Unlock()
-	if had {
-		s.log.Info("cluster left the zone", "cluster", name)
-		s.agents.Forget(name, "cluster "+name+" is no longer in the inventory of zone "+s.zone)
+	if s.prepared[name] != nil {
+		delete(s.prepared, name)
 		s.compiler.disown(name)
-		s.board.drop(name)
+	}
+	if s.has(name) {
+		s.log.Info("cluster left the zone", "cluster", name)
+		s.lose(name)
+		s.agents.Forget(name, "cluster "+name+" is no longer in the inventory of zone "+s.zone)
 	}
 }
 
@@ -150,43 +191,45 @@ func (s *clusterShard) publish(shifts map[string]*shift) {
 	s.mu.Lock()
 	all := maps.Clone(s.owned)
 	s.mu.Unlock()
+	maps.Copy(all, s.prepared)
 	for name, o := range all {
 		change := shifts[name]
 		if change == nil {
 			o.outbox.SetPosition(s.position)
 			continue
 		}
-		s.board.expect(name, change, now)
+		if s.prepared[name] == nil {
+			s.board.expect(name, change, now)
+		}
 		o.outbox.Update(s.position, change.edits...)
 		o.outbox.SetComplete(change.complete)
 	}
 }
 
-// errNotOwned says that no replica here serves the cluster.
-var errNotOwned = errors.New("the cluster is not owned by this replica yet")
+// errNotOwned says that no replica serves the cluster yet.
+var errNotOwned = errors.New("the cluster is not owned by any replica yet")
 
-// get returns a cluster that is owned, and waits for it until ctx ends.
-func (s *clusterShard) get(ctx context.Context, name string) (*owned, error) {
-	for {
-		s.mu.Lock()
-		o, changed := s.owned[name], s.changed
-		s.mu.Unlock()
-		if o != nil {
-			return o, nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return nil, errNotOwned
-		}
-	}
-}
-
-// fenceOf is the fence by which the cluster is owned.
-func (s *clusterShard) fenceOf(o *owned) feed.Fence {
+// get returns a cluster, nil if it is not owned here; changed is closed when that may have changed.
+func (s *clusterShard) get(name string) (o *owned, changed <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return o.fence
+	return s.owned[name], s.changed
+}
+
+// has tells whether the shard owns a cluster.
+func (s *clusterShard) has(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.owned[name] != nil
+}
+
+// open lets agents in, once.
+func (s *clusterShard) open() {
+	select {
+	case <-s.ready:
+	default:
+		close(s.ready)
+	}
 }
 
 // names lists the clusters that are owned, sorted.

@@ -22,11 +22,16 @@ import (
 	"github.com/meridian-federation/meridian/internal/term"
 )
 
+// handOverWithin bounds how long a replica that ends waits for the others to take its clusters.
+const handOverWithin = 8 * time.Second
+
 // Deps are what a zone works on. The caller closes the store after Run; Run closes the listener.
 type Deps struct {
 	Store    store.Store
 	Listener net.Listener
 	Log      *slog.Logger
+	// Gossip may be nil; Run runs it.
+	Gossip Gossip
 	// Registry takes the zone's metrics; it may be nil.
 	Registry prometheus.Registerer
 }
@@ -40,7 +45,10 @@ type Zone struct {
 	mirror   *store.Mirror
 	board    *board
 	agents   *children.Table
+	roster   *roster
+	gossip   Gossip
 	shard    *clusterShard
+	stats    Stats
 	parent   *intake.Parent
 	up, down feed.Stats
 	leading  atomic.Bool
@@ -50,10 +58,15 @@ type Zone struct {
 // New prepares a replica.
 func New(cfg Config, deps Deps) *Zone {
 	z := &Zone{cfg: cfg, store: deps.Store, listener: deps.Listener, log: deps.Log,
-		mirror: store.NewMirror(deps.Store, deps.Log), agents: children.NewTable()}
+		gossip: deps.Gossip, mirror: store.NewMirror(deps.Store, deps.Log), agents: children.NewTable()}
 	outbox := feed.NewOutbox()
 	z.board = newBoard(cfg.Zone, cfg.Region, outbox, newNews())
-	z.shard = newShard(cfg.Zone, cfg.ID, deps.Store, z.mirror, z.board, z.agents, deps.Log)
+	address := cfg.Advertise
+	if address == "" {
+		address = deps.Listener.Addr().String()
+	}
+	z.roster = newRoster(store.Member{ID: cfg.ID, Address: address}, deps.Store, deps.Gossip, deps.Log)
+	z.shard = newShard(cfg.Zone, deps.Store, z.mirror, z.roster, z.board, z.agents, &z.stats, deps.Log)
 	z.parent = intake.NewParent(feedgrpc.ClientConfig{Targets: cfg.Parent, Hello: z.hello(),
 		Session: feed.Config{Stats: &z.up}, Log: deps.Log}, outbox, z.answer)
 	if deps.Registry != nil {
@@ -65,15 +78,6 @@ func New(cfg Config, deps Deps) *Zone {
 func (z *Zone) hello() feed.Hello {
 	return feed.Hello{Role: string(question.TierZone), Release: buildinfo.Read().Version,
 		Path: question.Path{Region: z.cfg.Region, Zone: z.cfg.Zone}.String()}
-}
-
-// register adds the zone's metrics.
-func (z *Zone) register(r prometheus.Registerer) {
-	compile := prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: telemetry.Namespace, Subsystem: "zone",
-		Name: "compile_seconds", Help: "Time from a change of the records until all that follows from it is compiled.",
-		Buckets: prometheus.ExponentialBuckets(0.0001, 4, 8)})
-	r.MustRegister(compile, telemetry.FeedCollector("parent", &z.up), telemetry.FeedCollector("children", &z.down))
-	z.shard.compiled = func(d time.Duration) { compile.Observe(d.Seconds()) }
 }
 
 // Check adds the conditions under which the replica is ready. The region is none of them: a zone goes on without it.
@@ -97,6 +101,11 @@ func (z *Zone) Run(ctx context.Context) error {
 	defer z.listener.Close()
 	group := run.NewGroup(z.log)
 	group.Add("mirror", func(ctx context.Context) error { return quiet(ctx, z.mirror.Run(ctx)) })
+	if z.gossip != nil {
+		group.Add("gossip", z.gossip.Run)
+	}
+	group.Add("roster", z.roster.run)
+	group.Add("rumours", z.roster.listen)
 	group.Add("shard", z.shard.run)
 	group.Add("leader", func(ctx context.Context) error {
 		if err := z.mirror.WaitReady(ctx); err != nil {
@@ -106,7 +115,17 @@ func (z *Zone) Run(ctx context.Context) error {
 	})
 	group.Add("reports", z.settle)
 	group.Add("agents", z.serve)
+	group.Add("hand-over", z.handOver)
 	return group.Run(ctx)
+}
+
+// handOver stops first: the other replicas take this one's clusters while it still serves them.
+func (z *Zone) handOver(ctx context.Context) error {
+	<-ctx.Done()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), handOverWithin)
+	defer cancel()
+	z.shard.handOver(ctx)
+	return nil
 }
 
 // serve serves agents from when the clusters' objects are known.
@@ -118,7 +137,7 @@ func (z *Zone) serve(ctx context.Context) error {
 	}
 	z.serving.Store(true)
 	return children.Serve(ctx, z.listener, feedgrpc.ServerConfig{Hello: z.hello(), Identify: identify, Accept: z.accept,
-		Session: feed.Config{Stats: &z.down}, Log: z.log})
+		Peers: z.roster.addresses, Session: feed.Config{Stats: &z.down}, Log: z.log})
 }
 
 // settle reports all that is not known once the agents have had their time to come back.

@@ -1,0 +1,356 @@
+package az_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/meridian-federation/meridian/az"
+	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/record"
+	"github.com/meridian-federation/meridian/internal/store"
+	"github.com/meridian-federation/meridian/internal/store/mem"
+	"github.com/meridian-federation/meridian/internal/tiertest"
+)
+
+// rumours are what one replica's gossip says, as the test has it.
+type rumours struct {
+	mu      sync.Mutex
+	lost    map[string]time.Time
+	changed chan struct{}
+}
+
+func newRumours() *rumours {
+	return &rumours{lost: map[string]time.Time{}, changed: make(chan struct{})}
+}
+
+func (r *rumours) Run(ctx context.Context) error {
+	<-ctx.Done()
+	return nil
+}
+
+func (r *rumours) Changed() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.changed
+}
+
+func (r *rumours) Lost(id string) (time.Time, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	at, lost := r.lost[id]
+	return at, lost
+}
+
+func (r *rumours) lose(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lost[id] = time.Now()
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+// replica is one of the zone's processes.
+type replica struct {
+	id, address string
+	store       *mem.Store
+	gossip      *rumours
+	stop        func()
+}
+
+// shared is a zone of several replicas on one store, between a parent and its agents.
+type shared struct {
+	t        *testing.T
+	parent   *tiertest.Parent
+	store    *mem.Store
+	replicas map[string]*replica
+	agents   map[string]*tiertest.Child
+
+	mu     sync.Mutex
+	claims map[string][]store.Claim // by cluster, in their order
+}
+
+// newShared starts the replicas one after another, and agents that know the first alone.
+func newShared(t *testing.T, replicas, clusters int) *shared {
+	t.Helper()
+	z := &shared{t: t, parent: tiertest.NewParent(t), store: mem.New(), replicas: map[string]*replica{},
+		agents: map[string]*tiertest.Child{}, claims: map[string][]store.Claim{}}
+	z.observe()
+	for i := range clusters {
+		z.parent.Put(cluster(fmt.Sprint("c", i)).Record())
+	}
+	for i := range replicas {
+		z.start(fmt.Sprint("r", i))
+	}
+	t.Cleanup(func() {
+		for _, r := range z.replicas {
+			r.stop()
+		}
+	})
+	for i := range clusters {
+		name := fmt.Sprint("c", i)
+		a := tiertest.NewChild(t, "cluster", "region/west/zone/a/cluster/"+name, z.replicas["r0"].address)
+		a.Ready(tiertest.Replicas)
+		health := record.Health{Cluster: name, Nodes: 10, KubernetesVersion: "v1.34.0"}.Record()
+		a.Outbox.Edit(feed.Put(&health))
+		a.Start()
+		z.agents[name] = a
+	}
+	return z
+}
+
+// start starts a replica, at the address that it had before if it ran before.
+func (z *shared) start(id string) {
+	z.t.Helper()
+	r := z.replicas[id]
+	if r == nil {
+		r = &replica{id: id, address: "127.0.0.1:0"}
+		z.replicas[id] = r
+	}
+	r.store, r.gossip = z.store.Open(), newRumours()
+	listener, err := net.Listen("tcp", r.address)
+	if err != nil {
+		z.t.Fatal(err)
+	}
+	r.address = listener.Addr().String()
+	log := slog.New(slog.DiscardHandler)
+	if testing.Verbose() {
+		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo})).With("replica", id)
+	}
+	cfg := az.Config{ID: id, Region: "west", Zone: "a", Parent: []string{z.parent.Address}, Settle: 300 * time.Millisecond}
+	cfg.Default()
+	tier := az.New(cfg, az.Deps{Store: r.store, Listener: listener, Gossip: r.gossip, Log: log})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- tier.Run(ctx) }()
+	r.stop = func() {
+		cancel()
+		if err := <-done; err != nil {
+			z.t.Errorf("running replica %s: %v", id, err)
+		}
+		if err := r.store.Close(); err != nil {
+			z.t.Errorf("closing the store of replica %s: %v", id, err)
+		}
+		r.stop = func() {}
+	}
+}
+
+// crash ends a replica without a word; the others' gossip notices.
+func (z *shared) crash(id string) {
+	z.t.Helper()
+	if err := z.replicas[id].store.Close(); err != nil {
+		z.t.Fatal(err)
+	}
+	for other, r := range z.replicas {
+		if other != id {
+			r.gossip.lose(id)
+		}
+	}
+	z.replicas[id].stop()
+}
+
+// observe notes every claim.
+func (z *shared) observe() {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = z.store.WatchRoster(ctx, func(r *store.Roster) error {
+			z.mu.Lock()
+			defer z.mu.Unlock()
+			for name, c := range r.Claims {
+				if had := z.claims[name]; len(had) == 0 || had[len(had)-1] != c {
+					z.claims[name] = append(had, c)
+				}
+			}
+			return nil
+		})
+	}()
+	z.t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+}
+
+// owners are the clusters of each replica.
+func (z *shared) owners() map[string]int {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	out := map[string]int{}
+	for _, history := range z.claims {
+		out[history[len(history)-1].Owner]++
+	}
+	return out
+}
+
+// awaitOwners waits until all clusters belong to the replicas named, and each of them has some.
+func (z *shared) awaitOwners(ids ...string) {
+	z.t.Helper()
+	tiertest.Await(z.t, fmt.Sprintf("the clusters belong to %v", ids), func() bool {
+		owners := z.owners()
+		sum := 0
+		for _, n := range owners {
+			sum += n
+		}
+		return sum == len(z.agents) && slices.Equal(slices.Sorted(maps.Keys(owners)), ids)
+	})
+}
+
+// everywhere submits an application to all clusters and waits until all run it, and the parent knows.
+func (z *shared) everywhere(a app) {
+	z.t.Helper()
+	a.replicas, a.placement = 1, `{"mode":"Duplicated"}`
+	revision, assignment := a.records()
+	z.parent.Edit(feed.Put(&revision), feed.Put(&assignment))
+	z.arrived(a)
+}
+
+func (z *shared) arrived(a app) {
+	z.t.Helper()
+	for name, agent := range z.agents {
+		agent.Await(z.t, a.name+" runs in "+name, func(held map[record.Key]record.Record) bool {
+			_, ok := held[deploymentKey(a.name)]
+			return ok
+		})
+	}
+}
+
+func (z *shared) settled(a app) {
+	z.t.Helper()
+	z.arrived(a)
+	a.replicas, a.placement = 1, `{"mode":"Duplicated"}`
+	z.parent.AwaitStatus(z.t, "n/"+a.name, a.name+" is ready everywhere", ready(a.hash(), int32(len(z.agents))))
+}
+
+func (z *shared) writes() map[string]int {
+	out := map[string]int{}
+	for name, a := range z.agents {
+		out[name] = a.Writes()
+	}
+	return out
+}
+
+// unwritten checks that since a count each cluster was written only so often.
+func (z *shared) unwritten(before map[string]int, more int) {
+	z.t.Helper()
+	for name, n := range z.writes() {
+		if n != before[name]+more {
+			z.t.Errorf("cluster %s was written %d times, want %d", name, n, before[name]+more)
+		}
+	}
+}
+
+// monotonic checks that no agent was ever sent a fence below an earlier one.
+func (z *shared) monotonic() {
+	z.t.Helper()
+	for name, a := range z.agents {
+		fences := a.Fences()
+		for i := 1; i < len(fences); i++ {
+			if fences[i].Fence < fences[i-1].Fence {
+				z.t.Errorf("cluster %s took fence %v after %v", name, fences[i], fences[i-1])
+			}
+		}
+	}
+}
+
+// objectsPerApp are what one application puts into a cluster, its Namespace apart.
+const objectsPerApp = 4
+
+func TestReplicasShareClusters(t *testing.T) {
+	z := newShared(t, 3, 12)
+	z.awaitOwners("r0", "r1", "r2")
+	for id, n := range z.owners() {
+		if n > 6 {
+			t.Errorf("replica %s owns %d of 12 clusters, want about a third", id, n)
+		}
+	}
+	z.everywhere(app{name: "cart", image: "cart:1"})
+	z.monotonic()
+}
+
+// TestReplicaCrashes kills replicas one after another, the leader first, and starts them again: what runs is left alone,
+// and what comes arrives.
+func TestReplicaCrashes(t *testing.T) {
+	z := newShared(t, 3, 9)
+	z.awaitOwners("r0", "r1", "r2")
+	z.everywhere(app{name: "cart", image: "cart:1"})
+	for i, id := range []string{"r0", "r1", "r2"} {
+		before := z.writes()
+		z.crash(id)
+		rest := slices.DeleteFunc([]string{"r0", "r1", "r2"}, func(r string) bool { return r == id })
+		z.awaitOwners(rest...)
+		z.everywhere(app{name: fmt.Sprint("late-", i), image: "x:1"})
+		z.start(id)
+		z.awaitOwners("r0", "r1", "r2")
+		z.unwritten(before, objectsPerApp)
+	}
+	z.monotonic()
+}
+
+// TestReplicaEnds stops a replica as an operator does: the others have its clusters before it lets go of them, and nobody
+// counts a cluster as gone meanwhile.
+func TestReplicaEnds(t *testing.T) {
+	z := newShared(t, 2, 6)
+	z.awaitOwners("r0", "r1")
+	z.everywhere(app{name: "cart", image: "cart:1"})
+	before := z.writes()
+	z.replicas["r1"].stop()
+	z.awaitOwners("r0")
+	z.everywhere(app{name: "late", image: "x:1"})
+	z.unwritten(before, objectsPerApp)
+	z.monotonic()
+}
+
+// TestReplicaLosesItsLease takes a replica off the roster while its agents are connected: the others take over, it finds
+// out, and comes back.
+func TestReplicaLosesItsLease(t *testing.T) {
+	z := newShared(t, 2, 6)
+	z.awaitOwners("r0", "r1")
+	z.everywhere(app{name: "cart", image: "cart:1"})
+	before := z.writes()
+	z.store.Expire("r1")
+	tiertest.Await(t, "r0 has taken r1's clusters", func() bool {
+		z.mu.Lock()
+		defer z.mu.Unlock()
+		for _, history := range z.claims {
+			if history[len(history)-1].Owner == "r0" && len(history) > 1 {
+				return true
+			}
+		}
+		return false
+	})
+	z.awaitOwners("r0", "r1")
+	z.everywhere(app{name: "late", image: "x:1"})
+	z.unwritten(before, objectsPerApp)
+	z.monotonic()
+}
+
+// TestGossipIsWrong has two replicas believe of each other that they are gone. Claims change hands a few times at most,
+// and in the end the clusters are shared as before.
+func TestGossipIsWrong(t *testing.T) {
+	z := newShared(t, 2, 6)
+	z.awaitOwners("r0", "r1")
+	z.everywhere(app{name: "cart", image: "cart:1"})
+	before, owners := z.writes(), z.owners()
+	z.replicas["r0"].gossip.lose("r1")
+	z.replicas["r1"].gossip.lose("r0")
+	z.everywhere(app{name: "late", image: "x:1"})
+	tiertest.Await(t, "the clusters are shared as before", func() bool { return maps.Equal(z.owners(), owners) })
+	z.everywhere(app{name: "later", image: "x:1"})
+	z.unwritten(before, 2*objectsPerApp)
+	z.monotonic()
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	for name, history := range z.claims {
+		if len(history) > 6 {
+			t.Errorf("cluster %s was claimed %d times: %v", name, len(history), history)
+		}
+	}
+}
