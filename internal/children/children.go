@@ -168,7 +168,7 @@ func Serve(ctx context.Context, listener net.Listener, cfg feedgrpc.ServerConfig
 		register(server)
 	}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	go func() { served <- server.Serve(feedgrpc.Listener(listener)) }()
 	select {
 	case err := <-served:
 		feeds.Close()

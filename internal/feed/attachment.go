@@ -41,13 +41,15 @@ func (l *Ledger) attached(session uint64) bool {
 	return l.session == session
 }
 
-// takeNews returns what is to be passed on to the sender.
-func (l *Ledger) takeNews() news {
+// takeNews returns what is to be passed on to the sender. What is too much at once stays, and wakes the session again.
+func (l *Ledger) takeNews() []Message {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n := l.news
-	l.news = news{}
-	return n
+	out, more := l.news.take()
+	if more {
+		l.signal()
+	}
+	return out
 }
 
 // believe checks a sender's position and fence. It returns why it is refused, or nil and remembers the fence.

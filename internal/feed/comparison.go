@@ -18,12 +18,19 @@ type comparison struct {
 	routine bool
 	// settled: the session's outcomes were told once.
 	settled bool
-	// next is when the next one is due, again that it is due now.
-	next  time.Time
-	again bool
+	// began is when the last one began, next is when a routine one is due; again that the peer asks for one.
+	began, next time.Time
+	again       bool
 }
 
-func (c *comparison) due(now time.Time) bool { return c.again || !now.Before(c.next) }
+func (c *comparison) due(now time.Time) bool { return !now.Before(c.dueAt()) }
+
+func (c *comparison) dueAt() time.Time {
+	if asked := c.began.Add(againPause); c.again && (c.next.IsZero() || asked.Before(c.next)) {
+		return asked
+	}
+	return c.next
+}
 
 // compare begins a comparison. It finds what is queued, too; a routine one keeps the queue to tell what it knew of from
 // what it did not. The position is read after the digest, so that it is not behind it.
@@ -34,7 +41,7 @@ func (s *sender) compare(fence Fence) Root {
 		clear(s.parked)
 		clear(s.mismatched)
 	}
-	s.comparison.again = false
+	s.comparison.again, s.comparison.began = false, s.now
 	s.comparison.round++
 	s.comparison.open, s.comparison.found = nil, map[record.Key]record.Version{}
 	s.phase, s.refusal = comparing, nil
@@ -69,7 +76,7 @@ func (s *sender) differ(d Differ) []Message {
 }
 
 // lists takes a part of the lists, and after the last queues what differs.
-func (s *sender) lists(l Lists) {
+func (s *sender) lists(l Lists) error {
 	for _, list := range l.Lists {
 		if _, asked := s.comparison.open[list.Bucket]; asked {
 			delete(s.comparison.open, list.Bucket)
@@ -77,7 +84,7 @@ func (s *sender) lists(l Lists) {
 		}
 	}
 	if len(s.comparison.open) > 0 {
-		return
+		return s.strays(len(s.comparison.found))
 	}
 	s.pull()
 	for key := range s.comparison.found {
@@ -93,6 +100,7 @@ func (s *sender) lists(l Lists) {
 	}
 	s.enqueue(s.comparison.found)
 	s.conclude()
+	return s.strays(s.pending.len())
 }
 
 // difference notes the keys that are not the same in both, with the peer's version.

@@ -62,14 +62,6 @@ type Ledger struct {
 	wake    chan struct{}
 }
 
-// news is what the holder said and the session has to pass on. Without a session there is none: the next one begins
-// with a comparison.
-type news struct {
-	again  bool
-	want   []record.Key
-	report Report
-}
-
 // NewLedger returns the ledger of what the holder has, with what it persisted.
 func NewLedger(state State, inventory iter.Seq[record.KeyVersion]) *Ledger {
 	l := &Ledger{
@@ -135,7 +127,7 @@ func (l *Ledger) forget(key record.Key) {
 	}
 	if l.live {
 		l.wanted[key] = struct{}{}
-		l.news.want = append(l.news.want, key)
+		l.news.addWant(key)
 	}
 }
 
@@ -148,7 +140,7 @@ func (l *Ledger) Accept(kvs ...record.KeyVersion) {
 		if r, ok := l.rejected[kv.Key]; ok && r.Version == kv.Version {
 			delete(l.rejected, kv.Key)
 			if l.live {
-				l.news.report.Accepted = append(l.news.report.Accepted, kv)
+				l.news.addResult(kv.Key, result{version: kv.Version})
 			}
 		}
 	}
@@ -164,7 +156,7 @@ func (l *Ledger) Reject(rejections ...Rejection) {
 		if held, ok := l.table.get(r.Key); ok && held.Version == r.Version {
 			l.rejected[r.Key] = r
 			if l.live {
-				l.news.report.Rejected = append(l.news.report.Rejected, r)
+				l.news.addResult(r.Key, result{rejection: &r})
 			}
 		}
 	}

@@ -111,7 +111,7 @@ func TestHeldRemovals(t *testing.T) {
 	if keys, err := p.b.ledger.Confirm(feed.ConfirmRemovals); err != nil || keys != 59 {
 		t.Errorf("confirming: %d keys, %v, want 59", keys, err)
 	}
-	p.rest()
+	p.wait(time.Second)
 	if got, want := len(p.b.held), 11; got != want {
 		t.Errorf("after the confirmation %d records are held, want %d", got, want)
 	}
@@ -224,7 +224,7 @@ func TestFloor(t *testing.T) {
 			if _, err := p.b.ledger.Confirm(c.confirm); err != nil {
 				t.Fatal(err)
 			}
-			p.rest()
+			p.wait(time.Second)
 			if got := p.b.held[key("k")]; got != "2" {
 				t.Errorf("after the confirmation held %q, want %q", got, "2")
 			}

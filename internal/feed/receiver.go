@@ -50,21 +50,7 @@ func (r *receiver) ready() []Message {
 	if !r.ledger.attached(r.session) {
 		return nil
 	}
-	var out []Message
-	news := r.ledger.takeNews()
-	if news.again {
-		out = append(out, Again{})
-	}
-	for keys := range slices.Chunk(news.want, batchRecords) {
-		out = append(out, Want{Keys: keys})
-	}
-	for rejected := range slices.Chunk(news.report.Rejected, batchRecords) {
-		out = append(out, Report{Rejected: bounded(rejected)})
-	}
-	for accepted := range slices.Chunk(news.report.Accepted, batchRecords) {
-		out = append(out, Report{Accepted: accepted})
-	}
-	return out
+	return r.ledger.takeNews()
 }
 
 // compare answers a Root, or keeps it until all that came before it is applied.

@@ -16,6 +16,17 @@ const (
 	batchBytes   = 512 << 10
 )
 
+// maxStrays is how many keys beyond those of the Outbox a peer may name.
+const maxStrays = 1 << 18
+
+// Pauses of a sender.
+const (
+	// againPause is the least time between comparisons that the peer asks for.
+	againPause = time.Second
+	// refusedPause is how often a sender that is refused looks whether it has moved on.
+	refusedPause = time.Second
+)
+
 // sender brings the peer to hold what the Outbox holds.
 type sender struct {
 	outbox *Outbox
@@ -84,7 +95,7 @@ func (s *sender) ready() []Message {
 	case opening:
 		out = s.begin()
 	case refused:
-		if s.comparison.again || s.lifted() {
+		if s.comparison.again && s.comparison.due(s.now) || s.lifted() {
 			out = s.begin()
 		}
 	case streaming:
@@ -251,13 +262,14 @@ func (s *sender) acked(a Ack) error {
 }
 
 // reported takes results that came outside an acknowledgement.
-func (s *sender) reported(r Report) {
+func (s *sender) reported(r Report) error {
 	for i, rejection := range r.Rejected {
 		s.note(Outcome{Key: rejection.Key, Version: rejection.Version, At: s.now, Rejection: &r.Rejected[i]})
 	}
 	for _, kv := range r.Accepted {
 		s.note(Outcome{Key: kv.Key, Version: kv.Version, At: s.now})
 	}
+	return s.strays(len(s.rejected))
 }
 
 func (s *sender) note(o Outcome) {
@@ -280,12 +292,13 @@ func (s *sender) rejects(key record.Key, version record.Version) bool {
 }
 
 // wanted queues keys whatever the peer was found to hold.
-func (s *sender) wanted(keys []record.Key) {
+func (s *sender) wanted(keys []record.Key) error {
 	for _, key := range keys {
 		delete(s.parked, key)
 		delete(s.comparison.found, key)
 		s.pending.add(key, record.Version{})
 	}
+	return s.strays(s.pending.len())
 }
 
 // refuse forgets what is under way: when the peer believes this end again, a comparison finds all of it, what it had
@@ -305,8 +318,31 @@ func (s *sender) lifted() bool {
 	return ok && (p != s.refusal.Position || f != s.refusal.Fence) && s.refusal.lifted(p, f)
 }
 
-// again begins a comparison as soon as nothing is in flight.
+// again begins a comparison as soon as nothing is in flight, and againPause has passed since the last one began.
 func (s *sender) again() { s.comparison.again = true }
+
+// deadline is when ready has something to do though nothing else happens.
+func (s *sender) deadline() (at time.Time, ok bool) {
+	switch {
+	case s.held:
+		return s.now.Add(HoldPause), true
+	case s.phase == streaming && len(s.inflight) == 0:
+		return s.comparison.dueAt(), true
+	case s.phase == refused && s.comparison.again:
+		return s.comparison.dueAt(), true
+	case s.phase == refused && s.refusal.Kind != RefusedRole:
+		return s.now.Add(refusedPause), true
+	}
+	return time.Time{}, false
+}
+
+// strays checks that a peer keeps to a bound in naming keys that this end may know nothing of.
+func (s *sender) strays(named int) error {
+	if bound := s.outbox.Len() + maxStrays; named > bound {
+		return fmt.Errorf("the peer names %d keys, more than the %d that there can be", named, bound)
+	}
+	return nil
+}
 
 func (s *sender) inSync() bool {
 	return s.phase == streaming && s.pending.len() == 0 && len(s.parked) == 0 && len(s.inflight) == 0

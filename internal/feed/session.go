@@ -86,6 +86,8 @@ type Session struct {
 	replier  replier
 	out      []Message
 	peers    []string
+	// congested: the peer does not take what there is for it already.
+	congested bool
 }
 
 // NewSession begins a session. It attaches the Ledger: an earlier session of it must not apply anything any more.
@@ -138,8 +140,25 @@ func (s *Session) Wake() (outbox, ledger <-chan struct{}) {
 	return outbox, ledger
 }
 
-// Tick sets the session's clock and does what is due. Call it before Step for times that are right, and about once a
-// second.
+// Deadline is when Tick, and Ready after it, have something to do although nothing else has happened; ok is false if that
+// is never. It is as of the last Ready.
+func (s *Session) Deadline() (at time.Time, ok bool) {
+	if s.sender != nil && !s.congested {
+		at, ok = s.sender.deadline()
+	}
+	for _, deadline := range s.asker.open {
+		if !ok || deadline.Before(at) {
+			at, ok = deadline, true
+		}
+	}
+	return at, ok
+}
+
+// Congest says whether the peer is behind with taking what there is for it. While it is, Ready gives only what is owed
+// to the peer; what is new in Outbox and Ledger stays there, where it takes no more room than its keys.
+func (s *Session) Congest(congested bool) { s.congested = congested }
+
+// Tick sets the session's clock. Call it before Step for times that are right, and at the Deadline.
 func (s *Session) Tick(now time.Time) {
 	s.now = now
 	if s.sender != nil {
@@ -238,14 +257,14 @@ func (s *Session) stepSender(m Message) error {
 		}
 	case Lists:
 		if s.sender.current(m.Round) {
-			s.sender.lists(m)
+			return s.sender.lists(m)
 		}
 	case Ack:
 		return s.sender.acked(m)
 	case Report:
-		s.sender.reported(m)
+		return s.sender.reported(m)
 	case Want:
-		s.sender.wanted(m.Keys)
+		return s.sender.wanted(m.Keys)
 	case Refused:
 		s.sender.refuse(m.Refusal)
 	case Again:
@@ -275,10 +294,10 @@ func (s *Session) Answer(id uint64, payload []byte, err error) { s.replier.answe
 
 // Ready returns what is to be done and forgets it. Call it after every other call and every wake.
 func (s *Session) Ready() Ready {
-	if s.receiver != nil {
+	if s.receiver != nil && !s.congested {
 		s.out = append(s.out, s.receiver.ready()...)
 	}
-	if s.sender != nil {
+	if s.sender != nil && !s.congested {
 		s.out = append(s.out, s.sender.ready()...)
 	}
 	r := Ready{Messages: append(append(s.out, s.asker.out...), s.replier.out...),

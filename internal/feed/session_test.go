@@ -349,3 +349,69 @@ func TestNothingIsSentWhileTheFenceDoesNotAllowIt(t *testing.T) {
 		t.Errorf("messages:\n%s\nwant each end told once", p.log.String())
 	}
 }
+
+// TestDeadline holds that an idle session has nothing to do before the next comparison, whatever time goes by.
+func TestDeadline(t *testing.T) {
+	p := newPair(t)
+	p.fill(3)
+	p.connect()
+	at, ok := p.a.session.Deadline()
+	if want := p.now.Add(feed.DefaultCompareEvery); !ok || !at.Equal(want) {
+		t.Errorf("idle: got %v (%v), want the next comparison at %v", at, ok, want)
+	}
+	if _, err := p.a.session.Ask("slow", nil, time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if at, _ := p.a.session.Deadline(); !at.Equal(p.now.Add(time.Second)) {
+		t.Errorf("with a question open: got %v, want its end at %v", at, p.now.Add(time.Second))
+	}
+	p.wait(time.Second)
+	p.a.unsure = true
+	p.a.outbox.Edit(put("red", "1"))
+	p.rest()
+	if at, _ := p.a.session.Deadline(); !at.Equal(p.now.Add(feed.HoldPause)) {
+		t.Errorf("unsure: got %v, want %v", at, p.now.Add(feed.HoldPause))
+	}
+}
+
+// TestCongestedSessionTakesNothingNew holds that what is new stays a set of keys while the peer takes nothing.
+func TestCongestedSessionTakesNothingNew(t *testing.T) {
+	p := newPair(t)
+	p.fill(100)
+	p.connect()
+	p.a.session.Congest(true)
+	p.b.session.Congest(true)
+	for n := range 10_000 {
+		p.a.outbox.Edit(put(fmt.Sprint("k", n%10), fmt.Sprint(n)))
+		p.b.ledger.Forget(key(fmt.Sprintf("k%03d", n%50)))
+		p.b.ledger.Reject(feed.Rejection{Key: key("k075"), Version: record.VersionOf([]byte("x")), Reason: fmt.Sprint(n)})
+		if a, b := p.a.session.Ready().Messages, p.b.session.Ready().Messages; len(a)+len(b) > 0 {
+			t.Fatalf("congested ends say %v and %v, want nothing", a, b)
+		}
+	}
+	p.a.session.Congest(false)
+	p.b.session.Congest(false)
+	if got := len(p.b.session.Ready().Messages); got > 2 {
+		t.Errorf("the receiver says %d messages of 100 keys, want at most 2", got)
+	}
+	p.connect()
+	p.agree()
+}
+
+// TestPeerThatNamesNoEnd holds that a peer cannot make a sender remember more than a bound.
+func TestPeerThatNamesNoEnd(t *testing.T) {
+	p := newPair(t)
+	p.fill(10)
+	p.connect()
+	var err error
+	for n := 0; n < 1<<20 && err == nil; n += 256 {
+		want := feed.Want{}
+		for i := range 256 {
+			want.Keys = append(want.Keys, key(fmt.Sprint("strange", n+i)))
+		}
+		err = p.a.session.Step(want)
+	}
+	if err == nil {
+		t.Error("a peer that wants a million keys that are not there goes on, want its session ended")
+	}
+}

@@ -3,7 +3,9 @@ package feedgrpc_test
 import (
 	"fmt"
 	"runtime"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/meridian-federation/meridian/internal/feed"
 )
@@ -42,6 +44,40 @@ func BenchmarkOneRecord(b *testing.B) {
 		parent.outbox.Edit(feed.Put(rec("k", fmt.Sprint(n))))
 		<-acked
 	}
+}
+
+// BenchmarkIdleCPU reports the CPU time that both ends of 1,000 idle sessions take, in one process, in thousandths of a
+// core.
+func BenchmarkIdleCPU(b *testing.B) {
+	const count, span = 1_000, 20 * time.Second
+	h := &hub{tb: b, children: map[string]*tier{}}
+	for n := range count {
+		h.children[fmt.Sprint(n)] = newTier()
+	}
+	h.start("127.0.0.1:0")
+	b.Cleanup(func() { h.stop() })
+	for path, parent := range h.children {
+		parent.outbox.Edit(feed.Put(rec("k", path)))
+		parent.outbox.SetComplete(true)
+		child := newTier()
+		dial(b, child, path, h.address)
+		defer child.await(b, "it is there still", func() bool { return child.closed == 0 })
+		child.await(b, "it is there", func() bool { return child.link != nil })
+	}
+	for b.Loop() {
+		began, used := time.Now(), cpu(b)
+		time.Sleep(span)
+		b.ReportMetric(1000*(cpu(b)-used).Seconds()/time.Since(began).Seconds(), "mcores")
+	}
+}
+
+// cpu is what this process has used.
+func cpu(b *testing.B) time.Duration {
+	var r syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }
 
 // BenchmarkIdleChildren reports the memory of both ends of one idle session, in one process.

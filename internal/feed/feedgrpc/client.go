@@ -45,6 +45,9 @@ func Run(ctx context.Context, cfg ClientConfig, ep Endpoint) error {
 		return errors.New("dialling the parent: no address is known")
 	}
 	cfg.Session.Hello = cfg.Hello
+	if cfg.Session.Stats == nil {
+		cfg.Session.Stats = &feed.Stats{}
+	}
 	if cfg.Credentials == nil {
 		cfg.Credentials = insecure.NewCredentials()
 	}
@@ -58,6 +61,7 @@ func Run(ctx context.Context, cfg ClientConfig, ep Endpoint) error {
 		}
 		wait := r.next(attempted(opened, time.Since(began), err))
 		if wait == 0 {
+			cfg.Session.Stats.Redirects.Add(1)
 			cfg.Log.Info("redirected", "from", address, "to", r.address(), "reason", err)
 			continue
 		}
@@ -120,17 +124,19 @@ func session(ctx context.Context, cfg ClientConfig, r *route, ep Endpoint) (open
 	return c.opened, err
 }
 
-// dialOptions make one connection, tried once, whose peer's end is noticed within seconds: by the kernel where the
-// host is gone or cut off (gRPC lets clients ping every ten seconds at most), by pings where the process hangs.
+// connectPatience is how long a host may take to answer a connection, before another is tried. That a process which is
+// busy takes longer to begin a session is no reason to leave it.
+const connectPatience = 2 * time.Second
+
+// dialOptions make one connection, tried once, whose peer's end is noticed as keepalive.go says.
 func dialOptions(cfg ClientConfig) []grpc.DialOption {
-	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 3 * time.Second,
-		Interval: time.Second, Count: 3}}
+	dialer := net.Dialer{KeepAliveConfig: probes(), Timeout: connectPatience}
 	return []grpc.DialOption{
 		grpc.WithTransportCredentials(cfg.Credentials),
 		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
 			return dialer.DialContext(ctx, "tcp", address)
 		}),
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: 5 * time.Second}),
-		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: childPings, Timeout: pingPatience}),
 	}
 }

@@ -2,6 +2,8 @@ package feedgrpc
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -11,8 +13,18 @@ import (
 	"github.com/meridian-federation/meridian/internal/feed/feedpb"
 )
 
-// tick is how often a session looks at the clock when nothing else happens.
-const tick = time.Second
+// Bounds of what waits to be sent, in messages.
+const (
+	// congested is from where on a session adds nothing new, and gives only what it owes: answers to what the peer asks.
+	congested = 16
+	// maxOwed is what a peer that keeps to the protocol never reaches, since it has that much open at most.
+	maxOwed = 1024
+)
+
+var (
+	errUntaken = errors.New("the peer asks for more and takes nothing of what it asked for before")
+	errGreedy  = errors.New("the peer asks for its lists again before it took the last ones")
+)
 
 // stream is either end of the gRPC stream.
 type stream interface {
@@ -30,9 +42,13 @@ type conn struct {
 	// peers is asked for what the peer is to know of addresses; nil tells nothing. learnt takes what the peer tells.
 	peers  func() ([]string, <-chan struct{})
 	learnt func(addresses []string)
+	// begun is called, at least once, when the first comparison is over; it may be nil.
+	begun func()
 	// impatient tells whether the session ends once the peer was refused for refusedPatience, because there is somewhere
 	// else to go; nil is never.
 	impatient func() bool
+	// takePatience is how long the transport may take to accept a message.
+	takePatience time.Duration
 
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -51,6 +67,7 @@ type conn struct {
 	queue        []feed.Message
 	asked        map[uint64]chan<- feed.Answer
 	answering    map[uint64]context.CancelFunc
+	answers      int // answers being worked on, to questions that were taken back, too
 	work         *errgroup.Group
 	opened       bool
 	refusedSince time.Time
@@ -68,7 +85,7 @@ type result struct {
 // newConn begins to receive from a stream. io counts the goroutines that end with it.
 func newConn(ctx context.Context, s stream, io *sync.WaitGroup) *conn {
 	c := &conn{
-		stream: s, io: io,
+		stream: s, io: io, takePatience: takePatience,
 		inbox: make(chan feed.Message), out: make(chan feed.Message), calls: make(chan func(*feed.Session)),
 		ended: make(chan struct{}),
 		asked: map[uint64]chan<- feed.Answer{}, answering: map[uint64]context.CancelFunc{},
@@ -116,15 +133,20 @@ func (c *conn) loop(ctx context.Context, first []feed.Message) error {
 			return err
 		}
 	}
-	ticker := time.NewTicker(tick)
-	defer ticker.Stop()
+	alarm := newAlarm()
+	defer alarm.stop()
 	outboxWake, ledgerWake := c.session.Wake()
 	peersChanged := c.tellPeers()
 	for {
+		c.session.Congest(len(c.queue) >= congested)
 		c.carryOut(ctx)
 		if c.gaveUp() {
 			return errRefused
 		}
+		if len(c.queue) > maxOwed {
+			return errUntaken
+		}
+		alarm.set(c.deadline())
 		var out chan<- feed.Message
 		var head feed.Message
 		if len(c.queue) > 0 {
@@ -132,8 +154,7 @@ func (c *conn) loop(ctx context.Context, first []feed.Message) error {
 		}
 		select {
 		case m := <-c.inbox:
-			c.session.Tick(time.Now())
-			if err := c.session.Step(m); err != nil {
+			if err := c.step(m); err != nil {
 				return err
 			}
 		case out <- head:
@@ -149,13 +170,38 @@ func (c *conn) loop(ctx context.Context, first []feed.Message) error {
 		case <-peersChanged:
 			peersChanged = c.tellPeers()
 		case call := <-c.calls:
+			c.session.Tick(time.Now())
 			call(c.session)
-		case <-ticker.C:
+		case <-alarm.rings():
+			alarm.rang()
 			c.session.Tick(time.Now())
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// step hands the session a message of the peer.
+func (c *conn) step(m feed.Message) error {
+	if _, ok := m.(feed.Select); ok && slices.ContainsFunc(c.queue, isLists) {
+		return errGreedy
+	}
+	c.session.Tick(time.Now())
+	return c.session.Step(m)
+}
+
+func isLists(m feed.Message) bool {
+	_, ok := m.(feed.Lists)
+	return ok
+}
+
+// deadline is when the loop has something to do though nothing happens.
+func (c *conn) deadline() (at time.Time, ok bool) {
+	at, ok = c.session.Deadline()
+	if patience := c.refusedSince.Add(refusedPatience); !c.refusedSince.IsZero() && (!ok || patience.Before(at)) {
+		at, ok = patience, true
+	}
+	return at, ok
 }
 
 // tellPeers tells the peer of addresses, and returns what is closed when there are others.
@@ -199,6 +245,7 @@ func (c *conn) carryOut(ctx context.Context) {
 		}
 	}
 	c.tell(status)
+	c.begin(status)
 }
 
 // open says once that the peer is there.
@@ -212,6 +259,17 @@ func (c *conn) open(status feed.Status) {
 	}
 	if c.endpoint.Opened != nil {
 		c.endpoint.Opened(&Link{conn: c})
+	}
+}
+
+// begin says when the first comparison is over: the peer holds all, or takes nothing, or there is nothing to compare.
+func (c *conn) begin(status feed.Status) {
+	if c.begun == nil || !c.opened {
+		return
+	}
+	if status.InSync || status.RefusedBy != nil || c.endpoint.Outbox == nil {
+		c.begun()
+		c.begun = nil
 	}
 }
 
@@ -236,7 +294,7 @@ func (c *conn) gaveUp() bool {
 	if c.refusedSince.IsZero() {
 		c.refusedSince = time.Now()
 	}
-	return time.Since(c.refusedSince) > refusedPatience
+	return time.Since(c.refusedSince) >= refusedPatience
 }
 
 // do runs a call in the session's goroutine.

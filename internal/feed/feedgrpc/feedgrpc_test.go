@@ -37,6 +37,9 @@ type tier struct {
 	applies func(feed.Batch) ([]feed.Rejection, error)
 	acked   func([]feed.Outcome)
 	fence   func() (feed.Fence, bool)
+	// began is told of the beginning of a session, and of the end of its first comparison or of itself.
+	began   func(begins bool)
+	begins  bool
 	changed chan struct{} // closed and replaced with every change
 }
 
@@ -68,11 +71,24 @@ func (t *tier) endpoint() feedgrpc.Endpoint {
 				return nil, fmt.Errorf("no answer to %s", q.Kind)
 			}
 		},
-		Opened: func(l *feedgrpc.Link) { t.touch(func() { t.link = l }) },
-		Closed: func(error) { t.touch(func() { t.link = nil; t.closed++ }) },
-		State:  func(feed.Status) { t.touch(func() {}) },
-		Acked:  t.acked,
-		Fence:  t.fence,
+		Opened: func(l *feedgrpc.Link) { t.touch(func() { t.link = l; t.begin(true) }) },
+		Closed: func(error) { t.touch(func() { t.link = nil; t.closed++; t.begin(false) }) },
+		State: func(s feed.Status) {
+			t.touch(func() {
+				if s.InSync {
+					t.begin(false)
+				}
+			})
+		},
+		Acked: t.acked,
+		Fence: t.fence,
+	}
+}
+
+func (t *tier) begin(begins bool) {
+	if t.began != nil && begins != t.begins {
+		t.begins = begins
+		t.began(begins)
 	}
 }
 
@@ -122,6 +138,9 @@ type hub struct {
 	address  string
 	stop     func()
 	peers    peers
+
+	admission feedgrpc.Admission
+	stats     *feed.Stats
 }
 
 // peers are the addresses that a hub tells its children.
@@ -177,8 +196,10 @@ func (h *hub) start(address string) {
 			}
 			return feedgrpc.Endpoint{}, fmt.Errorf("%s is not in the inventory", peer.Path)
 		},
-		Peers: h.peers.get,
-		Log:   slog.New(slog.DiscardHandler),
+		Peers:     h.peers.get,
+		Admission: h.admission,
+		Session:   feed.Config{Stats: h.stats},
+		Log:       slog.New(slog.DiscardHandler),
 	})
 	g := grpc.NewServer(feedgrpc.ServerOptions()...)
 	srv.Register(g)

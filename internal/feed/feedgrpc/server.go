@@ -10,7 +10,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 
 	"github.com/meridian-federation/meridian/internal/feed"
@@ -28,11 +27,14 @@ type ServerConfig struct {
 	// every claim.
 	Identify func(ctx context.Context, claimed feed.Hello) (Identity, error)
 	// Accept gives the endpoint for a child. Its error is told to the child and ends the session; a *Redirect sends the
-	// child elsewhere.
+	// child elsewhere. A child that waited in line is accepted once more when its turn comes, since much may have
+	// changed.
 	Accept func(ctx context.Context, hello feed.Hello, peer Identity) (Endpoint, error)
 	// Peers are the addresses at which a child can reach this parent and those that can stand in for it; changed is
 	// closed once they are no longer these. Nil tells children nothing.
 	Peers func() (addresses []string, changed <-chan struct{})
+	// Admission bounds how fast children come.
+	Admission Admission
 	// Session holds the sessions' tunables: Window, CompareEvery, Stats.
 	Session feed.Config
 	Log     *slog.Logger
@@ -41,7 +43,8 @@ type ServerConfig struct {
 // Server serves children.
 type Server struct {
 	feedpb.UnimplementedFeedServer
-	cfg ServerConfig
+	cfg  ServerConfig
+	gate *gate
 	// running ends with Close. io counts handlers, and receivers and senders, which end after their stream.
 	running context.Context
 	stop    context.CancelCauseFunc
@@ -64,19 +67,13 @@ func NewServer(cfg ServerConfig) *Server {
 			return Identity{Role: claimed.Role, Path: claimed.Path}, nil
 		}
 	}
+	if cfg.Session.Stats == nil {
+		cfg.Session.Stats = &feed.Stats{}
+	}
 	cfg.Session.Hello = cfg.Hello
-	s := &Server{cfg: cfg, seats: map[string]*seat{}}
+	s := &Server{cfg: cfg, gate: newGate(cfg.Admission, cfg.Session.Stats), seats: map[string]*seat{}}
 	s.running, s.stop = context.WithCancelCause(context.Background())
 	return s
-}
-
-// ServerOptions are the options of a gRPC server that serves feeds: a child that is gone is noticed within ten seconds,
-// and one that pings as Run does is not taken for abusive.
-func ServerOptions() []grpc.ServerOption {
-	return []grpc.ServerOption{
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 5 * time.Second, Timeout: 5 * time.Second}),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
-	}
 }
 
 // Register adds the service to a gRPC server.
@@ -115,6 +112,9 @@ func (s *Server) Session(stream feedpb.Feed_SessionServer) error {
 	defer context.AfterFunc(s.running, func() { c.cancel(errStopping) })()
 	err := s.serve(c, stream)
 	parting, told := goodbye(err)
+	if parting.Redirect != "" {
+		s.cfg.Session.Stats.Redirects.Add(1)
+	}
 	if !told || !c.sent() {
 		return status.Error(codes.Aborted, err.Error())
 	}
@@ -130,7 +130,10 @@ func (d dismissal) Unwrap() error { return d.error }
 func goodbye(err error) (parting feed.Goodbye, told bool) {
 	var redirect *Redirect
 	var dismissal dismissal
+	var away *turnedAway
 	switch {
+	case errors.As(err, &away):
+		parting = feed.Goodbye{Reason: away.Error(), RetryAfter: away.after}
 	case errors.As(err, &redirect):
 		parting = feed.Goodbye{Reason: "another serves this child", Redirect: redirect.Address}
 		if redirect.Reason != "" {
@@ -159,16 +162,33 @@ func (s *Server) serve(c *conn, stream feedpb.Feed_SessionServer) error {
 	}
 	defer s.rise(peer.Path, seat)
 	log := s.cfg.Log.With("peer", peer.Path)
-	endpoint, err := s.cfg.Accept(stream.Context(), hello, peer)
+	accept := func() (Endpoint, error) { return s.cfg.Accept(stream.Context(), hello, peer) }
+	endpoint, leave, err := s.admit(c.ctx, accept)
 	if err != nil {
 		log.Warn("child not accepted", "err", err)
 		return dismissal{err}
 	}
-	c.peer, c.peers = peer, s.cfg.Peers
+	defer leave()
+	defer time.AfterFunc(firstComparison, leave).Stop()
+	c.peer, c.peers, c.begun = peer, s.cfg.Peers, leave
 	log.Info("child connected", "release", hello.Release)
 	err = c.run(s.cfg.Session, endpoint, hello)
 	log.Info("child disconnected", "reason", err)
 	return err
+}
+
+// admit accepts a child and lets it in when its turn comes. Those that belong elsewhere do not wait in line for it.
+func (s *Server) admit(ctx context.Context, accept func() (Endpoint, error)) (ep Endpoint, leave func(), err error) {
+	if ep, err = accept(); err != nil {
+		return Endpoint{}, nil, err
+	}
+	leave, waited, err := s.gate.pass(ctx)
+	if err == nil && waited {
+		if ep, err = accept(); err != nil {
+			leave()
+		}
+	}
+	return ep, leave, err
 }
 
 func awaitHello(c *conn) (feed.Hello, error) {

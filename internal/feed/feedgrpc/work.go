@@ -13,6 +13,13 @@ import (
 // partingPatience is how long the end of a session waits for a peer that takes what was sent before, to tell it why.
 const partingPatience = time.Second
 
+// takePatience is how long a transport may take to accept one message, of 1 MiB at most. A peer that works slowly is
+// not meant: it reads on, and is sent no more than a window. One that reads nothing for so long is broken, even if its
+// kernel, or its gRPC, goes on to answer.
+const takePatience = 2 * time.Minute
+
+var errStuck = errors.New("the peer takes nothing from the connection")
+
 // The goroutines of a conn beside the one that owns the session.
 
 // receive passes on what comes until the stream ends.
@@ -42,13 +49,18 @@ func (c *conn) receive() {
 // send sends what the session's goroutine hands out.
 func (c *conn) send() {
 	defer close(c.sending)
+	stuck := time.AfterFunc(time.Hour, func() { c.cancel(errStuck) })
+	defer stuck.Stop()
+	stuck.Stop()
 	for {
 		select {
 		case m := <-c.out:
 			if !c.mayGo(m) {
 				return
 			}
+			stuck.Reset(c.takePatience)
 			err := c.stream.Send(encode(m))
+			stuck.Stop()
 			if errors.Is(err, io.EOF) {
 				return // the stream is over; receive has the reason
 			}
@@ -123,12 +135,20 @@ func (c *conn) apply(ctx context.Context) error {
 	return nil
 }
 
+// maxAnswers is how many answers one session works on at once.
+const maxAnswers = 64
+
 // answer begins to answer a question of the peer.
 func (c *conn) answer(ctx context.Context, q feed.Question) {
 	if c.endpoint.Answer == nil {
 		c.session.Answer(q.ID, nil, errors.New("this end answers no questions"))
 		return
 	}
+	if c.answers >= maxAnswers {
+		c.session.Answer(q.ID, nil, feed.ErrBusy)
+		return
+	}
+	c.answers++
 	ctx, cancel := context.WithTimeout(ctx, q.Patience)
 	c.answering[q.ID] = cancel
 	c.work.Go(func() error {
@@ -140,6 +160,7 @@ func (c *conn) answer(ctx context.Context, q feed.Question) {
 		_ = c.do(context.WithoutCancel(ctx), func(s *feed.Session) {
 			s.Answer(q.ID, payload, err)
 			delete(c.answering, q.ID)
+			c.answers--
 		})
 		return nil
 	})
