@@ -22,6 +22,9 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(childDir); dir != "" {
 		log.Fatal(runChild(dir))
 	}
+	if endpoint := os.Getenv(childMember); endpoint != "" {
+		log.Fatal(runMember(endpoint))
+	}
 	goleak.VerifyTestMain(m)
 }
 

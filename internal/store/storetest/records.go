@@ -233,6 +233,7 @@ func testPosition(t *testing.T, b *bench) {
 	if _, err := two.Claim(b.ctx, "cluster", "b", 0); err != nil {
 		t.Fatalf("claiming: %v", err)
 	}
+	b.join(t, two, member("b"))
 	state := b.load(t, one)
 	want(t, "position", state.Position, pos)
 	if state.ReadAt <= pos.Revision {

@@ -34,7 +34,7 @@ func Run(t *testing.T, large int, start func(t *testing.T) Backend) {
 		{"removals carry their causes", testCauses},
 		{"meta values are put, replaced, emptied and removed", testMeta},
 		{"an empty batch moves the position", testBarrier},
-		{"elections and claims leave the position", testPosition},
+		{"the roster leaves the position", testPosition},
 		{"a batch out of bounds is refused", testBounds},
 		{"more records than a page are loaded at one revision", func(t *testing.T, b *bench) { testLarge(t, b, large) }},
 		{"a deposed term writes nothing", testDeposed},
@@ -45,6 +45,14 @@ func Run(t *testing.T, large int, start func(t *testing.T) Backend) {
 		{"a term knows what earlier ones wrote", testSince},
 		{"a claim is taken once and its fence grows", testClaims},
 		{"of claimants at once one wins", testClaimRace},
+		{"members are listed, described anew, and leave", testMembers},
+		{"a restarted member takes its place at once", testRestartedMember},
+		{"closing a handle ends its memberships", testCloseLeaves},
+		{"the roster tells of claims", testRosterOfClaims},
+		{"the roster tells who leads", testRosterOfLeaders},
+		{"a leader is deposed by its name alone", testDepose},
+		{"a roster's watch ends with its context, its function or its handle", testRosterEnds},
+		{"a slow reader of the roster is told the latest", testSlowRoster},
 		{"concurrent commits all happen", testConcurrentCommits},
 	}
 	for _, c := range cases {
