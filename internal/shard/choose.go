@@ -1,6 +1,10 @@
 // Package shard chooses among members for a key by rendezvous hashing (highest random weight, Thaler and Ravishankar
-// 1998). It is a pure integer function of members and key: every process that knows the same members chooses the same,
-// in any order of theirs, and a member that comes or goes changes only the choices that it takes or leaves.
+// 1998): Choose takes each key by itself, Deal deals all keys such that no member gets too much. Both are pure integer
+// functions of members and keys: every process that knows the same members chooses the same, in any order of theirs, and
+// a member that comes or goes changes little but the choices that it takes or leaves.
+//
+// Who the members are is for the caller to know; where they come from gossip, internal/shard/gossip supplies them. Any
+// package may import this one; it imports none of ours.
 package shard
 
 import (
