@@ -84,7 +84,7 @@ func fromAbove(snapshot *store.Snapshot) iter.Seq[record.KeyVersion] {
 // here comes from above and is handed on.
 func comesDown(kind record.Kind) bool {
 	switch kind {
-	case record.KindBinding, record.KindObject, record.KindStatus, record.KindHealth:
+	case record.KindBinding, record.KindObject, record.KindStatus, record.KindHealth, record.KindStanding:
 		return false
 	default:
 		return true

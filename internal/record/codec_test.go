@@ -41,6 +41,11 @@ func TestRoundTrip(t *testing.T) {
 		"health": {record.Health{Cluster: "c", Zone: "z", Region: "r", Connected: true, Nodes: 5, KubernetesVersion: "v1",
 			Applications: 2, Problems: []record.Problem{problem}},
 			func(r record.Record) (any, error) { return record.DecodeHealth(r) }},
+		"standing of an application": {record.Standing{Cluster: "c", Epoch: 1 << 63, Fence: 7, Replicas: 2,
+			Status: &record.Status{Namespace: "n", Application: "a", Counts: counts, Problems: []record.Problem{problem}}},
+			func(r record.Record) (any, error) { return record.DecodeStanding(r) }},
+		"standing of a cluster": {record.Standing{Cluster: "c", Epoch: 1, Fence: 7, Health: &record.Health{Cluster: "c", Nodes: 5}},
+			func(r record.Record) (any, error) { return record.DecodeStanding(r) }},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -74,10 +79,11 @@ func TestValidateRefuses(t *testing.T) {
 		record record.Record
 		want   string
 	}{
-		"name too short": {record.New(record.Key{Kind: record.KindAssignment, Name: "n/a"}, nil), "has 2 parts, want 3"},
-		"not protobuf":   {record.New(record.ClusterKey("c"), []byte{0xff}), "decoding record cluster/c"},
-		"hash differs":   {renamed, "its content has the hash " + revision.Version.String()},
-		"unknown kind":   {record.New(record.Key{Kind: "tomorrow", Name: "x"}, []byte{0xff}), ""},
+		"name too short":      {record.New(record.Key{Kind: record.KindAssignment, Name: "n/a"}, nil), "has 2 parts, want 3"},
+		"not protobuf":        {record.New(record.ClusterKey("c"), []byte{0xff}), "decoding record cluster/c"},
+		"hash differs":        {renamed, "its content has the hash " + revision.Version.String()},
+		"standing of nothing": {record.New(record.StandingKey("c", "n/a"), nil), "want a status for an application"},
+		"unknown kind":        {record.New(record.Key{Kind: "tomorrow", Name: "x"}, []byte{0xff}), ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

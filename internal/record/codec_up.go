@@ -14,6 +14,10 @@ func StatusKey(namespace, application string) Key {
 
 // Record encodes the status.
 func (v Status) Record() Record {
+	return marshal(StatusKey(v.Namespace, v.Application), encodeStatus(v))
+}
+
+func encodeStatus(v Status) *recordpb.Status {
 	m := &recordpb.Status{Revision: v.Revision, Desired: v.Desired, Updated: v.Updated, Ready: v.Ready,
 		Clusters: v.Clusters, Converged: v.Converged, AppliedAt: nanos(v.AppliedAt), ReadyAt: nanos(v.ReadyAt),
 		Problems: encodeProblems(v.Problems)}
@@ -26,7 +30,7 @@ func (v Status) Record() Record {
 		m.Workloads = append(m.Workloads, &recordpb.Workload{Key: w.Key.String(), Version: w.Version.String(),
 			Desired: w.Desired, Updated: w.Updated, Ready: w.Ready, ReadyAt: nanos(w.ReadyAt)})
 	}
-	return marshal(StatusKey(v.Namespace, v.Application), m)
+	return m
 }
 
 // DecodeStatus reads a status.
@@ -36,7 +40,16 @@ func DecodeStatus(r Record) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	v := Status{Namespace: p[0], Application: p[1], Problems: decodeProblems(m.Problems),
+	v, err := decodeStatus(&m)
+	if err != nil {
+		return Status{}, fmt.Errorf("decoding record %s: %w", r.Key, err)
+	}
+	v.Namespace, v.Application = p[0], p[1]
+	return v, nil
+}
+
+func decodeStatus(m *recordpb.Status) (Status, error) {
+	v := Status{Problems: decodeProblems(m.Problems),
 		Counts: Counts{Revision: m.Revision, Desired: m.Desired, Updated: m.Updated, Ready: m.Ready,
 			Clusters: m.Clusters, Converged: m.Converged, AppliedAt: fromNanos(m.AppliedAt),
 			ReadyAt: fromNanos(m.ReadyAt)}}
@@ -48,11 +61,11 @@ func DecodeStatus(r Record) (Status, error) {
 	for _, w := range m.Workloads {
 		key, err := ParseKey(w.Key)
 		if err != nil {
-			return Status{}, fmt.Errorf("decoding record %s: workload: %w", r.Key, err)
+			return Status{}, fmt.Errorf("workload: %w", err)
 		}
 		version, err := ParseVersion(w.Version)
 		if err != nil {
-			return Status{}, fmt.Errorf("decoding record %s: workload %s: %w", r.Key, key, err)
+			return Status{}, fmt.Errorf("workload %s: %w", key, err)
 		}
 		v.Workloads = append(v.Workloads, Workload{Key: key, Version: version, Desired: w.Desired,
 			Updated: w.Updated, Ready: w.Ready, ReadyAt: fromNanos(w.ReadyAt)})
@@ -64,10 +77,11 @@ func DecodeStatus(r Record) (Status, error) {
 func HealthKey(cluster string) Key { return Key{KindHealth, cluster} }
 
 // Record encodes the health.
-func (v Health) Record() Record {
-	return marshal(HealthKey(v.Cluster), &recordpb.Health{Zone: v.Zone, Region: v.Region, Connected: v.Connected,
-		Nodes: v.Nodes, KubernetesVersion: v.KubernetesVersion, Applications: v.Applications,
-		Problems: encodeProblems(v.Problems)})
+func (v Health) Record() Record { return marshal(HealthKey(v.Cluster), encodeHealth(v)) }
+
+func encodeHealth(v Health) *recordpb.Health {
+	return &recordpb.Health{Zone: v.Zone, Region: v.Region, Connected: v.Connected, Nodes: v.Nodes,
+		KubernetesVersion: v.KubernetesVersion, Applications: v.Applications, Problems: encodeProblems(v.Problems)}
 }
 
 // DecodeHealth reads a health record.
@@ -77,9 +91,12 @@ func DecodeHealth(r Record) (Health, error) {
 	if err != nil {
 		return Health{}, err
 	}
-	return Health{Cluster: p[0], Zone: m.Zone, Region: m.Region, Connected: m.Connected, Nodes: m.Nodes,
-		KubernetesVersion: m.KubernetesVersion, Applications: m.Applications,
-		Problems: decodeProblems(m.Problems)}, nil
+	return decodeHealth(p[0], &m), nil
+}
+
+func decodeHealth(cluster string, m *recordpb.Health) Health {
+	return Health{Cluster: cluster, Zone: m.Zone, Region: m.Region, Connected: m.Connected, Nodes: m.Nodes,
+		KubernetesVersion: m.KubernetesVersion, Applications: m.Applications, Problems: decodeProblems(m.Problems)}
 }
 
 func encodeProblems(problems []Problem) []*recordpb.Problem {

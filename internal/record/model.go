@@ -156,3 +156,18 @@ type Health struct {
 	Applications int32
 	Problems     []Problem
 }
+
+// Standing is what the owner of a cluster tells the zone's leader: of the cluster itself, with Health, or of one
+// application in it, with Status.
+type Standing struct {
+	Cluster string
+	// Epoch and Fence are the owner's fence: of two owners, the one with the higher is believed.
+	Epoch uint64
+	Fence int64
+
+	Status *Status
+	// Replicas are those of the binding that Status is about.
+	Replicas int32
+
+	Health *Health
+}

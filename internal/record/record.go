@@ -20,6 +20,7 @@ const (
 	KindObject     Kind = "object"     // see package object; compiled in a zone's shard, to an agent, never stored
 	KindStatus     Kind = "status"     // namespace/application, by the child, up
 	KindHealth     Kind = "health"     // cluster, by the zone, up
+	KindStanding   Kind = "standing"   // cluster[/namespace/application], by the cluster's owner, to the zone's leader, never stored
 )
 
 // Key names a record. Its text form is KIND/NAME; the name may hold further slashes.

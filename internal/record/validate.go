@@ -18,6 +18,8 @@ func Validate(r Record) error {
 		_, err = DecodeStatus(r)
 	case KindHealth:
 		_, err = DecodeHealth(r)
+	case KindStanding:
+		_, err = DecodeStanding(r)
 	}
 	return err
 }

@@ -68,7 +68,7 @@ func known(kind record.Kind) bool {
 // stays tells whether records of the kind never go to a child through a scope.
 func stays(kind record.Kind) bool {
 	switch kind {
-	case record.KindBinding, record.KindStatus, record.KindHealth, record.KindObject:
+	case record.KindBinding, record.KindStatus, record.KindHealth, record.KindObject, record.KindStanding:
 		return true
 	default:
 		return false

@@ -211,7 +211,7 @@ func decodeKey(k *feedpb.Key) (record.Key, error) {
 // kind reads a kind, and spares a string for each record of one that this release knows.
 func kind(b []byte) record.Kind {
 	for _, k := range [...]record.Kind{record.KindObject, record.KindStatus, record.KindRevision, record.KindService,
-		record.KindAssignment, record.KindCluster, record.KindHealth} {
+		record.KindAssignment, record.KindCluster, record.KindHealth, record.KindStanding} {
 		if string(b) == string(k) {
 			return k
 		}

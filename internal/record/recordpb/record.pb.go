@@ -1134,6 +1134,86 @@ func (x *Health) GetRegion() string {
 	return ""
 }
 
+// Standing is what the owner of a cluster tells the zone's leader: of the cluster itself, or of one application in it.
+type Standing struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The owner's fence.
+	Epoch uint64 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Fence int64  `protobuf:"varint,2,opt,name=fence,proto3" json:"fence,omitempty"`
+	// Of an application: its status there, and the replicas of the binding that the status is about.
+	Status   *Status `protobuf:"bytes,3,opt,name=status,proto3" json:"status,omitempty"`
+	Replicas int32   `protobuf:"varint,4,opt,name=replicas,proto3" json:"replicas,omitempty"`
+	// Of the cluster itself.
+	Health        *Health `protobuf:"bytes,5,opt,name=health,proto3" json:"health,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Standing) Reset() {
+	*x = Standing{}
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Standing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Standing) ProtoMessage() {}
+
+func (x *Standing) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Standing.ProtoReflect.Descriptor instead.
+func (*Standing) Descriptor() ([]byte, []int) {
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Standing) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *Standing) GetFence() int64 {
+	if x != nil {
+		return x.Fence
+	}
+	return 0
+}
+
+func (x *Standing) GetStatus() *Status {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
+func (x *Standing) GetReplicas() int32 {
+	if x != nil {
+		return x.Replicas
+	}
+	return 0
+}
+
+func (x *Standing) GetHealth() *Health {
+	if x != nil {
+		return x.Health
+	}
+	return nil
+}
+
 var File_internal_record_recordpb_record_proto protoreflect.FileDescriptor
 
 const file_internal_record_recordpb_record_proto_rawDesc = "" +
@@ -1243,7 +1323,13 @@ const file_internal_record_recordpb_record_proto_rawDesc = "" +
 	"\x12kubernetes_version\x18\x04 \x01(\tR\x11kubernetesVersion\x12\"\n" +
 	"\fapplications\x18\x05 \x01(\x05R\fapplications\x127\n" +
 	"\bproblems\x18\x06 \x03(\v2\x1b.meridian.record.v1.ProblemR\bproblems\x12\x16\n" +
-	"\x06region\x18\a \x01(\tR\x06regionBBZ@github.com/meridian-federation/meridian/internal/record/recordpbb\x06proto3"
+	"\x06region\x18\a \x01(\tR\x06region\"\xba\x01\n" +
+	"\bStanding\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x14\n" +
+	"\x05fence\x18\x02 \x01(\x03R\x05fence\x122\n" +
+	"\x06status\x18\x03 \x01(\v2\x1a.meridian.record.v1.StatusR\x06status\x12\x1a\n" +
+	"\breplicas\x18\x04 \x01(\x05R\breplicas\x122\n" +
+	"\x06health\x18\x05 \x01(\v2\x1a.meridian.record.v1.HealthR\x06healthBBZ@github.com/meridian-federation/meridian/internal/record/recordpbb\x06proto3"
 
 var (
 	file_internal_record_recordpb_record_proto_rawDescOnce sync.Once
@@ -1257,7 +1343,7 @@ func file_internal_record_recordpb_record_proto_rawDescGZIP() []byte {
 	return file_internal_record_recordpb_record_proto_rawDescData
 }
 
-var file_internal_record_recordpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_internal_record_recordpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_internal_record_recordpb_record_proto_goTypes = []any{
 	(*Revision)(nil),   // 0: meridian.record.v1.Revision
 	(*Service)(nil),    // 1: meridian.record.v1.Service
@@ -1272,22 +1358,25 @@ var file_internal_record_recordpb_record_proto_goTypes = []any{
 	(*Workload)(nil),   // 10: meridian.record.v1.Workload
 	(*Problem)(nil),    // 11: meridian.record.v1.Problem
 	(*Health)(nil),     // 12: meridian.record.v1.Health
-	nil,                // 13: meridian.record.v1.Cluster.LabelsEntry
+	(*Standing)(nil),   // 13: meridian.record.v1.Standing
+	nil,                // 14: meridian.record.v1.Cluster.LabelsEntry
 }
 var file_internal_record_recordpb_record_proto_depIdxs = []int32{
 	2,  // 0: meridian.record.v1.Service.ports:type_name -> meridian.record.v1.Port
-	13, // 1: meridian.record.v1.Cluster.labels:type_name -> meridian.record.v1.Cluster.LabelsEntry
+	14, // 1: meridian.record.v1.Cluster.labels:type_name -> meridian.record.v1.Cluster.LabelsEntry
 	4,  // 2: meridian.record.v1.Cluster.taints:type_name -> meridian.record.v1.Taint
 	5,  // 3: meridian.record.v1.Cluster.mesh:type_name -> meridian.record.v1.Mesh
 	11, // 4: meridian.record.v1.Status.problems:type_name -> meridian.record.v1.Problem
 	9,  // 5: meridian.record.v1.Status.lines:type_name -> meridian.record.v1.Line
 	10, // 6: meridian.record.v1.Status.workloads:type_name -> meridian.record.v1.Workload
 	11, // 7: meridian.record.v1.Health.problems:type_name -> meridian.record.v1.Problem
-	8,  // [8:8] is the sub-list for method output_type
-	8,  // [8:8] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	8,  // 8: meridian.record.v1.Standing.status:type_name -> meridian.record.v1.Status
+	12, // 9: meridian.record.v1.Standing.health:type_name -> meridian.record.v1.Health
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_internal_record_recordpb_record_proto_init() }
@@ -1301,7 +1390,7 @@ func file_internal_record_recordpb_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_internal_record_recordpb_record_proto_rawDesc), len(file_internal_record_recordpb_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
