@@ -15,8 +15,12 @@ import (
 // ownPatience is how long an agent that came early waits for its cluster to be owned, before it is told to come again.
 const ownPatience = 5 * time.Second
 
-// identify takes an agent's word for who it is: connections are on loopback and not yet authenticated.
+// identify takes the word of an agent, or of another replica, for who it is: connections are on loopback and not yet
+// authenticated.
 func identify(_ context.Context, claimed feed.Hello) (feedgrpc.Identity, error) {
+	if claimed.Role == roleReplica {
+		return feedgrpc.Identity{Role: roleReplica, Path: claimed.Path}, nil
+	}
 	path, err := question.ParsePath(claimed.Path)
 	if err != nil {
 		return feedgrpc.Identity{}, err
@@ -30,6 +34,9 @@ func identify(_ context.Context, claimed feed.Hello) (feedgrpc.Identity, error) 
 // accept gives an agent the objects of its cluster, if it is owned here; else it is sent to the replica that owns it.
 // Clusters that the inventory does not place in this zone are turned away.
 func (z *Zone) accept(ctx context.Context, _ feed.Hello, peer feedgrpc.Identity) (feedgrpc.Endpoint, error) {
+	if peer.Role == roleReplica {
+		return z.acceptReplica(peer)
+	}
 	path, err := question.ParsePath(peer.Path)
 	if err != nil {
 		return feedgrpc.Endpoint{}, err

@@ -8,69 +8,64 @@ import (
 
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/record"
-	"github.com/meridian-federation/meridian/internal/rollup"
 )
 
-// schedulerChild is the name under which the scheduler's own word on an application is summed beside the clusters'.
-const schedulerChild = ""
-
-// board accounts for all clusters of the zone, and reports the sums. All methods may be called from several goroutines.
+// board accounts for the clusters that this replica owns, and tells the zone's leader how they stand: at once where this
+// replica leads, else through the outbox that its session with the leader sends (peers.go). A word is told only when it is
+// known: a replica that has just taken a cluster over knows less of it than the leader remembers. All methods may be
+// called from several goroutines.
 type board struct {
 	zone, region string
-	// news is told what the scheduler waits for.
-	news *news
+	settle       time.Duration
+	// outbox holds standings while another replica leads.
+	outbox *feed.Outbox
+	// aged receives when a site's time to be heard may have begun.
+	aged chan struct{}
 
 	mu     sync.Mutex
-	sites  map[string]*site // guarded by mu, as is report
-	report *rollup.Report
+	sites  map[string]*site // guarded by mu
+	leader *sums            // guarded by mu; nil while another leads
 }
 
-// newBoard reports into the outbox.
-func newBoard(zone, region string, outbox *feed.Outbox, news *news) *board {
-	b := &board{zone: zone, region: region, news: news, sites: map[string]*site{}}
-	b.report = rollup.NewReport(outbox, b.known)
+func newBoard(zone, region string, settle time.Duration) *board {
+	b := &board{zone: zone, region: region, settle: settle, outbox: feed.NewOutbox(), aged: make(chan struct{}, 1),
+		sites: map[string]*site{}}
+	b.outbox.SetComplete(true)
 	return b
 }
 
-// known tells, with mu held, whether all clusters that have a part in an application have spoken of it.
-func (b *board) known(app string) bool {
-	for _, cluster := range b.report.Table().Children(app) {
-		if s := b.sites[cluster]; s != nil && !s.known(app) {
-			return false
+// lead has everything told to the sums of this replica from now on; nil: to whoever leads.
+func (b *board) lead(s *sums) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.leader = s
+	if s != nil {
+		var all []feed.Edit
+		for _, kv := range b.outbox.Keys() {
+			all = append(all, feed.Remove(kv.Key, record.CauseScope))
 		}
+		b.outbox.Edit(all...)
 	}
-	return true
-}
-
-// open reports everything: clusters that were not heard by now are not waited for.
-func (b *board) open() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.openAll()
-}
-
-func (b *board) openAll() {
-	if b.report.Opened() {
-		return
-	}
-	b.report.Open()
-	b.countAll()
 	for _, s := range b.sites {
-		b.sayHealth(s)
+		b.sayAll(s)
 	}
 }
 
-// add begins to account for a cluster.
-func (b *board) add(cluster string) {
+// add begins to account for a cluster that is owned by a fence.
+func (b *board) add(cluster string, fence feed.Fence) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.sites[cluster] == nil {
-		b.sites[cluster] = newSite(b.zone, b.region, cluster)
+	s := newSite(b.zone, b.region, cluster)
+	s.fence, s.due = fence, time.Now().Add(b.settle)
+	b.sites[cluster] = s
+	select {
+	case b.aged <- struct{}{}:
+	default:
 	}
 }
 
-// drop forgets a cluster that is no longer the zone's.
-func (b *board) drop(cluster string) {
+// release forgets a cluster that is no longer owned here. What the leader knows of it stays until its next owner speaks.
+func (b *board) release(cluster string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.sites[cluster]
@@ -78,10 +73,13 @@ func (b *board) drop(cluster string) {
 		return
 	}
 	delete(b.sites, cluster)
-	for _, app := range slices.Sorted(maps.Keys(s.apps)) {
-		b.report.Remove(cluster, app)
+	if b.leader == nil {
+		edits := []feed.Edit{feed.Remove(record.StandingKey(cluster, ""), record.CauseScope)}
+		for _, app := range slices.Sorted(maps.Keys(s.apps)) {
+			edits = append(edits, feed.Remove(record.StandingKey(cluster, app), record.CauseScope))
+		}
+		b.outbox.Edit(edits...)
 	}
-	b.report.RemoveHealth(cluster)
 }
 
 // expect notes what a round of compilation means for a cluster. It is called before the edits are sent, so that no
@@ -99,7 +97,7 @@ func (b *board) expect(cluster string, change *shift, at time.Time) {
 	}
 	for _, app := range change.gone {
 		s.gone(app)
-		b.report.Remove(cluster, app)
+		b.unsay(s, app)
 	}
 	if len(change.units)+len(change.gone) > 0 {
 		b.sayHealth(s)
@@ -152,7 +150,6 @@ func (b *board) takeOne(s *site, r record.Record) error {
 		}
 		s.health = h
 		b.sayHealth(s)
-		b.count(s)
 		return nil
 	}
 	status, err := record.DecodeStatus(r)
@@ -188,99 +185,74 @@ func (b *board) state(cluster string, status feed.Status) {
 	before := s.heard()
 	s.synced, s.told = s.synced || status.InSync, s.told || status.Heard
 	first := s.heard() && !before
-	if refused := status.RefusedBy; (refused == nil) != (s.refused == nil) || first {
+	if refused := status.RefusedBy; (refused == nil) != (s.refused == nil) {
 		s.refused = refused
 		b.sayHealth(s)
 	}
 	if first {
-		for app := range s.apps {
-			b.report.Publish(app)
-		}
-		b.openIfAllHeard()
+		b.sayAll(s)
 	}
 }
 
-// openIfAllHeard ends the waiting of a zone that has started when nobody is left to wait for.
-func (b *board) openIfAllHeard() {
+// age tells what is not known of clusters whose agents have had their time to come back, and returns when there will be
+// more to tell; zero is not until another cluster is owned.
+func (b *board) age(now time.Time) (next time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	for _, s := range b.sites {
-		if !s.heard() {
-			return
+		switch {
+		case s.due.IsZero():
+		case now.Before(s.due):
+			if next.IsZero() || s.due.Before(next) {
+				next = s.due
+			}
+		default:
+			s.due = time.Time{}
+			b.sayAll(s)
 		}
 	}
-	b.openAll()
+	return next
 }
 
-// say brings an application's word from a cluster into the sums.
+func (b *board) sayAll(s *site) {
+	for app := range s.apps {
+		b.say(s, app)
+	}
+	b.sayHealth(s)
+}
+
+// say tells how an application stands in a cluster, if that is known.
 func (b *board) say(s *site, app string) {
-	if s.apps[app] == nil {
+	if s.apps[app] == nil || !s.known(app) {
 		return
 	}
-	before, _ := b.report.Table().Get(s.cluster, app)
 	status := s.status(app)
-	b.report.Put(s.cluster, status)
-	if rollup.Ready(status.Counts) && !(rollup.Ready(before.Counts) && before.Revision == status.Revision && before.Desired == status.Desired) {
-		b.news.ready(app)
-	}
+	b.tell(record.Standing{Cluster: s.cluster, Epoch: s.fence.Epoch, Fence: s.fence.Fence, Status: &status,
+		Replicas: s.apps[app].binding.Replicas})
 }
 
 func (b *board) sayHealth(s *site) {
-	if s.heard() || s.connected || b.report.Opened() {
-		b.report.PutHealth(s.wellbeing())
-	}
-}
-
-// count tells the scheduler how many nodes a cluster has. While the zone starts it waits until all clusters have said
-// theirs, or it would move replicas to whoever speaks first.
-func (b *board) count(s *site) {
-	if b.report.Opened() {
-		b.news.counted(s.cluster, s.health.Nodes)
+	if !s.heard() && !s.due.IsZero() && s.refused == nil {
 		return
 	}
-	for _, other := range b.sites {
-		if other.health.Nodes == 0 {
-			return
-		}
-	}
-	b.countAll()
+	health := s.wellbeing()
+	b.tell(record.Standing{Cluster: s.cluster, Epoch: s.fence.Epoch, Fence: s.fence.Fence, Health: &health})
 }
 
-func (b *board) countAll() {
-	for _, s := range b.sites {
-		b.news.counted(s.cluster, s.health.Nodes)
+func (b *board) tell(st record.Standing) {
+	if b.leader != nil {
+		b.leader.hear(st)
+		return
 	}
+	r := st.Record()
+	b.outbox.Edit(feed.Put(&r))
 }
 
-// recount tells the scheduler all numbers of nodes that are known.
-func (b *board) recount() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.report.Opened() {
-		b.countAll()
+// unsay takes back what was told of an application that a cluster no longer has.
+func (b *board) unsay(s *site, app string) {
+	if b.leader != nil {
+		b.leader.forget(s.cluster, app)
+		return
 	}
-}
-
-// settled tells whether a cluster runs a binding.
-func (b *board) settled(binding record.Binding) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	s := b.sites[binding.Cluster]
-	return s != nil && s.settled(record.ServiceName(binding.Namespace, binding.Application), binding)
-}
-
-// scheduled notes what the scheduler has to say of applications; nil is nothing.
-func (b *board) scheduled(problems map[string]*record.Problem) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, app := range slices.Sorted(maps.Keys(problems)) {
-		p := problems[app]
-		_, had := b.report.Table().Get(schedulerChild, app)
-		switch {
-		case p != nil:
-			s := record.Status{Problems: []record.Problem{*p}}
-			s.Namespace, s.Application = cutName(app)
-			b.report.Put(schedulerChild, s)
-		case had:
-			b.report.Remove(schedulerChild, app)
-		}
-	}
+	b.outbox.Edit(feed.Remove(record.StandingKey(s.cluster, app), record.CausePerson))
 }

@@ -22,12 +22,20 @@ func (z *Zone) lead(ctx context.Context, term store.Term) error {
 	if err != nil {
 		return err
 	}
-	z.leading.Store(true)
-	defer z.leading.Store(false)
+	outbox := feed.NewOutbox()
+	sums := newSums(z.mirror, outbox, z.news)
+	z.sums.Store(sums)
+	z.board.lead(sums)
+	defer func() {
+		z.sums.Store(nil)
+		z.board.lead(nil)
+		z.dismissReplicas()
+	}()
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return z.parent.Run(ctx, in) })
+	group.Go(func() error { return z.parent.Run(ctx, in, outbox) })
+	group.Go(func() error { return sums.run(ctx, z.cfg.Settle) })
 	group.Go(func() error {
-		s := &scheduler{mirror: z.mirror, writer: writer, intake: in, board: z.board, news: z.board.news, log: z.log}
+		s := &scheduler{mirror: z.mirror, writer: writer, intake: in, sums: sums, news: z.news, log: z.log}
 		return s.run(ctx)
 	})
 	return group.Wait()

@@ -116,7 +116,7 @@ func (s *clusterShard) lose(name string) {
 	close(s.changed)
 	s.changed = make(chan struct{})
 	s.mu.Unlock()
-	s.board.drop(name)
+	s.board.release(name)
 	s.compiler.disown(name)
 }
 
@@ -203,7 +203,7 @@ func (s *clusterShard) own(name string, fence int64) {
 	o := s.prepared[name]
 	delete(s.prepared, name)
 	o.fence = feed.Fence{Epoch: s.position.Epoch, Fence: fence}
-	s.board.add(name)
+	s.board.add(name, o.fence)
 	s.board.expect(name, s.compiler.whole(name), time.Now())
 	s.log.Info("cluster owned", "cluster", name, "fence", o.fence, "objects", o.outbox.Len())
 	if !o.outbox.Complete() {

@@ -209,7 +209,7 @@ func (z *shared) everywhere(a app) {
 	a.replicas, a.placement = 1, `{"mode":"Duplicated"}`
 	revision, assignment := a.records()
 	z.parent.Edit(feed.Put(&revision), feed.Put(&assignment))
-	z.arrived(a)
+	z.settled(a)
 }
 
 func (z *shared) arrived(a app) {
@@ -289,6 +289,7 @@ func TestReplicaCrashes(t *testing.T) {
 		z.everywhere(app{name: fmt.Sprint("late-", i), image: "x:1"})
 		z.start(id)
 		z.awaitOwners("r0", "r1", "r2")
+		z.settled(app{name: "cart", image: "cart:1"})
 		z.unwritten(before, objectsPerApp)
 	}
 	z.monotonic()

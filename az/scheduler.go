@@ -21,7 +21,7 @@ type scheduler struct {
 	mirror *store.Mirror
 	writer intake.Writer
 	intake *intake.Intake
-	board  *board
+	sums   *sums
 	news   *news
 	log    *slog.Logger
 }
@@ -32,8 +32,8 @@ func (s *scheduler) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p := newPlanner(w, s.board.settled, s.intake.Retained)
-	s.board.recount()
+	p := newPlanner(w, s.sums.settled, s.intake.Retained)
+	s.sums.recount()
 	group, ctx := errgroup.WithContext(ctx)
 	updates := make(chan store.Update)
 	group.Go(func() error { return follow(ctx, s.mirror, updates) })
@@ -44,6 +44,7 @@ func (s *scheduler) run(ctx context.Context) error {
 				return ctx.Err()
 			case u := <-updates:
 				p.apply(u.Changes)
+				s.sums.apply(u.Changes)
 			case <-s.news.wake:
 			}
 			s.hear(p)
@@ -75,7 +76,7 @@ func (s *scheduler) decide(ctx context.Context, p *planner) error {
 		d := p.decide(s.mirror.Snapshot())
 		err := s.write(ctx, d)
 		if err == nil {
-			s.board.scheduled(d.problems)
+			s.sums.scheduled(d.problems)
 			return nil
 		}
 		if errors.Is(err, store.ErrDeposed) || ctx.Err() != nil {

@@ -15,14 +15,17 @@ import (
 // reports. The board guards it.
 type site struct {
 	zone, region, cluster string
-	// connected: its agent has a session. Since the zone started, the agent was once in sync, and once told all that it
-	// has to report.
+	// connected: its agent has a session. Since the cluster is owned here, the agent was once in sync, and once told all
+	// that it has to report.
 	connected, synced, told bool
 	refused                 *feed.Refusal
-	items                   map[record.Key]*item
-	apps                    map[string]*standing
-	reports                 map[string]record.Status
-	health                  record.Health
+	fence                   feed.Fence
+	// due is when its agent will have had the time to tell what it knows; zero when that has passed.
+	due     time.Time
+	items   map[record.Key]*item
+	apps    map[string]*standing
+	reports map[string]record.Status
+	health  record.Health
 }
 
 // item is one object of an application.

@@ -41,8 +41,12 @@ func (a *standing) leave(it *item) {
 // heard tells whether all is known of the cluster that its agent can say.
 func (s *site) heard() bool { return s.synced && s.told }
 
-// known tells whether what is said of an application here is more than what the zone assumes at its start.
+// known tells whether what is said of an application here is more than what a new owner assumes, or as much as it will
+// know before the agent comes back.
 func (s *site) known(name string) bool {
+	if s.due.IsZero() {
+		return true
+	}
 	app := s.apps[name]
 	if app == nil || !app.current {
 		return s.heard()
@@ -86,16 +90,6 @@ func (s *site) workload(name string) (record.Workload, bool) {
 		}
 	}
 	return record.Workload{}, false
-}
-
-// settled tells whether the cluster runs a binding: all applied, and ready.
-func (s *site) settled(name string, b record.Binding) bool {
-	app := s.apps[name]
-	if app == nil || !app.current || app.pending > 0 || app.binding.Revision != b.Revision || app.binding.Replicas != b.Replicas {
-		return false
-	}
-	w, ok := s.workload(name)
-	return ok && w.Ready >= b.Replicas && w.Updated >= b.Replicas
 }
 
 // problems are the compiler's, what the cluster refused, and what the agent says besides.

@@ -44,23 +44,27 @@ type Zone struct {
 	log      *slog.Logger
 	mirror   *store.Mirror
 	board    *board
+	news     *news
+	// sums are those of the present term; nil while another replica leads.
+	sums     atomic.Pointer[sums]
 	agents   *children.Table
+	replicas *children.Table
 	roster   *roster
 	gossip   Gossip
 	shard    *clusterShard
 	stats    Stats
 	parent   *intake.Parent
-	up, down feed.Stats
-	leading  atomic.Bool
-	serving  atomic.Bool
+	// The links to the region, to the agents, and to the leader.
+	up, down, side feed.Stats
+	serving        atomic.Bool
 }
 
 // New prepares a replica.
 func New(cfg Config, deps Deps) *Zone {
 	z := &Zone{cfg: cfg, store: deps.Store, listener: deps.Listener, log: deps.Log,
-		gossip: deps.Gossip, mirror: store.NewMirror(deps.Store, deps.Log), agents: children.NewTable()}
-	outbox := feed.NewOutbox()
-	z.board = newBoard(cfg.Zone, cfg.Region, outbox, newNews())
+		gossip: deps.Gossip, mirror: store.NewMirror(deps.Store, deps.Log), news: newNews(),
+		agents: children.NewTable(), replicas: children.NewTable()}
+	z.board = newBoard(cfg.Zone, cfg.Region, cfg.Settle)
 	address := cfg.Advertise
 	if address == "" {
 		address = deps.Listener.Addr().String()
@@ -68,7 +72,7 @@ func New(cfg Config, deps Deps) *Zone {
 	z.roster = newRoster(store.Member{ID: cfg.ID, Address: address}, deps.Store, deps.Gossip, deps.Log)
 	z.shard = newShard(cfg.Zone, deps.Store, z.mirror, z.roster, z.board, z.agents, &z.stats, deps.Log)
 	z.parent = intake.NewParent(feedgrpc.ClientConfig{Targets: cfg.Parent, Hello: z.hello(),
-		Session: feed.Config{Stats: &z.up}, Log: deps.Log}, outbox, z.answer)
+		Session: feed.Config{Stats: &z.up}, Log: deps.Log}, z.answer)
 	if deps.Registry != nil {
 		z.register(deps.Registry)
 	}
@@ -113,8 +117,9 @@ func (z *Zone) Run(ctx context.Context) error {
 		}
 		return term.Lead(ctx, z.store, z.cfg.ID, z.log, z.lead)
 	})
-	group.Add("reports", z.settle)
+	group.Add("ageing", z.age)
 	group.Add("agents", z.serve)
+	group.Add("report", z.attend)
 	group.Add("hand-over", z.handOver)
 	return group.Run(ctx)
 }
@@ -140,21 +145,20 @@ func (z *Zone) serve(ctx context.Context) error {
 		Peers: z.roster.addresses, Session: feed.Config{Stats: &z.down}, Log: z.log})
 }
 
-// settle reports all that is not known once the agents have had their time to come back.
-func (z *Zone) settle(ctx context.Context) error {
-	select {
-	case <-z.shard.ready:
-	case <-ctx.Done():
-		return nil
+// age has the board tell what it does not know of clusters whose agents have had their time to come back.
+func (z *Zone) age(ctx context.Context) error {
+	for {
+		var due <-chan time.Time
+		if next := z.board.age(time.Now()); !next.IsZero() {
+			due = time.After(time.Until(next))
+		}
+		select {
+		case <-due:
+		case <-z.board.aged:
+		case <-ctx.Done():
+			return nil
+		}
 	}
-	timer := time.NewTimer(z.cfg.Settle)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		z.board.open()
-	case <-ctx.Done():
-	}
-	return nil
 }
 
 // quiet drops the error with which something ends because ctx has.

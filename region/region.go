@@ -45,6 +45,7 @@ type Region struct {
 	sums      *sums
 	zones     *children.Table
 	parent    *intake.Parent
+	outbox    *feed.Outbox // what Global is told
 	up, down  feed.Stats
 	leading   atomic.Bool
 	serving   atomic.Bool
@@ -57,12 +58,12 @@ type Region struct {
 func New(cfg Config, deps Deps) *Region {
 	r := &Region{cfg: cfg, store: deps.Store, listener: deps.Listener, log: deps.Log,
 		mirror: store.NewMirror(deps.Store, deps.Log), views: scope.NewViews(scope.Zones), zones: children.NewTable(),
+		outbox:  feed.NewOutbox(),
 		ledgers: map[string]*feed.Ledger{}}
-	outbox := feed.NewOutbox()
 	r.directory = newDirectory(cfg.Region, r.lost)
-	r.sums = newSums(cfg.Region, r.mirror, outbox)
+	r.sums = newSums(cfg.Region, r.mirror, r.outbox)
 	r.parent = intake.NewParent(feedgrpc.ClientConfig{Targets: cfg.Global, Hello: r.hello(),
-		Session: feed.Config{Stats: &r.up}, Log: deps.Log}, outbox, r.answer)
+		Session: feed.Config{Stats: &r.up}, Log: deps.Log}, r.answer)
 	if deps.Registry != nil {
 		deps.Registry.MustRegister(telemetry.FeedCollector("parent", &r.up), telemetry.FeedCollector("children", &r.down))
 	}
@@ -119,7 +120,7 @@ func (r *Region) lead(ctx context.Context, t store.Term) error {
 	}
 	r.leading.Store(true)
 	defer r.leading.Store(false)
-	return r.parent.Run(ctx, in)
+	return r.parent.Run(ctx, in, r.outbox)
 }
 
 // serve serves zones from when the records are read.

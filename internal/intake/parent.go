@@ -16,7 +16,6 @@ import (
 // Parent is the tier's link to its parent, term after term. It is safe for concurrent use.
 type Parent struct {
 	client feedgrpc.ClientConfig
-	outbox *feed.Outbox
 	answer func(context.Context, feed.Question) ([]byte, error)
 	log    *slog.Logger
 
@@ -28,17 +27,17 @@ type Parent struct {
 	refusesSince time.Time
 }
 
-// NewParent makes the link. The outbox is what goes up, answer answers the parent's questions.
-func NewParent(client feedgrpc.ClientConfig, outbox *feed.Outbox, answer func(context.Context, feed.Question) ([]byte, error)) *Parent {
-	return &Parent{client: client, outbox: outbox, answer: answer, log: client.Log}
+// NewParent makes the link; answer answers the parent's questions.
+func NewParent(client feedgrpc.ClientConfig, answer func(context.Context, feed.Question) ([]byte, error)) *Parent {
+	return &Parent{client: client, answer: answer, log: client.Log}
 }
 
-// Run keeps a session with the parent that feeds an intake, until ctx ends.
-func (p *Parent) Run(ctx context.Context, in *Intake) error {
+// Run keeps a session with the parent that feeds an intake and sends what the outbox holds, until ctx ends.
+func (p *Parent) Run(ctx context.Context, in *Intake, outbox *feed.Outbox) error {
 	p.set(func() { p.intake = in })
 	defer p.set(func() { p.intake = nil })
 	return feedgrpc.Run(ctx, p.client, feedgrpc.Endpoint{
-		Outbox: p.outbox, Ledger: in.Ledger(), Apply: in.Apply, Answer: p.answer, Rank: func(record.Key) int { return 0 },
+		Outbox: outbox, Ledger: in.Ledger(), Apply: in.Apply, Answer: p.answer, Rank: func(record.Key) int { return 0 },
 		Opened: func(*feedgrpc.Link) {
 			p.log.Info("connected to the parent")
 			p.set(func() { p.connected, p.since = true, time.Now() })

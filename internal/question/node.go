@@ -96,6 +96,8 @@ type Overview struct {
 	Revision int64  `json:"revision,omitempty"`
 	// Leader is the id of the process that leads the tier.
 	Leader string `json:"leader,omitempty"`
+	// Replicas are the tier's processes, by id; only zones list them.
+	Replicas []Replica `json:"replicas,omitempty"`
 	// Version of the Meridian binary, and of the cluster's API server.
 	Version           string `json:"version,omitempty"`
 	KubernetesVersion string `json:"kubernetesVersion,omitempty"`
@@ -108,6 +110,18 @@ type Overview struct {
 	Refusals []Refusal `json:"refusals,omitempty"`
 	// Held are the removals held back here.
 	Held *Held `json:"held,omitempty"`
+}
+
+// Replica is one process of a zone.
+type Replica struct {
+	ID      string `json:"id"`
+	Address string `json:"address"`
+	// Clusters that it has claimed.
+	Clusters int `json:"clusters"`
+	// Connected: it tells the leader how its clusters stand, or leads itself.
+	Connected bool `json:"connected"`
+	// Leaving: it is about to end.
+	Leaving bool `json:"leaving,omitempty"`
 }
 
 // EpochText is an epoch as Overview holds it: hexadecimal, since JSON's numbers lose digits.

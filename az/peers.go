@@ -1,0 +1,107 @@
+package az
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/meridian-federation/meridian/internal/buildinfo"
+	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/feed/feedgrpc"
+	"github.com/meridian-federation/meridian/internal/question"
+)
+
+// roleReplica is the role of a replica that tells the leader how its clusters stand.
+const roleReplica = "replica"
+
+// replicaPath names a replica to the others.
+func (z *Zone) replicaPath(id string) string {
+	return question.Path{Region: z.cfg.Region, Zone: z.cfg.Zone}.String() + "/replica/" + id
+}
+
+// attend keeps a session with whoever leads the zone, while that is another replica, until ctx ends.
+func (z *Zone) attend(ctx context.Context) error {
+	for ctx.Err() == nil {
+		id, address, changed := z.roster.leader()
+		if id == "" || id == z.cfg.ID {
+			select {
+			case <-changed:
+			case <-ctx.Done():
+			}
+			continue
+		}
+		if err := z.report(ctx, id, address); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// report keeps a session with a leader until another leads, or it is reached elsewhere.
+func (z *Zone) report(ctx context.Context, id, address string) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		defer cancel()
+		for {
+			now, at, changed := z.roster.leader()
+			if now != id || at != address {
+				return
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	err := feedgrpc.Run(ctx, feedgrpc.ClientConfig{Targets: []string{address},
+		Hello:   feed.Hello{Role: roleReplica, Path: z.replicaPath(z.cfg.ID), Release: buildinfo.Read().Version},
+		Session: feed.Config{Stats: &z.side}, Log: z.log.With("leader", id),
+	}, feedgrpc.Endpoint{Outbox: z.board.outbox, Answer: z.answerHere})
+	cancel()
+	<-watched
+	return err
+}
+
+// acceptReplica takes another replica's word on its clusters, while this one leads.
+func (z *Zone) acceptReplica(peer feedgrpc.Identity) (feedgrpc.Endpoint, error) {
+	id, ok := strings.CutPrefix(peer.Path, z.replicaPath(""))
+	if !ok || id == "" {
+		return feedgrpc.Endpoint{}, fmt.Errorf("%s is no replica of zone %s in region %s", peer.Path, z.cfg.Zone, z.cfg.Region)
+	}
+	s := z.sums.Load()
+	if s == nil {
+		return feedgrpc.Endpoint{}, fmt.Errorf("replica %s does not lead zone %s", z.cfg.ID, z.cfg.Zone)
+	}
+	return z.replicas.Watch(id, feedgrpc.Endpoint{
+		Ledger: s.ledger(id),
+		Apply: func(_ context.Context, batch feed.Batch) ([]feed.Rejection, error) {
+			return s.take(id, batch), nil
+		},
+		Opened: func(*feedgrpc.Link) { s.attended(id, true) },
+		Closed: func(error) { s.attended(id, false) },
+	}), nil
+}
+
+// others are the other replicas, as a question goes on to them.
+func (z *Zone) others() []question.Child {
+	members, _ := z.roster.replicas()
+	var ids []string
+	for _, m := range members {
+		if m.ID != z.cfg.ID {
+			ids = append(ids, m.ID)
+		}
+	}
+	return z.replicas.Children(question.TierZone, ids)
+}
+
+// dismissReplicas ends the sessions of replicas when this one no longer leads.
+func (z *Zone) dismissReplicas() {
+	members, _ := z.roster.replicas()
+	for _, m := range members {
+		z.replicas.Dismiss(m.ID, "replica "+z.cfg.ID+" no longer leads the zone")
+	}
+}
