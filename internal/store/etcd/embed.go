@@ -88,7 +88,7 @@ func (s *Server) Open(cfg Config) (*Store, error) {
 	}
 	opened := newStore(cfg)
 	opened.client = v3client.New(s.etcd.Server)
-	opened.leases = adapter.LeaseServerToLeaseClient(v3rpc.NewLeaseServer(s.etcd.Server))
+	opened.renewer.client = adapter.LeaseServerToLeaseClient(v3rpc.NewLeaseServer(s.etcd.Server))
 	return opened, nil
 }
 

@@ -28,7 +28,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
@@ -42,6 +41,8 @@ const (
 	requestTimeout = 10 * time.Second
 	// closeTimeout is how long Close waits for an etcd that may be gone.
 	closeTimeout = 2 * time.Second
+	// window is how many bytes etcd may send ahead of what was read.
+	window = 4 << 20
 )
 
 // Config says how to reach and use a store.
@@ -88,13 +89,13 @@ func (c Config) Validate() error {
 
 // Store is one handle on a store in etcd.
 type Store struct {
-	client *clientv3.Client
-	leases pb.LeaseClient
-	links  links
-	keys   layout
-	ttl    time.Duration
-	log    *slog.Logger
-	epoch  atomic.Uint64 // as last read
+	client  *clientv3.Client
+	links   links
+	renewer *renewer
+	keys    layout
+	ttl     time.Duration
+	log     *slog.Logger
+	epoch   atomic.Uint64 // as last read
 
 	ctx  context.Context // ends with Close; holdings live in it
 	stop context.CancelFunc
@@ -126,14 +127,14 @@ func Dial(cfg Config) (*Store, error) {
 		Password:             cfg.Password,
 		DialKeepAliveTime:    5 * time.Second, // not below what etcd's servers allow
 		DialKeepAliveTimeout: 3 * time.Second,
-		DialOptions:          []grpc.DialOption{grpc.WithConnectParams(reconnect), grpc.WithStatsHandler(&s.links)},
+		DialOptions:          s.dialOptions(),
 		Logger:               zap.New(newCore(cfg.Log)),
 	})
 	if err != nil {
 		s.stop()
 		return nil, fmt.Errorf("connecting to etcd at %v: %w", cfg.Endpoints, err)
 	}
-	s.client, s.leases = client, clientv3.RetryLeaseClient(client)
+	s.client, s.renewer.client = client, clientv3.RetryLeaseClient(client)
 	return s, nil
 }
 
@@ -144,10 +145,21 @@ var reconnect = grpc.ConnectParams{
 	MinConnectTimeout: 3 * time.Second,
 }
 
+func (s *Store) dialOptions() []grpc.DialOption {
+	return []grpc.DialOption{
+		grpc.WithConnectParams(reconnect),
+		grpc.WithStatsHandler(&s.links),
+		// Windows of a set size spare the pings by which gRPC would find one, one for each answer.
+		grpc.WithInitialWindowSize(window),
+		grpc.WithInitialConnWindowSize(window),
+	}
+}
+
 // newStore makes a store that has no client yet.
 func newStore(cfg Config) *Store {
 	ctx, stop := context.WithCancel(context.Background())
 	return &Store{
+		renewer:  newRenewer(cfg.Log),
 		keys:     newLayout(cfg.Prefix),
 		ttl:      cfg.TTL,
 		log:      cfg.Log,

@@ -22,6 +22,12 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(childDir); dir != "" {
 		log.Fatal(runChild(dir))
 	}
+	if dir := os.Getenv(childServer); dir != "" {
+		if err := runServer(dir); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
 	if endpoint := os.Getenv(childMember); endpoint != "" {
 		log.Fatal(runMember(endpoint))
 	}

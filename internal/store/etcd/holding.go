@@ -32,13 +32,20 @@ func (s *Store) hold(key string, l *lease) (*holding, error) {
 		return nil, errClosed
 	}
 	s.holdings[h] = struct{}{}
+	if s.renewer.add(l) {
+		s.work.Go(func() { s.renewer.run(s.ctx) })
+	}
 	s.work.Go(func() {
-		s.keep(ctx, l)
+		select {
+		case <-l.lost:
+		case <-ctx.Done():
+		}
 		stop()
 	})
 	s.work.Go(func() {
 		h.watch(ctx)
 		stop()
+		s.renewer.remove(l)
 		s.mu.Lock()
 		delete(s.holdings, h)
 		s.mu.Unlock()
