@@ -21,9 +21,10 @@ const (
 	claimsAtOnce = 16
 	// claimPause is how long a shard waits after claims that the store did not take.
 	claimPause = 500 * time.Millisecond
-	// doubtFor is how long a replica that is no longer listed keeps its agents: a lease that a busy machine lost is back by
-	// then.
-	doubtFor = time.Second
+	// doubtFor is how long a replica that is no longer listed keeps its agents at first: a lease that a busy machine
+	// lost is back by then. doubtMost bounds the growing time after which it sends them away again.
+	doubtFor  = time.Second
+	doubtMost = time.Minute
 )
 
 // taking is a cluster that is to be claimed, from whoever has the fence; then what came of it.
@@ -71,23 +72,22 @@ func (s *clusterShard) lookAgain(at time.Time) {
 	s.timer.Reset(time.Until(at))
 }
 
-// doubt sends the agents away when the replica has not known for a while whose the clusters are: if another has taken
-// them over, it is reached by more than this replica's word. Agents that come back are let in, and told nothing new.
+// doubt sends the agents away while the replica does not know whose the clusters are: if another has taken them over, it
+// is reached by more than this replica's word. Agents that come back are let in, and told nothing new. They are sent away
+// again, ever less often, since the first time may be before another has taken over, which sends them back here.
 func (s *clusterShard) doubt(now time.Time) {
 	if s.doubtful.IsZero() {
-		s.doubtful = now.Add(doubtFor)
+		s.patience = doubtFor
+		s.doubtful = now.Add(s.patience)
 	}
-	if now.Before(s.doubtful) {
-		s.lookAgain(s.doubtful)
-		return
+	if !now.Before(s.doubtful) {
+		for _, name := range s.names() {
+			s.agents.Dismiss(name, "this replica has lost the zone's store; another may serve this cluster")
+		}
+		s.patience = min(2*s.patience, doubtMost)
+		s.doubtful = now.Add(s.patience)
 	}
-	if s.dismissed.Equal(s.doubtful) {
-		return
-	}
-	s.dismissed = s.doubtful
-	for _, name := range s.names() {
-		s.agents.Dismiss(name, "this replica has lost the zone's store; another may serve this cluster")
-	}
+	s.lookAgain(s.doubtful)
 }
 
 // release lets go of the clusters that others have claimed. Their agents are sent there.

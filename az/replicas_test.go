@@ -77,7 +77,7 @@ type shared struct {
 	claims map[string][]store.Claim // by cluster, in their order
 }
 
-// newShared starts the replicas one after another, and agents that know the first alone.
+// newShared starts the replicas one after another, and agents that know the first two alone.
 func newShared(t *testing.T, replicas, clusters int) *shared {
 	t.Helper()
 	z := &shared{t: t, parent: tiertest.NewParent(t), store: mem.New(), replicas: map[string]*replica{},
@@ -96,7 +96,7 @@ func newShared(t *testing.T, replicas, clusters int) *shared {
 	})
 	for i := range clusters {
 		name := fmt.Sprint("c", i)
-		a := tiertest.NewChild(t, "cluster", "region/west/zone/a/cluster/"+name, z.replicas["r0"].address)
+		a := tiertest.NewChild(t, "cluster", "region/west/zone/a/cluster/"+name, z.replicas["r0"].address, z.replicas["r1"].address)
 		a.Ready(tiertest.Replicas)
 		health := record.Health{Cluster: name, Nodes: 10, KubernetesVersion: "v1.34.0"}.Record()
 		a.Outbox.Edit(feed.Put(&health))
@@ -330,6 +330,48 @@ func TestReplicaLosesItsLease(t *testing.T) {
 	z.awaitOwners("r0", "r1")
 	z.everywhere(app{name: "late", image: "x:1"})
 	z.unwritten(before, objectsPerApp)
+	z.monotonic()
+}
+
+// TestZoneAlone cuts a zone of several replicas off from its region. It loses a replica, gets another, restarts as a whole,
+// takes an agent in that starts anew, and moves replicas to a cluster that grew.
+func TestZoneAlone(t *testing.T) {
+	z := newShared(t, 3, 4)
+	z.awaitOwners("r0", "r1", "r2")
+	z.everywhere(app{name: "cart", image: "cart:1"})
+	divided := app{name: "web", image: "web:1", replicas: 40}
+	revision, assignment := divided.records()
+	z.parent.Edit(feed.Put(&revision), feed.Put(&assignment))
+	z.parent.AwaitStatus(t, "n/web", "web is ready", ready(divided.hash(), 40))
+	before := z.writes()
+	z.parent.Stop()
+
+	z.crash("r0")
+	z.awaitOwners("r1", "r2")
+	z.start("r3")
+	z.awaitOwners("r1", "r2", "r3")
+	for _, id := range []string{"r1", "r2", "r3"} {
+		z.replicas[id].stop()
+	}
+	for _, id := range []string{"r1", "r2", "r3"} {
+		z.start(id)
+	}
+	z.awaitOwners("r1", "r2", "r3")
+	z.agents["c1"].Stop()
+	z.agents["c1"].Start()
+	for name, a := range z.agents {
+		tiertest.Await(t, "the agent of "+name+" is served", a.Connected)
+	}
+	z.unwritten(before, 0)
+
+	grown := record.Health{Cluster: "c0", Nodes: 70, KubernetesVersion: "v1.34.0"}.Record()
+	z.agents["c0"].Outbox.Edit(feed.Put(&grown))
+	z.agents["c0"].Await(t, "c0 runs 28 of 40", func(held map[record.Key]record.Record) bool {
+		return tiertest.Replicas(held[deploymentKey("web")]) == 28
+	})
+	z.parent.Start(t)
+	z.parent.AwaitStatus(t, "n/web", "web is ready", ready(divided.hash(), 40))
+	z.settled(app{name: "cart", image: "cart:1"})
 	z.monotonic()
 }
 

@@ -94,8 +94,10 @@ func (r *roster) attend(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}()
+	first := true
 	err = r.registry.WatchRoster(ctx, func(now *store.Roster) error {
-		r.take(now, m)
+		r.take(now, m, first)
+		first = false
 		return nil
 	})
 	cancel()
@@ -115,8 +117,9 @@ func (r *roster) described() store.Member {
 	return r.self
 }
 
-// take takes the store's roster in.
-func (r *roster) take(now *store.Roster, m store.Membership) {
+// take takes the store's roster in. The first of a membership replaces what was known of claims: the store may have been
+// set back to an older copy meanwhile.
+func (r *roster) take(now *store.Roster, m store.Membership, first bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	at := time.Now()
@@ -134,6 +137,9 @@ func (r *roster) take(now *store.Roster, m store.Membership) {
 			}
 		}
 		r.members, r.stirred = maps.Clone(now.Members), at
+	}
+	if first {
+		r.claims = maps.Clone(now.Claims)
 	}
 	for name, c := range now.Claims {
 		if c.Fence > r.claims[name].Fence {

@@ -54,8 +54,9 @@ type clusterShard struct {
 	// paused is until when nothing is claimed, again when the timer fires.
 	paused, again time.Time
 	timer         *time.Timer
-	// doubtful is from when on, in doubt of whose the clusters are, agents are sent away; dismissed when they last were.
-	doubtful, dismissed time.Time
+	// doubtful is when, in doubt of whose the clusters are, agents are sent away next; patience how long it was put off.
+	doubtful time.Time
+	patience time.Duration
 
 	claims, claimed chan []taking
 	ready           chan struct{} // closed when the first clusters dealt to this replica are its own
