@@ -24,6 +24,7 @@ const (
 type Mirror struct {
 	store Store
 	log   *slog.Logger
+	stats Stats
 
 	mu      sync.Mutex
 	snap    *Snapshot       // guarded by mu
@@ -48,12 +49,15 @@ func (m *Mirror) Run(ctx context.Context) error {
 		}
 		if err == nil {
 			loaded, wait = true, firstRetry
+			m.stats.Connected.Store(1)
 			err = m.store.Watch(ctx, from, func(delta Delta) error {
 				from, wait = delta.Position.Revision, firstRetry
 				m.apply(delta)
 				return nil
 			})
 			loaded = !errors.Is(err, ErrCompacted)
+			m.stats.Connected.Store(0)
+			m.stats.Lost.Add(1)
 		}
 		if ctx.Err() != nil {
 			break
@@ -67,6 +71,9 @@ func (m *Mirror) Run(ctx context.Context) error {
 	}
 	return ctx.Err()
 }
+
+// Stats are the mirror's, and those of the Writers above it.
+func (m *Mirror) Stats() *Stats { return &m.stats }
 
 // Ready tells whether the mirror holds what the store held at some time.
 func (m *Mirror) Ready() bool {
@@ -140,6 +147,7 @@ func (m *Mirror) load(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	m.stats.Loads.Add(1)
 	old := m.Snapshot()
 	next := &Snapshot{position: state.Position, meta: state.Meta}
 	txn := iradix.New[*Entry]().Txn()

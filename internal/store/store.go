@@ -22,6 +22,9 @@ var (
 	ErrDeposed = errors.New("leadership lost")
 	// ErrClaimed: somebody else holds the claim, or held it since the caller looked. Nothing was written.
 	ErrClaimed = errors.New("claimed by another")
+	// ErrFull: the store has no room for more until a person makes some. Nothing was written; what removes alone, and
+	// reading, go on.
+	ErrFull = errors.New("store full")
 	// ErrEnded: the Membership has ended. Nothing was written.
 	ErrEnded = errors.New("membership ended")
 	// ErrCompacted: the changes after the asked revision are no longer kept, or the store was set back to before it;
@@ -110,8 +113,8 @@ type Store interface {
 	Watch(ctx context.Context, revision int64, fn func(Delta) error) error
 	// Commit writes a batch atomically and returns the position after it. It fails with ErrDeposed, having written
 	// nothing, when the term has ended. A batch is at most MaxBatch writes and meta values, and MaxBatchBytes. An empty
-	// one is a barrier: it moves the position and changes nothing. After any error but ErrDeposed and ErrBounds the
-	// batch may still have been, or be, written.
+	// one is a barrier: it moves the position and changes nothing. After any error but ErrDeposed, ErrBounds and
+	// ErrFull the batch may still have been, or be, written.
 	Commit(ctx context.Context, term Term, batch Batch) (Position, error)
 	// Campaign waits until this process leads. An earlier term of the same id ends at once: ids are unique, and a
 	// process that restarts need not wait for its own lease.

@@ -5,27 +5,27 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"time"
 
 	"github.com/meridian-federation/meridian/internal/record"
 )
 
 // Writer writes a leader's records: it leaves out what would change nothing, splits the rest into batches, and returns
 // when the mirror shows them. It writes nothing once its term has ended. All methods may be called from several
-// goroutines; calls take turns.
+// goroutines; calls take turns, and the writes of those that wait are all that is kept of them.
 type Writer struct {
 	store  Store
 	mirror *Mirror
 	term   Term
 
-	mu      sync.Mutex
-	sure    bool  // guarded by mu; all that this and earlier terms may have written is at or before reached
-	reached int64 // guarded by mu; the revision that the mirror must show before anything is compared with it
+	turn    chan struct{} // holds a token while a call has its turn
+	sure    bool          // guarded by turn; all that this and earlier terms may have written is at or before reached
+	reached int64         // guarded by turn; the revision that the mirror must show before anything is compared with it
 }
 
 // NewWriter makes the writer of one term. The mirror must be running, on the same store.
 func NewWriter(s Store, m *Mirror, term Term) *Writer {
-	return &Writer{store: s, mirror: m, term: term, sure: true, reached: term.Since().Revision}
+	return &Writer{store: s, mirror: m, term: term, turn: make(chan struct{}, 1), sure: true, reached: term.Since().Revision}
 }
 
 // Apply writes what differs from the store, in order (of several writes of one key the last), and the meta values in
@@ -33,10 +33,14 @@ func NewWriter(s Store, m *Mirror, term Term) *Writer {
 // left, nothing is written. It returns how many records changed, also with an error, and then any number of the
 // transactions, from the first on, have happened.
 func (w *Writer) Apply(ctx context.Context, writes []Write, meta map[string][]byte) (changed int, err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	ctx, cancel := w.whileLeading(ctx)
 	defer cancel()
+	select {
+	case w.turn <- struct{}{}:
+		defer func() { <-w.turn }()
+	case <-ctx.Done():
+		return 0, fmt.Errorf("waiting for a turn to write: %w", context.Cause(ctx))
+	}
 	if err := w.settle(ctx); err != nil {
 		return 0, err
 	}
@@ -50,7 +54,14 @@ func (w *Writer) Apply(ctx context.Context, writes []Write, meta map[string][]by
 		}
 		changed += len(batch.Writes)
 	}
-	return changed, w.settle(ctx)
+	began := time.Now()
+	if err := w.settle(ctx); err != nil {
+		return changed, err
+	}
+	if len(batches) > 0 {
+		w.mirror.stats.MirrorTimes.add(time.Since(began))
+	}
+	return changed, nil
 }
 
 // whileLeading ends a context with the term.
@@ -88,9 +99,11 @@ func (w *Writer) settle(ctx context.Context) error {
 }
 
 func (w *Writer) commit(ctx context.Context, batch Batch) error {
+	began := time.Now()
 	pos, err := w.store.Commit(ctx, w.term, batch)
+	w.mirror.stats.committed(batch, began, err)
 	if err != nil {
-		w.sure = w.sure && (errors.Is(err, ErrDeposed) || errors.Is(err, ErrBounds))
+		w.sure = w.sure && (errors.Is(err, ErrDeposed) || errors.Is(err, ErrBounds) || errors.Is(err, ErrFull))
 		if cause := context.Cause(ctx); errors.Is(cause, ErrDeposed) {
 			return fmt.Errorf("%w: %w", cause, err)
 		}

@@ -1,6 +1,7 @@
 package etcd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,8 @@ type EmbedConfig struct {
 	// NoFsync leaves writing to disk to the operating system: a crash of the process loses nothing, one of the machine
 	// may. For tests.
 	NoFsync bool
+	// Quota is how many bytes the data may take before etcd refuses to write. Default 8 GiB, the most that etcd advises.
+	Quota int64
 	// Log gets what etcd reports.
 	Log *slog.Logger
 }
@@ -135,7 +138,7 @@ func (c EmbedConfig) etcd() (*embed.Config, error) {
 		ec.ListenClientUrls, ec.AdvertiseClientUrls = []url.URL{*u}, []url.URL{*u}
 	}
 	ec.UnsafeNoFsync = c.NoFsync
-	ec.QuotaBackendBytes = quotaBytes
+	ec.QuotaBackendBytes = cmp.Or(c.Quota, quotaBytes)
 	ec.AutoCompactionMode, ec.AutoCompactionRetention = embed.CompactorModeRevision, keptRevisions
 	ec.SnapshotCatchUpEntries = keptEntries
 	ec.BootstrapDefragThresholdMegabytes = 100

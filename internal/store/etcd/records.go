@@ -54,22 +54,25 @@ func (s *Store) load(ctx context.Context) (*store.State, error) {
 }
 
 // position reads the store's position, giving the store an epoch if it has none, and the revision at which it read.
+// Whoever only reads must not ask for a write, even one that would not happen: an etcd that is full refuses that.
 func (s *Store) position(ctx context.Context) (store.Position, int64, error) {
-	epoch := rand.Uint64() | 1 // never zero
-	put := clientv3.OpPut(s.keys.epoch, encodeEpoch(epoch))
 	get, last := clientv3.OpGet(s.keys.epoch), clientv3.OpGet(s.keys.last)
 	isNew := clientv3.Compare(clientv3.CreateRevision(s.keys.epoch), "=", 0)
-	resp, err := s.txn(ctx, isNew, []clientv3.Op{put, last}, get, last)
+	resp, err := s.txn(ctx, isNew, nil, get, last)
+	if err == nil && resp.Succeeded {
+		put := clientv3.OpPut(s.keys.epoch, encodeEpoch(rand.Uint64()|1)) // never zero
+		resp, err = s.txn(ctx, isNew, []clientv3.Op{put, get, last}, get, last)
+	}
 	if err != nil {
 		return store.Position{}, 0, fmt.Errorf("reading the epoch: %w", err)
 	}
-	if !resp.Succeeded {
-		if epoch, err = decodeEpoch(resp.Responses[0].GetResponseRange().Kvs[0]); err != nil {
-			return store.Position{}, 0, err
-		}
+	answers := resp.Responses[len(resp.Responses)-2:]
+	epoch, err := decodeEpoch(answers[0].GetResponseRange().Kvs[0])
+	if err != nil {
+		return store.Position{}, 0, err
 	}
 	s.epoch.Store(epoch)
-	pos := store.Position{Epoch: epoch, Revision: modRevision(resp.Responses[1].GetResponseRange().Kvs)}
+	pos := store.Position{Epoch: epoch, Revision: modRevision(answers[1].GetResponseRange().Kvs)}
 	return pos, resp.Header.Revision, nil
 }
 

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/meridian-federation/meridian/internal/store"
 )
 
 // request bounds one request in time, and by the store's own end.
@@ -17,6 +20,10 @@ func request[T any](ctx context.Context, s *Store, do func(context.Context) (T, 
 	ctx, cancel := context.WithTimeoutCause(ctx, requestTimeout, fmt.Errorf("etcd did not answer in %v", requestTimeout))
 	defer cancel()
 	out, err := do(ctx)
+	if errors.Is(err, rpctypes.ErrNoSpace) {
+		err = fmt.Errorf("%w: etcd is out of space: compact it, defragment it and disarm its alarm, or raise its quota: %w",
+			store.ErrFull, err)
+	}
 	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
 		err = fmt.Errorf("%w: %w", cause, err)
 	}
