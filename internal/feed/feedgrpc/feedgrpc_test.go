@@ -139,6 +139,8 @@ type hub struct {
 	stop     func()
 	peers    peers
 
+	// endpoint gives the endpoint for a child; nil is the tier's own.
+	endpoint  func(path string, child *tier) feedgrpc.Endpoint
 	admission feedgrpc.Admission
 	stats     *feed.Stats
 }
@@ -192,6 +194,9 @@ func (h *hub) start(address string) {
 			h.mu.Lock()
 			defer h.mu.Unlock()
 			if child, ok := h.children[peer.Path]; ok {
+				if h.endpoint != nil {
+					return h.endpoint(peer.Path, child), nil
+				}
 				return child.endpoint(), nil
 			}
 			return feedgrpc.Endpoint{}, fmt.Errorf("%s is not in the inventory", peer.Path)
@@ -217,11 +222,16 @@ func (h *hub) start(address string) {
 
 // dial runs a child until the test ends or stop is called.
 func dial(tb testing.TB, child *tier, path string, targets ...string) (stop func()) {
+	return dialAs(tb, child.endpoint(), path, targets...)
+}
+
+// dialAs runs a child with an endpoint of the test's own.
+func dialAs(tb testing.TB, ep feedgrpc.Endpoint, path string, targets ...string) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
 		done <- feedgrpc.Run(ctx, feedgrpc.ClientConfig{Targets: targets,
-			Hello: feed.Hello{Role: "cluster", Path: path}, Log: slog.New(slog.DiscardHandler)}, child.endpoint())
+			Hello: feed.Hello{Role: "cluster", Path: path}, Log: slog.New(slog.DiscardHandler)}, ep)
 	}()
 	stop = sync.OnceFunc(func() {
 		cancel()
