@@ -75,6 +75,9 @@ func (c *Child) Start() {
 	}
 }
 
+// Target gives the child other addresses to begin with when it starts again.
+func (c *Child) Target(addresses ...string) { c.targets = addresses }
+
 // Stop disconnects.
 func (c *Child) Stop() {
 	if c.stop != nil {
