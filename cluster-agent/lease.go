@@ -50,6 +50,7 @@ type lease struct {
 	held    *coordinationv1.Lease
 	kept    feed.State // what held says
 	state   feed.State // what it should say
+	zone    []string   // addresses of the zone's replicas, as it should say
 	renewed time.Time  // when the last successful write began; zero while not held
 	opened  chan struct{}
 	standby bool
@@ -130,7 +131,7 @@ func (l *lease) takeOver(ctx context.Context, current *coordinationv1.Lease) (fe
 		return state, fmt.Errorf("%w: %w", errState, err)
 	}
 	l.mu.Lock()
-	l.held, l.kept, l.state = current, state, state
+	l.held, l.kept, l.state, l.zone = current, state, state, readAddresses(current.Annotations)
 	l.mu.Unlock()
 	if err := l.write(ctx); err != nil {
 		return state, err
@@ -193,6 +194,7 @@ func (l *lease) next(holder string) (*coordinationv1.Lease, feed.State, error) {
 	if err := writeState(next.Annotations, l.state); err != nil {
 		return nil, l.state, err
 	}
+	writeAddresses(next.Annotations, l.zone)
 	now, seconds := metav1.NowMicro(), int32(leaseDuration/time.Second)
 	if was := next.Spec.HolderIdentity; was == nil || *was != holder {
 		next.Spec.AcquireTime = &now

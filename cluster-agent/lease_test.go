@@ -44,6 +44,7 @@ func TestLeaseKeepsState(t *testing.T) {
 	}
 	want := feed.State{Fence: feed.Fence{Epoch: 0xfedcba9876543210, Fence: 42}, Floor: feed.Position{Epoch: 0xfedcba9876543210, Revision: 41},
 		Guard: feed.Guard{Tripped: true, Minutes: []feed.MinuteCount{{Minute: 1, Count: 2}}}}
+	first.learn([]string{"10.0.0.1:7420", "zone.example:7420"})
 	if err := first.accept(t.Context(), want); err != nil {
 		t.Fatal(err)
 	}
@@ -51,6 +52,9 @@ func TestLeaseKeepsState(t *testing.T) {
 	state, err := second.acquire(t.Context())
 	if err != nil || state.Fence != want.Fence || state.Floor != want.Floor || !state.Guard.Tripped || len(state.Guard.Minutes) != 1 {
 		t.Errorf("acquire = %+v, %v, want %+v", state, err, want)
+	}
+	if got := second.addresses(); len(got) != 2 || got[1] != "zone.example:7420" {
+		t.Errorf("addresses: got %q, want the two that the first learned", got)
 	}
 }
 

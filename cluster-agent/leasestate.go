@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strings"
 
 	"github.com/meridian-federation/meridian/internal/feed"
 )
@@ -17,6 +18,8 @@ const (
 	annotationFloor = "meridian.dev/floor"
 	// annotationGuard is the JSON of feed.Guard.
 	annotationGuard = "meridian.dev/guard"
+	// annotationAddresses is where the zone's replicas were last reached, separated by commas.
+	annotationAddresses = "meridian.dev/zone-addresses"
 )
 
 // writeState puts a state into annotations.
@@ -51,6 +54,22 @@ func readState(annotations map[string]string) (feed.State, error) {
 		}
 	}
 	return state, nil
+}
+
+// writeAddresses keeps the addresses that an agent which starts anew turns to beside those of its configuration.
+func writeAddresses(annotations map[string]string, addresses []string) {
+	if len(addresses) == 0 {
+		delete(annotations, annotationAddresses)
+		return
+	}
+	annotations[annotationAddresses] = strings.Join(addresses, ",")
+}
+
+func readAddresses(annotations map[string]string) []string {
+	if annotations[annotationAddresses] == "" {
+		return nil
+	}
+	return strings.Split(annotations[annotationAddresses], ",")
 }
 
 // urgent tells whether a state must be kept before anything is done by it. A floor that lags costs nothing: what lies

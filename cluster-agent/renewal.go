@@ -91,6 +91,20 @@ func (l *lease) accept(ctx context.Context, state feed.State) error {
 	return l.keep(ctx, state)
 }
 
+// learn takes the addresses of the zone's replicas, which the next renewal keeps.
+func (l *lease) learn(addresses []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.zone = addresses
+}
+
+// addresses are those that were learned, here or in an earlier run.
+func (l *lease) addresses() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.zone
+}
+
 // close closes the gate.
 func (l *lease) close() {
 	l.mu.Lock()

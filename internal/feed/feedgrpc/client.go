@@ -30,6 +30,9 @@ type ClientConfig struct {
 	// Targets are the parent's addresses, HOST:PORT; any of them will do. They are the ones to begin with: the parent
 	// tells of others.
 	Targets []string
+	// Learned is called with the addresses that the parent tells, for a child that keeps them over its own restarts; nil
+	// where it does not. It must not block.
+	Learned func(addresses []string)
 	// Hello is what the child says of itself: Role, Path, Release.
 	Hello feed.Hello
 	// Credentials are those of the transport; nil is plain text.
@@ -119,7 +122,12 @@ func session(ctx context.Context, cfg ClientConfig, r *route, ep Endpoint) (open
 	}
 	c := newConn(streamCtx, stream, &io)
 	c.impatient = func() bool { return len(r.addresses()) > 1 }
-	c.learnt = r.learn
+	c.learnt = func(addresses []string) {
+		r.learn(addresses)
+		if cfg.Learned != nil {
+			cfg.Learned(addresses)
+		}
+	}
 	err = c.run(cfg.Session, ep)
 	return c.opened, err
 }
