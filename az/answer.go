@@ -1,9 +1,11 @@
 package az
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/meridian-federation/meridian/internal/buildinfo"
 	"github.com/meridian-federation/meridian/internal/feed"
@@ -12,8 +14,8 @@ import (
 	"github.com/meridian-federation/meridian/internal/store"
 )
 
-// answer answers the region's questions, which reach the leader: by the sums, its own clusters, and what the other
-// replicas say of theirs.
+// answer answers the region's questions, which reach the leader: by the sums, and by what all replicas, this one like the
+// others, say of their clusters.
 func (z *Zone) answer(ctx context.Context, q feed.Question) ([]byte, error) {
 	node := question.Node{Tier: question.TierZone, Name: z.cfg.Zone}
 	var err error
@@ -52,8 +54,8 @@ func (z *Zone) application(ctx context.Context, q feed.Question, node *question.
 	node.Application.Namespace, node.Application.Name = req.Namespace, req.Name
 	node.Application.Revision, node.Application.Draining = a.Revision, a.Draining
 	node.Application.AcceptedAt, node.Application.ReceivedAt = a.AcceptedAt, e.Written
-	node.Children = z.applicationHere(req)
-	z.gather(ctx, q, node)
+	answers := z.gather(ctx, q, node)
+	z.lament(node, answers, z.bound(req))
 	for i := range node.Children {
 		if c := node.Children[i].Application; c != nil {
 			c.AcceptedAt = a.AcceptedAt
@@ -77,19 +79,56 @@ func described(s record.Status) *question.Application {
 		ReadyAt: s.ReadyAt, Problems: question.Problems(s.Problems)}
 }
 
-// gather puts a question on to the other replicas and adds what they say of their clusters. It returns their answers; of
-// one that does not answer the zone says so.
-func (z *Zone) gather(ctx context.Context, q feed.Question, node *question.Node) []question.Node {
-	answers := question.Gather(ctx, question.Node{}, z.others(), q.Kind, q.Payload).Children
-	for _, a := range answers {
-		if a.Unanswered != "" {
-			node.Omitted = fmt.Sprintf("what replica %s knows of its clusters: %s", a.Name, a.Unanswered)
+// bound are the clusters that an application is bound to, sorted.
+func (z *Zone) bound(req question.ApplicationRequest) []string {
+	var out []string
+	for e := range z.mirror.Snapshot().Prefix(record.KindBinding, record.ServiceName(req.Namespace, req.Name)+"/") {
+		if _, cluster, ok := cutLast(e.Key.Name); ok {
+			out = append(out, cluster)
 		}
+	}
+	return out
+}
+
+// gather puts a question to all replicas at once and hangs what they say of their clusters below the zone, sorted. It
+// returns the replicas' answers by ID.
+func (z *Zone) gather(ctx context.Context, q feed.Question, node *question.Node) map[string]question.Node {
+	answers := map[string]question.Node{}
+	for _, a := range question.Gather(ctx, question.Node{}, z.owners(), q.Kind, q.Payload).Children {
+		answers[a.Name] = a
 		node.Children = append(node.Children, a.Children...)
 		node.Confirmed = append(node.Confirmed, a.Confirmed...)
 	}
-	slices.SortFunc(node.Children, byName)
+	// Two replicas may speak of a cluster that changes hands: then the one whose agent answered.
+	slices.SortStableFunc(node.Children, func(a, b question.Node) int {
+		return cmp.Or(byName(a, b), cmp.Compare(len(a.Unanswered), len(b.Unanswered)))
+	})
+	node.Children = slices.CompactFunc(node.Children, func(a, b question.Node) bool { return a.Name == b.Name })
 	return answers
+}
+
+// lament adds those of the clusters that nobody spoke of because their owner did not answer, or they have none.
+func (z *Zone) lament(node *question.Node, answers map[string]question.Node, clusters []string) {
+	for _, name := range clusters {
+		i, spoken := slices.BinarySearchFunc(node.Children, name, func(n question.Node, name string) int {
+			return strings.Compare(n.Name, name)
+		})
+		if spoken {
+			continue
+		}
+		claim, _ := z.roster.claim(name)
+		owner, asked := answers[claim.Owner]
+		missing := question.Node{Tier: question.TierCluster, Name: name}
+		switch {
+		case !asked:
+			missing.Unanswered = "no replica serves it yet"
+		case owner.Unanswered != "":
+			missing.Unanswered = "replica " + claim.Owner + " serves it: " + owner.Unanswered
+		default: // it has just been claimed, or has not come to this
+			continue
+		}
+		node.Children = slices.Insert(node.Children, i, missing)
+	}
 }
 
 // overview describes the zone, its replicas and its clusters.
@@ -103,12 +142,18 @@ func (z *Zone) overview(ctx context.Context, q feed.Question, node *question.Nod
 		o.Nodes = sums.nodes()
 	}
 	node.Overview = o
-	z.overviewHere(ctx, q, node)
-	for _, a := range z.gather(ctx, q, node) {
+	answers := z.gather(ctx, q, node)
+	for _, a := range answers {
 		if a.Overview != nil {
 			o.Sessions = append(o.Sessions, a.Overview.Sessions...)
 		}
 	}
+	slices.SortFunc(o.Sessions, func(a, b question.Session) int { return strings.Compare(a.Peer, b.Peer) })
+	var all []string
+	for e := range snapshot.All(record.KindCluster) {
+		all = append(all, e.Key.Name)
+	}
+	z.lament(node, answers, all)
 	members, clusters := z.roster.replicas()
 	for _, m := range members {
 		o.Replicas = append(o.Replicas, question.Replica{ID: m.ID, Address: m.Address, Clusters: clusters[m.ID],
@@ -158,12 +203,26 @@ func (z *Zone) confirm(ctx context.Context, q feed.Question, node *question.Node
 			node.Confirmed = append(node.Confirmed, done)
 		}
 	}
-	if err := z.confirmHere(ctx, req, node); err != nil {
-		return err
+	answers := z.gather(ctx, q, node)
+	if below {
+		z.lament(node, answers, []string{cluster})
+	} else {
+		node.Omitted = silent(answers)
 	}
-	z.gather(ctx, q, node)
 	if refused != nil && len(node.Children) == 0 {
 		return fmt.Errorf("%w: %w", question.ErrInvalid, refused)
 	}
 	return nil
+}
+
+// silent says which replicas did not answer; empty is none.
+func silent(answers map[string]question.Node) string {
+	var out []string
+	for id, a := range answers {
+		if a.Unanswered != "" {
+			out = append(out, "replica "+id+" did not say what waits in its clusters: "+a.Unanswered)
+		}
+	}
+	slices.Sort(out)
+	return strings.Join(out, "; ")
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/meridian-federation/meridian/internal/record"
 )
 
-// answerHere answers the leader's questions by what this replica knows of its own clusters.
+// answerHere answers the leader's questions, this replica's own where it leads, by what it knows of its own clusters.
 func (z *Zone) answerHere(ctx context.Context, q feed.Question) ([]byte, error) {
 	node := question.Node{Tier: question.TierZone, Name: z.cfg.ID}
 	switch q.Kind {

@@ -73,7 +73,9 @@ func (b *board) release(cluster string) {
 		return
 	}
 	delete(b.sites, cluster)
-	if b.leader == nil {
+	if b.leader != nil {
+		b.leader.released(cluster)
+	} else {
 		edits := []feed.Edit{feed.Remove(record.StandingKey(cluster, ""), record.CauseScope)}
 		for _, app := range slices.Sorted(maps.Keys(s.apps)) {
 			edits = append(edits, feed.Remove(record.StandingKey(cluster, app), record.CauseScope))

@@ -29,7 +29,7 @@ func (z *Zone) lead(ctx context.Context, term store.Term) error {
 	defer func() {
 		z.sums.Store(nil)
 		z.board.lead(nil)
-		z.dismissReplicas()
+		z.replicas.DismissAll(z.resigned())
 	}()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return z.parent.Run(ctx, in, outbox) })

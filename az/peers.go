@@ -81,13 +81,27 @@ func (z *Zone) acceptReplica(peer feedgrpc.Identity) (feedgrpc.Endpoint, error) 
 		Apply: func(_ context.Context, batch feed.Batch) ([]feed.Rejection, error) {
 			return s.take(id, batch), nil
 		},
-		Opened: func(*feedgrpc.Link) { s.attended(id, true) },
+		Opened: func(link *feedgrpc.Link) {
+			s.attended(id, true)
+			if z.sums.Load() != s { // the term ended after it was accepted, and all were dismissed
+				link.Close(z.resigned())
+			}
+		},
 		Closed: func(error) { s.attended(id, false) },
+		State: func(status feed.Status) {
+			if status.Heard {
+				s.heardAll(id)
+			}
+		},
 	}), nil
 }
 
-// others are the other replicas, as a question goes on to them.
-func (z *Zone) others() []question.Child {
+// owners are this replica and the others, as a question goes on to them.
+func (z *Zone) owners() []question.Child {
+	out := []question.Child{{Name: z.cfg.ID, Tier: question.TierZone,
+		Ask: func(ctx context.Context, kind string, payload []byte) ([]byte, error) {
+			return z.answerHere(ctx, feed.Question{Kind: kind, Payload: payload})
+		}}}
 	members, _ := z.roster.replicas()
 	var ids []string
 	for _, m := range members {
@@ -95,13 +109,8 @@ func (z *Zone) others() []question.Child {
 			ids = append(ids, m.ID)
 		}
 	}
-	return z.replicas.Children(question.TierZone, ids)
+	return append(out, z.replicas.Children(question.TierZone, ids)...)
 }
 
-// dismissReplicas ends the sessions of replicas when this one no longer leads.
-func (z *Zone) dismissReplicas() {
-	members, _ := z.roster.replicas()
-	for _, m := range members {
-		z.replicas.Dismiss(m.ID, "replica "+z.cfg.ID+" no longer leads the zone")
-	}
-}
+// resigned is what other replicas are told when this one no longer leads.
+func (z *Zone) resigned() string { return "replica " + z.cfg.ID + " no longer leads the zone" }

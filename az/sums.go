@@ -37,6 +37,7 @@ type sums struct {
 	clusters map[string]*testimony   // by cluster
 	ledgers  map[string]*feed.Ledger // of what the other replicas told, by ID
 	lost     map[string]time.Time    // replicas whose session ended, and when
+	complete map[string]bool         // replicas that have told all that they know, once
 }
 
 // testimony is what the owner of one cluster said.
@@ -51,7 +52,7 @@ type testimony struct {
 // newSums reports into the outbox, which is incomplete until open: what the region remembers from before stays.
 func newSums(mirror *store.Mirror, outbox *feed.Outbox, news *news) *sums {
 	s := &sums{mirror: mirror, news: news, clusters: map[string]*testimony{},
-		ledgers: map[string]*feed.Ledger{}, lost: map[string]time.Time{}, wake: make(chan struct{}, 1)}
+		ledgers: map[string]*feed.Ledger{}, lost: map[string]time.Time{}, complete: map[string]bool{}, wake: make(chan struct{}, 1)}
 	s.report = rollup.NewReport(outbox, s.known)
 	return s
 }
@@ -101,8 +102,12 @@ func (s *sums) take(source string, batch feed.Batch) []feed.Rejection {
 		s.note(source, st)
 	}
 	for _, r := range batch.Removals {
-		cluster, app, ok := strings.Cut(r.Key.Name, "/")
-		if c := s.clusters[cluster]; ok && c != nil && c.source == source && r.Cause == record.CausePerson {
+		cluster, app, _ := strings.Cut(r.Key.Name, "/")
+		switch c := s.clusters[cluster]; {
+		case c == nil || c.source != source:
+		case app == "":
+			s.dropUnlisted(cluster)
+		case r.Cause == record.CausePerson || !s.bound(cluster, app):
 			s.drop(cluster, app)
 		}
 	}
@@ -121,6 +126,33 @@ func (s *sums) forget(cluster, app string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.drop(cluster, app)
+}
+
+// released notes that this replica no longer owns a cluster.
+func (s *sums) released(cluster string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dropUnlisted(cluster)
+}
+
+// dropUnlisted drops a cluster that its owner let go of because it left the zone. What was under way when it left may have
+// come after apply had dropped it.
+func (s *sums) dropUnlisted(cluster string) {
+	if _, listed := s.mirror.Snapshot().Get(record.ClusterKey(cluster)); !listed {
+		s.dropCluster(cluster)
+	}
+}
+
+func (s *sums) dropCluster(cluster string) {
+	c := s.clusters[cluster]
+	if c == nil {
+		return
+	}
+	for _, app := range slices.Sorted(maps.Keys(c.replicas)) {
+		s.drop(cluster, app)
+	}
+	delete(s.clusters, cluster)
+	s.report.RemoveHealth(cluster)
 }
 
 func (s *sums) drop(cluster, app string) {
@@ -154,23 +186,40 @@ func (s *sums) note(source string, st record.Standing) {
 // sift drops, when a cluster has a new owner, what the last one told of applications that are no longer bound to it: the
 // new owner never had them.
 func (s *sums) sift(cluster string, c *testimony) {
-	snapshot := s.mirror.Snapshot()
 	for app := range c.replicas {
-		namespace, name := cutName(app)
-		if _, bound := snapshot.Get(record.BindingKey(namespace, name, cluster)); !bound {
+		if !s.bound(cluster, app) {
 			s.drop(cluster, app)
 		}
 	}
+}
+
+func (s *sums) bound(cluster, app string) bool {
+	namespace, name := cutName(app)
+	_, bound := s.mirror.Snapshot().Get(record.BindingKey(namespace, name, cluster))
+	return bound
 }
 
 func (s *sums) noteStatus(c *testimony, st record.Standing) {
 	app := record.ServiceName(st.Status.Namespace, st.Status.Application)
 	before, _ := s.report.Table().Get(st.Cluster, app)
 	c.replicas[app] = st.Replicas
-	s.report.Put(st.Cluster, *st.Status)
-	if now := st.Status.Counts; rollup.Ready(now) &&
+	status := *st.Status
+	remember(&status.Counts, before.Counts)
+	s.report.Put(st.Cluster, status)
+	if now := status.Counts; rollup.Ready(now) &&
 		!(rollup.Ready(before.Counts) && before.Revision == now.Revision && before.Desired == now.Desired) {
 		s.news.ready(app)
+	}
+}
+
+// remember keeps when a revision was applied, which an owner that found it applied does not know.
+func remember(now *record.Counts, before record.Counts) {
+	if !now.AppliedAt.IsZero() || now.Converged == 0 || before.Converged == 0 || now.Revision != before.Revision {
+		return
+	}
+	now.AppliedAt = before.AppliedAt
+	if rollup.Ready(*now) && now.AppliedAt.After(now.ReadyAt) {
+		now.ReadyAt = now.AppliedAt
 	}
 }
 
@@ -187,13 +236,32 @@ func (s *sums) noteHealth(c *testimony, h record.Health) {
 	}
 }
 
+// openIfAllSpoke ends the waiting of a young term when all clusters are known, by the whole word of their owners: what a
+// replica tells comes in no particular order.
 func (s *sums) openIfAllSpoke() {
+	if s.report.Opened() {
+		return
+	}
+	any := false // a zone whose inventory has not come yet waits
 	for e := range s.mirror.Snapshot().All(record.KindCluster) {
-		if c := s.clusters[e.Key.Name]; c == nil || c.health == nil {
+		any = true
+		if c := s.clusters[e.Key.Name]; c == nil || c.health == nil || c.source != "" && !s.complete[c.source] {
 			return
 		}
 	}
-	s.openAll()
+	if any {
+		s.openAll()
+	}
+}
+
+// heardAll notes that a replica has told all that it knows.
+func (s *sums) heardAll(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.complete[id] {
+		s.complete[id] = true
+		s.openIfAllSpoke()
+	}
 }
 
 // apply follows the zone's records: what is no longer bound, and clusters that left the zone, are no longer summed.
@@ -208,13 +276,8 @@ func (s *sums) apply(changes []store.Change) {
 				s.drop(cluster, app)
 			}
 		case c.Key.Kind == record.KindCluster:
-			if t := s.clusters[c.Key.Name]; t != nil {
-				for _, app := range slices.Sorted(maps.Keys(t.replicas)) {
-					s.drop(c.Key.Name, app)
-				}
-				delete(s.clusters, c.Key.Name)
-				s.report.RemoveHealth(c.Key.Name)
-			}
+			s.dropCluster(c.Key.Name)
+			s.openIfAllSpoke()
 		}
 	}
 }
@@ -293,9 +356,10 @@ func (s *sums) attended(id string, connected bool) {
 }
 
 // run opens the sums when the owners have had their time to speak, and says of clusters that nobody speaks for that they
-// are not connected, until ctx ends.
+// are not connected, until ctx ends. An owner may have begun later than the term, by silentFor at most, and says after
+// settle what its agents have not told.
 func (s *sums) run(ctx context.Context, settle time.Duration) error {
-	opening := time.NewTimer(settle)
+	opening := time.NewTimer(settle + silentFor)
 	defer opening.Stop()
 	for {
 		var silent <-chan time.Time

@@ -105,6 +105,21 @@ func (t *Table) Dismiss(name, reason string) {
 	}
 }
 
+// DismissAll ends all sessions.
+func (t *Table) DismissAll(reason string) {
+	t.mu.Lock()
+	var links []*feedgrpc.Link
+	for _, s := range t.seats {
+		if s.link != nil {
+			links = append(links, s.link)
+		}
+	}
+	t.mu.Unlock()
+	for _, link := range links {
+		link.Close(reason)
+	}
+}
+
 // Connected tells whether a child has a session.
 func (t *Table) Connected(name string) bool { return t.get(name).link != nil }
 

@@ -26,6 +26,7 @@ type Parent struct {
 	ledger   *feed.Ledger                 // what is held of the child's reports
 	reports  map[record.Key]record.Record // of the child
 	outcomes map[record.Key]feed.Outcome
+	told     func(feed.Batch)
 	link     *feedgrpc.Link
 	stop     func()
 	revision int64
@@ -87,6 +88,9 @@ func (p *Parent) Start(t testing.TB) {
 	}
 }
 
+// Told has fn called with every batch of reports, in their order; it must not call the parent. Nil ends that.
+func (p *Parent) Told(fn func(feed.Batch)) { p.change(func() { p.told = fn }) }
+
 // Stop ends the session and serves no more.
 func (p *Parent) Stop() {
 	if p.stop != nil {
@@ -104,6 +108,9 @@ func (p *Parent) endpoint() feedgrpc.Endpoint {
 				}
 				for _, r := range b.Removals {
 					delete(p.reports, r.Key)
+				}
+				if p.told != nil {
+					p.told(b)
 				}
 			})
 			return nil, nil
