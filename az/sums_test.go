@@ -16,6 +16,7 @@ import (
 type leader struct {
 	*sums
 	t      *testing.T
+	store  *mem.Store
 	mirror *store.Mirror
 	writer *store.Writer
 	outbox *feed.Outbox
@@ -42,7 +43,7 @@ func newLeader(t *testing.T) *leader {
 	if err := mirror.WaitReady(ctx); err != nil {
 		t.Fatal(err)
 	}
-	l := &leader{t: t, mirror: mirror, writer: store.NewWriter(backend, mirror, term), outbox: feed.NewOutbox()}
+	l := &leader{t: t, store: backend, mirror: mirror, writer: store.NewWriter(backend, mirror, term), outbox: feed.NewOutbox()}
 	l.sums = newSums(mirror, l.outbox, newNews())
 	for _, cluster := range []string{"c1", "c2"} {
 		l.write(record.Cluster{Name: cluster, Zone: "a"}.Record(), false)
@@ -57,6 +58,13 @@ func (l *leader) write(r record.Record, gone bool) {
 	before := l.mirror.Snapshot()
 	w := store.Write{Record: r, Delete: gone, Cause: record.CausePerson}
 	if _, err := l.writer.Apply(l.t.Context(), []store.Write{w}, nil); err != nil {
+		l.t.Fatal(err)
+	}
+	state, err := l.store.Load(l.t.Context())
+	if err == nil {
+		err = l.mirror.WaitRevision(l.t.Context(), state.Position.Revision)
+	}
+	if err != nil {
 		l.t.Fatal(err)
 	}
 	old, _ := before.Get(r.Key)
