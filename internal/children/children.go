@@ -19,7 +19,7 @@ import (
 // Table knows the sessions with children, by name. It is safe for concurrent use.
 type Table struct {
 	mu    sync.Mutex
-	seats map[string]*seat // guarded by mu; a child that was once connected stays
+	seats map[string]*seat // guarded by mu; a child that was once connected stays until it is forgotten
 }
 
 type seat struct {
@@ -43,7 +43,7 @@ func (t *Table) Watch(name string, ep feedgrpc.Endpoint) feedgrpc.Endpoint {
 		}
 	}
 	ep.Closed = func(err error) {
-		t.set(name, func(s *seat) { *s = seat{since: time.Now()} })
+		t.leave(name)
 		if closed != nil {
 			closed(err)
 		}
@@ -69,6 +69,15 @@ func (t *Table) set(name string, change func(*seat)) {
 		t.seats[name] = &seat{}
 	}
 	change(t.seats[name])
+}
+
+// leave notes that a child's session has ended, unless the child was forgotten.
+func (t *Table) leave(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s := t.seats[name]; s != nil {
+		*s = seat{since: time.Now()}
+	}
 }
 
 func (t *Table) get(name string) seat {
