@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/feed/feedgrpc"
 )
 
 // BenchmarkRecords sends records of 4 KiB to one child over loopback, from its connection on.
@@ -107,5 +108,44 @@ func BenchmarkIdleChildren(b *testing.B) {
 			stop()
 		}
 		h.stop()
+	}
+}
+
+// BenchmarkStorm is the time until 1,000 children of a parent that was restarted have all compared digests with it again,
+// both ends in one process.
+func BenchmarkStorm(b *testing.B) {
+	const count = 1_000
+	for name, admission := range map[string]feedgrpc.Admission{
+		"admission=default": {},
+		"admission=none":    {Concurrent: count, Rate: 1e9, Line: count},
+	} {
+		b.Run(name, func(b *testing.B) {
+			h := &hub{tb: b, children: map[string]*tier{}, admission: admission}
+			for n := range count {
+				h.children[fmt.Sprint(n)] = newTier()
+			}
+			h.start("127.0.0.1:0")
+			b.Cleanup(func() { h.stop() })
+			for path, parent := range h.children {
+				parent.outbox.Edit(feed.Put(rec("k", path)))
+				parent.outbox.SetComplete(true)
+				dial(b, newTier(), path, h.address)
+			}
+			synced := func() {
+				for _, parent := range h.children {
+					parent.await(b, "it has compared", func() bool { return parent.link != nil && parent.link.Status().InSync })
+				}
+			}
+			synced()
+			for b.Loop() {
+				b.StopTimer()
+				used := cpu(b)
+				h.stop()
+				b.StartTimer()
+				h.start(h.address)
+				synced()
+				b.ReportMetric((cpu(b) - used).Seconds(), "cpu-s")
+			}
+		})
 	}
 }
