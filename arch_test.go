@@ -37,6 +37,11 @@ var bans = []struct{ from, to, reason string }{
 	{"internal/feed", "google.golang.org/grpc/...", "the protocol is pure; feedgrpc is its transport"},
 	{"internal/mesh", "k8s.io/client-go/...", "compilation talks to no server"},
 	{"internal/scope", "google.golang.org/grpc/...", "scope is computed, whatever carries it"},
+	{"internal/shard", "github.com/hashicorp/memberlist", "dealing is a pure function; who the members are is for its caller"},
+	{"internal/shard", module + "internal/...", "dealing is a pure function and knows nothing of ours"},
+	{"internal/shard/gossip", module + "internal/...", "gossip supplies members and carries nothing of ours"},
+	{"global", "github.com/hashicorp/memberlist", "only a zone has replicas that gossip"},
+	{"region", "github.com/hashicorp/memberlist", "only a zone has replicas that gossip"},
 	{"internal/store", "go.etcd.io/etcd/...", "the contract knows no backend"},
 	{"api/v1alpha1", module + "internal/...", "the resources are public and import nothing of ours"},
 }
