@@ -12,6 +12,7 @@ import (
 	"github.com/meridian-federation/meridian/az"
 	"github.com/meridian-federation/meridian/internal/config"
 	"github.com/meridian-federation/meridian/internal/run"
+	"github.com/meridian-federation/meridian/internal/shard/gossip"
 	"github.com/meridian-federation/meridian/internal/store/etcd"
 	"github.com/meridian-federation/meridian/internal/telemetry"
 )
@@ -42,7 +43,17 @@ func serve(ctx context.Context, args []string) (err error) {
 	defer func() { err = errors.Join(err, closeStore()) }()
 
 	health, registry := telemetry.NewHealth(), telemetry.NewRegistry(name)
-	zone := az.New(cfg, az.Deps{Store: store, Listener: listener, Log: log, Registry: registry})
+	deps := az.Deps{Store: store, Listener: listener, Log: log, Registry: registry}
+	if cfg.Gossip.Bind != "" {
+		members, err := gossip.New(gossip.Config{ID: cfg.ID, Label: cfg.Region + "/" + cfg.Zone, Bind: cfg.Gossip.Bind,
+			Advertise: cfg.Gossip.Advertise, Join: cfg.Gossip.Join, KeyFile: cfg.Gossip.KeyFile, Log: log})
+		if err != nil {
+			return fmt.Errorf("setting up gossip: %w", err)
+		}
+		defer members.Close()
+		deps.Gossip = members
+	}
+	zone := az.New(cfg, deps)
 	zone.Check(health)
 	admin, err := telemetry.Listen(cfg.Admin.Address, telemetry.Admin{Health: health, Registry: registry, Log: log})
 	if err != nil {
