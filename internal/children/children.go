@@ -28,16 +28,25 @@ type seat struct {
 	since  time.Time
 	// refusedSince is when the child began to refuse.
 	refusedSince time.Time
+	// late ends a session that was accepted, and had not begun when it was to end; nil if there is none.
+	late func(*feedgrpc.Link)
 }
 
 // NewTable returns an empty table.
 func NewTable() *Table { return &Table{seats: map[string]*seat{}} }
 
-// Watch has a child's sessions noted here; the endpoint's own functions are called as before.
+// Watch has a child's sessions noted here; the endpoint's own functions are called as before. It is for the accept
+// function: what Redirect and Dismiss are told from now on reaches the session even if it has yet to begin.
 func (t *Table) Watch(name string, ep feedgrpc.Endpoint) feedgrpc.Endpoint {
 	opened, closed, state := ep.Opened, ep.Closed, ep.State
+	t.set(name, func(s *seat) { s.late = nil })
 	ep.Opened = func(link *feedgrpc.Link) {
-		t.set(name, func(s *seat) { *s = seat{link: link, since: time.Now()} })
+		t.set(name, func(s *seat) {
+			if s.late != nil {
+				s.late(link)
+			}
+			*s = seat{link: link, since: time.Now()}
+		})
 		if opened != nil {
 			opened(link)
 		}
@@ -102,15 +111,24 @@ func (t *Table) Forget(name, reason string) {
 
 // Redirect ends a child's session, if it has one, and sends it to another address, where it goes at once.
 func (t *Table) Redirect(name, address, reason string) {
-	if link := t.get(name).link; link != nil {
-		link.Redirect(address, reason)
-	}
+	t.end(name, func(link *feedgrpc.Link) { link.Redirect(address, reason) })
 }
 
 // Dismiss ends a child's session, if it has one; it comes back by itself, here or elsewhere.
 func (t *Table) Dismiss(name, reason string) {
-	if link := t.get(name).link; link != nil {
-		link.Close(reason)
+	t.end(name, func(link *feedgrpc.Link) { link.Close(reason) })
+}
+
+// end ends a child's session, or the one that is about to begin.
+func (t *Table) end(name string, how func(*feedgrpc.Link)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch s := t.seats[name]; {
+	case s == nil:
+	case s.link != nil:
+		how(s.link)
+	default:
+		s.late = how
 	}
 }
 

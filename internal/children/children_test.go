@@ -26,6 +26,7 @@ type parent struct {
 	address string
 	stop    func()
 	ended   chan string // the children whose sessions ended
+	watched func(child string)
 }
 
 func newParent(t *testing.T, accept func(ctx context.Context, child string) error) *parent {
@@ -43,8 +44,12 @@ func newParent(t *testing.T, accept func(ctx context.Context, child string) erro
 					return feedgrpc.Endpoint{}, err
 				}
 			}
-			return p.table.Watch(hello.Path, feedgrpc.Endpoint{Outbox: p.outbox, Ledger: feed.NewLedger(feed.State{}, nil),
-				Closed: func(error) { p.ended <- hello.Path }}), nil
+			ep := p.table.Watch(hello.Path, feedgrpc.Endpoint{Outbox: p.outbox, Ledger: newLedger(),
+				Closed: func(error) { p.ended <- hello.Path }})
+			if p.watched != nil {
+				p.watched(hello.Path)
+			}
+			return ep, nil
 		}}
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
@@ -166,6 +171,19 @@ func TestDismiss(t *testing.T) {
 	if len(p.ended) > 0 || !p.table.Connected("b") {
 		t.Error("b's session ended, too")
 	}
+}
+
+// TestRedirectOfASessionThatHasYetToBegin holds that a child which was accepted and is redirected before its session
+// begins goes where it is sent.
+func TestRedirectOfASessionThatHasYetToBegin(t *testing.T) {
+	owner := newParent(t, nil)
+	old := newParent(t, nil)
+	var once sync.Once
+	old.watched = func(child string) {
+		once.Do(func() { old.table.Redirect(child, owner.address, "it was dealt anew") })
+	}
+	dial(t, "a", newLedger(), old.address)
+	await(t, "a is with its owner", func() bool { return owner.table.Connected("a") })
 }
 
 func TestForget(t *testing.T) {
