@@ -42,7 +42,7 @@ func TestDownAndUpAgain(t *testing.T) {
 	})
 	t.Run("another topology", func(t *testing.T) {
 		_, err := f.command(t.Context(), "", "up", "--data-dir", f.dir, "--regions", "3")
-		if err == nil || !strings.Contains(err.Error(), "2 regions, 3 zones with ") {
+		if err == nil || !strings.Contains(err.Error(), "2 regions, 3 zones with 4 replicas, 4 clusters") {
 			t.Errorf("got %v, want an error that says what is there", err)
 		}
 	})

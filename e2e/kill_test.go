@@ -12,7 +12,9 @@ func TestKilledProcessesComeBack(t *testing.T) {
 	}{
 		{"global", []string{"global"}},
 		{"region", []string{"region-west"}},
-		{"zone", []string{"zone-west-a"}},
+		{"zone replica", []string{"zone-west-a-0"}},
+		{"zone of one replica", []string{"zone-west-b"}},
+		{"etcd of a zone", []string{"etcd-west-a"}},
 		{"agent", []string{"agent-west-a-1"}},
 		{"member API server", []string{"west-a-1-apiserver"}},
 		{"hub API server", []string{"global-apiserver"}},

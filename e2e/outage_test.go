@@ -22,9 +22,9 @@ func TestChildrenGoOnWithoutParents(t *testing.T) {
 	f.driftIsPutBack(t, westA1, "outage", "web")
 	f.driftIsPutBack(t, eastA1, "outage", "web")
 
-	f.kill(t, "zone-west-a")
-	f.kill(t, "agent-west-a-1")
-	f.restart(t, "zone-west-a", "agent-west-a-1")
+	zone := append(f.zone("west-a"), "agent-west-a-1")
+	f.killAll(t, zone)
+	f.restart(t, zone...)
 	f.driftIsPutBack(t, westA1, "outage", "web")
 	f.driftIsPutBack(t, westA2, "outage", "web")
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -26,6 +28,21 @@ func (f *federation) kill(t *testing.T, name string) {
 		}
 		return nil
 	})
+}
+
+// zone names a zone's processes in the order of starting: its replicas, and before them the etcd that several share.
+func (f *federation) zone(name string) []string {
+	return slices.DeleteFunc(f.run.Processes(), func(p string) bool {
+		return p != "etcd-"+name && p != "zone-"+name && !strings.HasPrefix(p, "zone-"+name+"-")
+	})
+}
+
+// killAll kills several, the last first.
+func (f *federation) killAll(t *testing.T, names []string) {
+	t.Helper()
+	for _, name := range slices.Backward(names) {
+		f.kill(t, name)
+	}
 }
 
 // restart starts processes of Meridian's that were killed.

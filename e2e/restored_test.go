@@ -16,13 +16,13 @@ func TestZoneRestoredFromAnOlderCopyRemovesNothing(t *testing.T) {
 	f.inNamespace(t, "restored")
 	web := appSpec{namespace: "restored", name: "web", replicas: 2, clusters: only(westA1, westA2)}
 
-	const zone = "zone-west-a"
+	zone, data := f.zone("west-a"), f.run.Data("etcd-west-a")
 	copied := t.TempDir() + "/etcd"
-	f.kill(t, zone)
-	if err := os.CopyFS(copied, os.DirFS(f.run.Data(zone))); err != nil {
+	f.killAll(t, zone)
+	if err := os.CopyFS(copied, os.DirFS(data)); err != nil {
 		t.Fatal(err)
 	}
-	f.restart(t, zone)
+	f.restart(t, zone...)
 	f.settled(t)
 	f.submit(t, web.manifest())
 	for i := range 8 {
@@ -34,14 +34,14 @@ func TestZoneRestoredFromAnOlderCopyRemovesNothing(t *testing.T) {
 	f.settled(t)
 	before, since := f.inventory(t), f.mark(t)
 
-	f.kill(t, zone)
-	if err := os.RemoveAll(f.run.Data(zone)); err != nil {
+	f.killAll(t, zone)
+	if err := os.RemoveAll(data); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.CopyFS(f.run.Data(zone), os.DirFS(copied)); err != nil {
+	if err := os.CopyFS(data, os.DirFS(copied)); err != nil {
 		t.Fatal(err)
 	}
-	f.restart(t, zone)
+	f.restart(t, zone...)
 	await(t, "the clusters refuse the zone", func(ctx context.Context) error {
 		tree, err := f.tree(ctx)
 		if err != nil {

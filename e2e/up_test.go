@@ -21,8 +21,8 @@ import (
 func TestUpSaysWhatItDoesAndWhatToTry(t *testing.T) {
 	f := start(t)
 	said := f.upSaid
-	for _, want := range []string{"2 regions, 3 zones with ", "building Meridian", "starting cluster west-a-2",
-		"starting agent-east-a-1", "4/4 clusters connected", "applications converged and ready", "meridian status",
+	for _, want := range []string{"2 regions, 3 zones with 4 replicas, 4 clusters of 3 nodes", "building Meridian", "starting cluster west-a-2",
+		"starting etcd-west-a", "starting zone-west-a-1", "starting agent-east-a-1", "4/4 clusters connected", "applications converged and ready", "meridian status",
 		"kubeconfigs/global.yaml", "kubeconfigs/west-b-1.yaml"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("`meridian up` does not say %q; it said\n%s", want, said)

@@ -39,10 +39,10 @@ type Options struct {
 // maxReplicas bounds the replicas of a zone.
 const maxReplicas = 5
 
-// Defaults are two regions, three zones and four clusters.
+// Defaults are two regions, three zones, the first of two replicas, and four clusters.
 func Defaults() Options {
 	return Options{Dir: ".meridian", Regions: 2, ZonesPerRegion: []int{2, 1}, ClustersPerZone: []int{2, 1, 1},
-		ReplicasPerZone: []int{1}, Nodes: 3, PortBase: 17400}
+		ReplicasPerZone: []int{2, 1}, Nodes: 3, PortBase: 17400}
 }
 
 // Validate joins all errors, each naming the flag.

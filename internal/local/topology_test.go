@@ -52,7 +52,6 @@ func TestTopologyFitsKeptData(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := Defaults()
-	o.ReplicasPerZone = []int{2, 1}
 	if err := newTopology(o).keep(l); err != nil {
 		t.Fatal(err)
 	}
