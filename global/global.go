@@ -21,6 +21,7 @@ import (
 	"github.com/meridian-federation/meridian/internal/run"
 	"github.com/meridian-federation/meridian/internal/scope"
 	"github.com/meridian-federation/meridian/internal/store"
+	"github.com/meridian-federation/meridian/internal/store/storemetrics"
 	"github.com/meridian-federation/meridian/internal/term"
 )
 
@@ -62,8 +63,10 @@ func New(cfg Config, deps Deps) (*Global, error) {
 	if err != nil {
 		return nil, err
 	}
+	mirror := store.NewMirror(deps.Store, deps.Log)
+	deps.Registry.MustRegister(storemetrics.New(mirror))
 	return &Global{cfg: cfg, deps: deps, log: deps.Log, client: c, identity: &identity{ask: c.uid, log: deps.Log},
-		mirror: store.NewMirror(deps.Store, deps.Log), views: scope.NewViews(scope.Regions),
+		mirror: mirror, views: scope.NewViews(scope.Regions),
 		reports: newReports(), queue: newQueue(), guard: newGuard(), sessions: children.NewTable(),
 		metrics: newMetrics(deps.Registry), ledgers: map[string]*feed.Ledger{}}, nil
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/meridian-federation/meridian/internal/run"
 	"github.com/meridian-federation/meridian/internal/scope"
 	"github.com/meridian-federation/meridian/internal/store"
+	"github.com/meridian-federation/meridian/internal/store/storemetrics"
 	"github.com/meridian-federation/meridian/internal/telemetry"
 	"github.com/meridian-federation/meridian/internal/term"
 )
@@ -65,7 +66,8 @@ func New(cfg Config, deps Deps) *Region {
 	r.parent = intake.NewParent(feedgrpc.ClientConfig{Targets: cfg.Global, Hello: r.hello(),
 		Session: feed.Config{Stats: &r.up}, Log: deps.Log}, r.answer)
 	if deps.Registry != nil {
-		deps.Registry.MustRegister(telemetry.FeedCollector("parent", &r.up), telemetry.FeedCollector("children", &r.down))
+		deps.Registry.MustRegister(telemetry.FeedCollector("parent", &r.up), telemetry.FeedCollector("children", &r.down),
+			storemetrics.New(r.mirror))
 	}
 	return r
 }
