@@ -3,6 +3,7 @@ package gossip
 import (
 	"context"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 
@@ -51,6 +52,9 @@ func (l *lines) Write(line []byte) (int, error) {
 	}
 	if strings.HasPrefix(text, "Conflicting address") {
 		return len(line), nil // members tells of it
+	}
+	if strings.Contains(text, net.ErrClosed.Error()) {
+		level = slog.LevelDebug // this member has ended
 	}
 	if level == slog.LevelWarn {
 		for _, g := range grave {
