@@ -89,7 +89,7 @@ func (z *Zone) endpoint(cluster string, o *owned) feedgrpc.Endpoint {
 		Apply: func(_ context.Context, batch feed.Batch) ([]feed.Rejection, error) {
 			return z.board.take(cluster, batch), nil
 		},
-		Opened: func(*feedgrpc.Link) { z.board.session(cluster, true) },
+		Opened: func(link *feedgrpc.Link) { z.opened(cluster, o, link) },
 		Closed: func(error) { z.board.session(cluster, false) },
 		Acked:  func(outcomes []feed.Outcome) { z.board.acked(cluster, outcomes) },
 		State: func(status feed.Status) {
@@ -98,5 +98,16 @@ func (z *Zone) endpoint(cluster string, o *owned) feedgrpc.Endpoint {
 			}
 			z.board.state(cluster, status)
 		},
+	}
+}
+
+// opened notes a session. The cluster may have been taken over since its agent was accepted.
+func (z *Zone) opened(cluster string, o *owned, link *feedgrpc.Link) {
+	if now, _ := z.shard.get(cluster); now == o {
+		z.board.session(cluster, true)
+	} else if address, elsewhere := z.roster.owner(cluster); elsewhere {
+		link.Redirect(address, "another replica serves this cluster now")
+	} else {
+		link.Close("another replica serves this cluster now")
 	}
 }
