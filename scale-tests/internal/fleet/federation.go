@@ -10,7 +10,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/meridian-federation/meridian/api/crds"
 	"github.com/meridian-federation/meridian/internal/config"
 	"github.com/meridian-federation/meridian/internal/local"
 	"github.com/meridian-federation/meridian/internal/localkube"
@@ -52,10 +51,8 @@ func (f *Fleet) Federation(ctx context.Context, n, workers int) (*Federation, er
 	fed := &Federation{Admin: map[string]string{}}
 	g, kctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
-		if fed.Hub, err = f.kube(kctx, Hub); err != nil {
-			return err
-		}
-		return fed.Hub.InstallCRDs(kctx, crds.All()...)
+		fed.Hub, err = f.Hub(kctx)
+		return err
 	})
 	g.Go(func() (err error) {
 		fed.Members, err = f.Members(kctx, Member, n)
@@ -115,15 +112,11 @@ func (f *Fleet) start(ctx context.Context, fed *Federation, name string, args []
 	}
 	admin := config.Loopback(port)
 	kind, _, _ := strings.Cut(name, "-")
-	p, err := process.Start(process.Spec{Name: name, Path: filepath.Join(f.bin(), "meridian-"+kind),
+	p, err := f.Start(process.Spec{Name: name, Path: filepath.Join(f.bin(), "meridian-"+kind),
 		Args: append(args, "--admin-address", admin), Log: filepath.Join(f.logs(), name+".log")})
 	if err != nil {
 		return err
 	}
-	f.mu.Lock()
-	f.procs = append(f.procs, p)
-	f.add(name, p)
-	f.mu.Unlock()
 	fed.Admin[name] = admin
 	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/meridian-federation/meridian/api/crds"
 	"github.com/meridian-federation/meridian/internal/local"
 	"github.com/meridian-federation/meridian/internal/localkube"
 	"github.com/meridian-federation/meridian/internal/process"
@@ -36,15 +37,17 @@ type Fleet struct {
 	crash   context.CancelCauseFunc
 	group   sync.WaitGroup // one for each process that is watched
 
-	mu    sync.Mutex // guards all below, and Meter
-	procs []*process.Process
+	mu    sync.Mutex // guards all below
+	procs map[string]*process.Process
 	kubes []*localkube.Cluster
+	// told are the processes that are being ended.
+	told map[*process.Process]bool
 }
 
 // New is a fleet without processes. Its data and logs go to dir; root is the checkout that programs are built from. The
 // context that it returns ends with ctx, with Stop, or when a process ends by itself, which is then its cause.
 func New(ctx context.Context, root, dir string) (*Fleet, context.Context) {
-	f := &Fleet{Meter: usage.NewMeter(), root: root, dir: dir}
+	f := &Fleet{Meter: usage.NewMeter(), root: root, dir: dir, procs: map[string]*process.Process{}, told: map[*process.Process]bool{}}
 	f.watched, f.crash = context.WithCancelCause(ctx)
 	return f, f.watched
 }
@@ -86,6 +89,40 @@ func (f *Fleet) Members(ctx context.Context, prefix string, n int) ([]*localkube
 	return members, g.Wait()
 }
 
+// Hub starts the API server of a hub, with Meridian's resources.
+func (f *Fleet) Hub(ctx context.Context) (*localkube.Cluster, error) {
+	hub, err := f.kube(ctx, Hub)
+	if err != nil {
+		return nil, err
+	}
+	return hub, hub.InstallCRDs(ctx, crds.All()...)
+}
+
+// Start starts a process. One that ended under the same name may have gone before.
+func (f *Fleet) Start(spec process.Spec) (*process.Process, error) {
+	p, err := process.Start(spec)
+	if err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.procs[spec.Name] = p
+	f.add(spec.Name, p)
+	return p, nil
+}
+
+// Kill ends a process as a crash would, and waits until it is gone.
+func (f *Fleet) Kill(ctx context.Context, name string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p := f.procs[name]
+	f.told[p] = true
+	if err := f.Meter.Retire(name); err != nil {
+		return err
+	}
+	return p.Stop(ctx, 0)
+}
+
 // kube starts one API server.
 func (f *Fleet) kube(ctx context.Context, name string) (*localkube.Cluster, error) {
 	kube, err := localkube.Start(ctx, localkube.Config{Name: name, BinDir: f.kubeBin(), Dir: f.data(name), LogDir: f.logs(),
@@ -105,6 +142,12 @@ func (f *Fleet) add(name string, p *process.Process) {
 	f.Meter.Add(name, p.Pid())
 	f.group.Go(func() {
 		err := p.Wait(f.watched)
+		f.mu.Lock()
+		told := f.told[p]
+		f.mu.Unlock()
+		if told {
+			return
+		}
 		if err == nil {
 			err = fmt.Errorf("%s ended by itself", name)
 		}
@@ -127,6 +170,6 @@ func (f *Fleet) Stop() error {
 	for _, kube := range f.kubes {
 		errs = append(errs, kube.Process(localkube.APIServer).Stop(ctx, 0), kube.Stop())
 	}
-	f.procs, f.kubes = nil, nil
+	f.procs, f.kubes = map[string]*process.Process{}, nil
 	return errors.Join(errs...)
 }

@@ -14,10 +14,12 @@ func TestParseStat(t *testing.T) {
 	}
 }
 
-func TestParsePeak(t *testing.T) {
-	got, err := parsePeak([]byte("Name:\tx\nVmHWM:\t   2048 kB\nVmRSS:\t 1024 kB\n"))
-	if want := int64(2048 << 10); err != nil || got != want {
-		t.Errorf("got %d, %v; want %d", got, err, want)
+func TestParseMemory(t *testing.T) {
+	status := []byte("Name:\tx\nVmHWM:\t   2048 kB\nVmRSS:\t 1024 kB\n")
+	for field, want := range map[string]int64{"VmHWM": 2048 << 10, "VmRSS": 1024 << 10} {
+		if got, err := parseMemory(status, field); err != nil || got != want {
+			t.Errorf("%s: got %d, %v; want %d", field, got, err, want)
+		}
 	}
 }
 
@@ -59,5 +61,24 @@ func TestParseMachine(t *testing.T) {
 	got, err := parseMachine("cpu  100 2 30 4000 500 6 7 80 9 9\ncpu0 1 2 3\n")
 	if want := 2250 * time.Millisecond; err != nil || got != want {
 		t.Errorf("got %v, %v; want %v", got, err, want)
+	}
+}
+
+func TestMeterKeepsWhatRetiredProcessesUsed(t *testing.T) {
+	m := NewMeter()
+	m.Add("self", os.Getpid())
+	for begun := time.Now(); time.Since(begun) < 30*time.Millisecond; {
+	}
+	if err := m.Retire("self"); err != nil {
+		t.Fatal(err)
+	}
+	before, err := m.CPU()
+	if err != nil || before["self"] <= 0 {
+		t.Fatalf("after its end: got %v, %v; want more than 0", before, err)
+	}
+	m.Add("self", os.Getpid())
+	after, err := m.CPU()
+	if err != nil || after["self"] < 2*before["self"] {
+		t.Errorf("with a successor: got %v, %v; want at least %v", after, err, 2*before["self"])
 	}
 }

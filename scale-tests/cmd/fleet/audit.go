@@ -1,0 +1,89 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/meridian-federation/meridian/internal/record"
+	"github.com/meridian-federation/meridian/scale-tests/internal/simagent"
+)
+
+// maxExamples bounds what a verdict quotes.
+const maxExamples = 5
+
+// intent is what a cluster should have, round after round.
+type intent struct {
+	// rounds are the versions that each key may have, with the round that each belongs to. The same version may belong to
+	// several; the last is kept, which finds no order wrong that is right.
+	rounds map[record.Key]map[record.Version]int
+	// final is what the cluster should have in the end.
+	final map[record.Key]record.Version
+}
+
+func newIntent() *intent {
+	return &intent{rounds: map[record.Key]map[record.Version]int{}, final: map[record.Key]record.Version{}}
+}
+
+// add says that a key should have a version at a round, and from then on until something else is said.
+func (i *intent) add(key record.Key, version record.Version, round int) {
+	if i.rounds[key] == nil {
+		i.rounds[key] = map[record.Version]int{}
+	}
+	i.rounds[key][version] = round
+	i.final[key] = version
+}
+
+// verdict is what the agents' logs say when they are held against the intent.
+type verdict struct {
+	// Wrong writes are of a version that was never wanted, a removal of what was wanted, or older than what was there.
+	// Repeated ones are of the version that was there. Lost are keys that in the end are not as wanted.
+	Wrong, Lost, Repeated int
+	// Examples are the first few.
+	Examples []string
+}
+
+func (v *verdict) note(count *int, format string, args ...any) {
+	*count++
+	if len(v.Examples) < maxExamples {
+		v.Examples = append(v.Examples, fmt.Sprintf(format, args...))
+	}
+}
+
+// audit holds writes, in order, and what clusters have in the end against the intent of each. Keys of which the intent of
+// a cluster says nothing are passed over.
+func audit(intents map[string]*intent, writes []simagent.Write, holds map[string]map[record.Key]record.Version) verdict {
+	var v verdict
+	fences := map[string]simagent.Write{}
+	for _, w := range writes {
+		in := intents[w.Cluster]
+		if in == nil || in.rounds[w.Key] == nil {
+			continue
+		}
+		if last, ok := fences[w.Cluster]; ok && last.Fence.Epoch == w.Fence.Epoch && w.Fence.Fence < last.Fence.Fence {
+			v.note(&v.Wrong, "cluster %s: %s was written under fence %s after one under %s", w.Cluster, w.Key, w.Fence, last.Fence)
+		}
+		fences[w.Cluster] = w
+		in.judge(&v, w)
+	}
+	for cluster, in := range intents {
+		for key, want := range in.final {
+			if got := holds[cluster][key]; got != want {
+				v.note(&v.Lost, "cluster %s: %s is at %s in the end, and should be at %s", cluster, key, got, want)
+			}
+		}
+	}
+	return v
+}
+
+// judge takes one write.
+func (i *intent) judge(v *verdict, w simagent.Write) {
+	round, wanted := i.rounds[w.Key][w.Version]
+	before, known := i.rounds[w.Key][w.Before]
+	switch {
+	case !wanted:
+		v.note(&v.Wrong, "cluster %s: %s was written at %s, which was never wanted", w.Cluster, w.Key, w.Version)
+	case w.Version == w.Before:
+		v.note(&v.Repeated, "cluster %s: %s was written at %s again", w.Cluster, w.Key, w.Version)
+	case known && round < before:
+		v.note(&v.Wrong, "cluster %s: %s was written at round %d after round %d", w.Cluster, w.Key, round, before)
+	}
+}

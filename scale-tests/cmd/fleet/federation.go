@@ -1,0 +1,328 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/meridian-federation/meridian/internal/config"
+	"github.com/meridian-federation/meridian/internal/process"
+	"github.com/meridian-federation/meridian/scale-tests/internal/fleet"
+	"github.com/meridian-federation/meridian/scale-tests/internal/simagent"
+)
+
+// answersWithin bounds a worker's start.
+const answersWithin = time.Minute
+
+// The tiers beside those of workers.
+const (
+	tierHub    = "hub"
+	tierAgents = "agents"
+)
+
+// federation is a whole Meridian: workers that run the tiers, a hub, and simulated agents in this process.
+type federation struct {
+	o       options
+	fleet   *fleet.Fleet
+	dir     string
+	exe     string
+	topo    topology
+	hub     *hub
+	workers map[string]*worker
+	journal *journal
+	agents  []*simagent.Agent
+	// base are the applications that the hub has.
+	base []*application
+	// query is where Global answers questions.
+	query string
+
+	agentsDone sync.WaitGroup
+	endAgents  context.CancelFunc
+	ports      map[int]bool
+}
+
+// worker is one process of this program.
+type worker struct {
+	spec workerSpec
+	file string
+}
+
+// newFederation starts everything but the agents, and gives the hub its inventory. The caller stops it, also after an
+// error. The context that it returns ends when a process crashes.
+func newFederation(ctx context.Context, o options, root, dir string) (*federation, context.Context, error) {
+	f := &federation{o: o, dir: dir, topo: newTopology(o.clusters, o.zones, o.regions, o.placed, o.near), workers: map[string]*worker{},
+		journal: newJournal(), ports: map[int]bool{}, endAgents: func() {}}
+	f.fleet, ctx = fleet.New(ctx, root, dir)
+	var err error
+	if f.exe, err = os.Executable(); err != nil {
+		return f, ctx, fmt.Errorf("finding this program: %w", err)
+	}
+	kube, err := f.fleet.Hub(ctx)
+	if err != nil {
+		return f, ctx, err
+	}
+	if f.hub, err = newHub(kube.RESTConfig(), o.writers); err != nil {
+		return f, ctx, err
+	}
+	if err := f.startTiers(ctx, kube.Kubeconfig()); err != nil {
+		return f, ctx, err
+	}
+	if err := f.hub.createNamespace(ctx); err != nil {
+		return f, ctx, fmt.Errorf("creating namespace %s: %w", namespace, err)
+	}
+	for _, list := range f.topo.inventory() {
+		if err := f.hub.createAll(ctx, list); err != nil {
+			return f, ctx, err
+		}
+	}
+	f.fleet.Meter.Add(tierAgents, os.Getpid())
+	return f, ctx, nil
+}
+
+// startTiers starts the workers: one for each tier, but for a region and a zone's replicas that have one each, since they
+// are killed.
+func (f *federation) startTiers(ctx context.Context, kubeconfig string) error {
+	etcdAt, err := f.port()
+	if err != nil {
+		return err
+	}
+	top, err := f.node(nodeSpec{ID: "global"})
+	if err != nil {
+		return err
+	}
+	f.query = top.Listen
+	regions, addresses, err := f.regionNodes(top.Listen)
+	if err != nil {
+		return err
+	}
+	replicas, zones, err := f.zoneNodes(addresses)
+	if err != nil {
+		return err
+	}
+	specs := []workerSpec{{Tier: tierEtcd, Dir: filepath.Join(f.dir, "etcd")},
+		{Tier: tierGlobal, Kubeconfig: kubeconfig, Nodes: []nodeSpec{top}}, {Tier: tierRegions, Nodes: regions[:1]}}
+	if len(regions) > 1 {
+		specs = append(specs, workerSpec{Tier: tierRegions, Nodes: regions[1:]})
+	}
+	for _, replica := range replicas {
+		specs = append(specs, workerSpec{Tier: tierZones, Nodes: []nodeSpec{replica}})
+	}
+	if len(zones) > 0 {
+		specs = append(specs, workerSpec{Tier: tierZones, Nodes: zones})
+	}
+	for _, spec := range specs {
+		spec.Etcd = etcdAt
+		if err := f.add(ctx, spec); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *federation) regionNodes(top string) (nodes []nodeSpec, addresses map[string]string, err error) {
+	addresses = map[string]string{}
+	for _, r := range f.topo.regions() {
+		n, err := f.node(nodeSpec{ID: r, Region: r, Parents: []string{top}})
+		if err != nil {
+			return nil, nil, err
+		}
+		addresses[r] = n.Listen
+		nodes = append(nodes, n)
+	}
+	return nodes, addresses, nil
+}
+
+// zoneNodes are the replicas of the first zone, which is the one that is broken, and the only replicas of the others.
+func (f *federation) zoneNodes(regions map[string]string) (replicas, zones []nodeSpec, err error) {
+	for i, z := range f.topo.zones() {
+		n := nodeSpec{ID: z, Region: regionOf(z), Zone: z, Parents: []string{regions[regionOf(z)]}}
+		if i == 0 {
+			if replicas, err = f.replicas(n); err != nil {
+				return nil, nil, err
+			}
+			continue
+		}
+		if n, err = f.node(n); err != nil {
+			return nil, nil, err
+		}
+		zones = append(zones, n)
+	}
+	return replicas, zones, nil
+}
+
+// replicas are those of one zone. Several gossip, encrypted.
+func (f *federation) replicas(of nodeSpec) ([]nodeSpec, error) {
+	out := make([]nodeSpec, f.o.replicas)
+	for i := range out {
+		n := of
+		n.ID = fmt.Sprintf("%s-%d", of.Zone, i)
+		var err error
+		if out[i], err = f.node(n); err != nil {
+			return nil, err
+		}
+	}
+	if len(out) == 1 {
+		return out, nil
+	}
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // it never fails
+	file := filepath.Join(f.dir, "gossip.key")
+	if err := os.WriteFile(file, []byte(base64.StdEncoding.EncodeToString(key)+"\n"), 0o600); err != nil {
+		return nil, err
+	}
+	var addresses []string
+	for range out {
+		address, err := f.port()
+		if err != nil {
+			return nil, err
+		}
+		addresses = append(addresses, address)
+	}
+	for i := range out {
+		out[i].Gossip, out[i].Join, out[i].KeyFile = addresses[i], addresses, file
+	}
+	return out, nil
+}
+
+// node gives a node its address.
+func (f *federation) node(n nodeSpec) (_ nodeSpec, err error) {
+	n.Listen, err = f.port()
+	return n, err
+}
+
+// port is a loopback address that was given to nobody else.
+func (f *federation) port() (string, error) {
+	for {
+		port, err := process.FreePort()
+		if err != nil {
+			return "", err
+		}
+		if !f.ports[port] {
+			f.ports[port] = true
+			return config.Loopback(port), nil
+		}
+	}
+}
+
+// add starts a worker of its own name: that of its first node, of the tier where there are more.
+func (f *federation) add(ctx context.Context, spec workerSpec) (err error) {
+	name := spec.Tier
+	if len(spec.Nodes) == 1 {
+		name = spec.Nodes[0].ID
+	}
+	if spec.Admin, err = f.port(); err != nil {
+		return err
+	}
+	w := &worker{spec: spec, file: filepath.Join(f.dir, name+".json")}
+	content, err := json.Marshal(spec)
+	if err != nil {
+		return fmt.Errorf("describing worker %s: %w", name, err)
+	}
+	if err := os.WriteFile(w.file, content, 0o600); err != nil {
+		return err
+	}
+	f.workers[name] = w
+	return f.start(ctx, name)
+}
+
+// start starts a worker, again after kill, and waits until it answers.
+func (f *federation) start(ctx context.Context, name string) error {
+	w := f.workers[name]
+	p, err := f.fleet.Start(process.Spec{Name: name, Path: f.exe, Env: []string{workerEnv + "=" + w.file},
+		Log: filepath.Join(f.dir, "logs", name+".log")})
+	if err != nil {
+		return err
+	}
+	url := "http://" + w.spec.Admin + "/healthz"
+	if w.spec.Tier == tierEtcd {
+		url = "http://" + w.spec.Etcd + "/health"
+	}
+	ctx, cancel := context.WithTimeout(ctx, answersWithin)
+	defer cancel()
+	return p.AwaitReady(ctx, func(ctx context.Context) error {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return err
+		}
+		return response.Body.Close()
+	})
+}
+
+// kill ends a worker as a crash would.
+func (f *federation) kill(ctx context.Context, name string) error { return f.fleet.Kill(ctx, name) }
+
+// connect starts the agents, and waits until each has agreed with its zone for the first time.
+func (f *federation) connect(ctx context.Context) error {
+	addresses := map[string][]string{}
+	for _, w := range f.workers {
+		for _, n := range w.spec.Nodes {
+			addresses[n.Zone] = append(addresses[n.Zone], n.Listen)
+		}
+	}
+	run, end := context.WithCancel(ctx)
+	f.endAgents = end
+	for _, c := range f.topo.clusters {
+		a := simagent.New(simagent.Config{Region: c.region, Zone: c.zone, Cluster: c.name, Targets: addresses[c.zone],
+			Latency: f.o.latency, FailureRate: f.o.failures, RetryAfter: time.Second, Wrote: f.journal.wrote,
+			Log: slog.New(slog.DiscardHandler)})
+		f.agents = append(f.agents, a)
+		f.agentsDone.Go(func() { _ = a.Run(run) }) // it ends without error, having addresses
+	}
+	return f.allSynced(ctx)
+}
+
+// allSynced waits until all agents have agreed with their zones.
+func (f *federation) allSynced(ctx context.Context) error {
+	for _, a := range f.agents {
+		if _, err := a.Await(ctx, isSynced); err != nil {
+			return fmt.Errorf("waiting until agent %s has what it should: %w", a.Name(), err)
+		}
+	}
+	return nil
+}
+
+func isSynced(s simagent.Session) bool { return s.Open && !s.Synced.IsZero() }
+
+// stop ends everything.
+func (f *federation) stop() error {
+	f.endAgents()
+	f.agentsDone.Wait()
+	http.DefaultClient.CloseIdleConnections()
+	return f.fleet.Stop()
+}
+
+// clusters is how many clusters an application is for.
+func (f *federation) clusters(a *application) int { return len(f.topo.slice(a.slice)) }
+
+// metrics reads those of all workers.
+func (f *federation) metrics(ctx context.Context) (counters, error) {
+	out := counters{}
+	for name, w := range f.workers {
+		samples, err := scrape(ctx, w.spec.Admin)
+		if err != nil {
+			return nil, fmt.Errorf("worker %s: %w", name, err)
+		}
+		out[name] = samples
+	}
+	return out, nil
+}
+
+// tierOf is the tier of a process by its name.
+func (f *federation) tierOf(name string) string {
+	if w := f.workers[name]; w != nil {
+		return w.spec.Tier
+	}
+	return name
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/meridian-federation/meridian/internal/run"
+)
+
+// TestMain lets the workers of the tests be processes of the tests' program.
+func TestMain(m *testing.M) {
+	if file := os.Getenv(workerEnv); file != "" {
+		run.Main("fleet-worker", func(ctx context.Context, _ []string) error { return work(ctx, file) })
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// TestAllScenarios measures a small federation in every way.
+func TestAllScenarios(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts an API server and two federations")
+	}
+	t.Setenv("TMPDIR", t.TempDir())
+	results := t.TempDir()
+	o, err := parseOptions(strings.Fields("-clusters 8 -zones 4 -regions 2 -placed 4 -applications 10 -repeats 3 -kills 2 -rate 20 -pause 0s"+
+		" -duration 2s -idle 600ms -scope-applications 12 -scope-placed 2 -results "+results), io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said bytes.Buffer
+	o.progress = &said
+	all, err := measureAll(t.Context(), o)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, said.String())
+	}
+	var measured []string
+	for _, r := range all {
+		measured = append(measured, r.Scenario)
+		t.Run(r.Scenario, func(t *testing.T) { checkResult(t, r) })
+	}
+	if !slices.Equal(measured, names()) {
+		t.Errorf("measured: got %q, want %q", measured, names())
+	}
+	checkReports(t, o, all)
+	if left, err := os.ReadDir(os.Getenv("TMPDIR")); err != nil || len(left) > 0 {
+		t.Errorf("left in the folder of temporary files: %v, %v; want nothing", left, err)
+	}
+}
+
+// checkResult holds a result, as JSON, to what every result has and to what its scenario promises.
+func checkResult(t *testing.T, r result) {
+	var out bytes.Buffer
+	if err := writeJSON(&out, []result{r}); err != nil {
+		t.Fatal(err)
+	}
+	var got map[string]any
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	positive := []string{"bytes"}
+	if r.Scenario != "scope" {
+		positive = append(positive, "p50_ms", "p90_ms", "p99_ms", "max_ms")
+	}
+	var zero []string
+	switch r.Scenario {
+	case "restart":
+		positive, zero = append(positive, "settle_s"), []string{"object_writes"}
+	case "storm":
+		zero = []string{"object_writes"}
+	case failoverName:
+		positive, zero = append(positive, "object_writes", "clusters_taken_over"), []string{"wrong_writes", "lost_writes", "repeated_writes_in_zone"}
+	default:
+		positive = append(positive, "object_writes")
+	}
+	for _, name := range positive {
+		if v, _ := got[name].(float64); v <= 0 {
+			t.Errorf("%s: got %v, want more than 0", name, got[name])
+		}
+	}
+	for _, name := range append(zero, "repeated_writes") {
+		if v, ok := got[name].(float64); !ok || v != 0 {
+			t.Errorf("%s: got %v, want 0; %v", name, got[name], got["examples"])
+		}
+	}
+	for _, tier := range tiers {
+		for _, name := range []string{"cpu_s", "rss_mb"} {
+			by, _ := got[name].(map[string]any)
+			if v, ok := by[tier].(float64); !ok || name == "rss_mb" && v <= 0 {
+				t.Errorf("%s of %s: got %v", name, tier, by[tier])
+			}
+		}
+	}
+	if s := r.Scope; s != nil {
+		for _, c := range s.children() {
+			if c.sums.Needed.Records == 0 || c.sums.Sent.Records < c.sums.Needed.Records || c.sums.Everything.Records < c.sums.Needed.Records {
+				t.Errorf("%s: got %+v, want no less than needed, and no more needed than there is", c.name, c.sums)
+			}
+		}
+	}
+}
+
+// checkReports writes the reports of all results.
+func checkReports(t *testing.T, o options, all []result) {
+	var out bytes.Buffer
+	if err := writeTables(&out, all); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names() {
+		if !strings.Contains(out.String(), name+": ") {
+			t.Errorf("the tables lack %s:\n%s", name, out.String())
+		}
+	}
+	if err := o.plot(all); err != nil {
+		t.Fatal(err)
+	}
+	pictures, err := filepath.Glob(filepath.Join(o.results, "*.svg"))
+	if err != nil || len(pictures) != len(all)+1 { // churn has two
+		t.Errorf("got the pictures %q, %v; want %d", pictures, err, len(all)+1)
+	}
+}
+
+func TestOptions(t *testing.T) {
+	for _, c := range []struct{ name, args, err string }{
+		{"defaults", "", ""},
+		{"one scenario", "-scenario churn", ""},
+		{"two scenarios", "-scenario churn,scope", ""},
+		{"no scenario", "-scenario rain", `-scenario: "rain"`},
+		{"more zones than clusters", "-clusters 5 -zones 6 -regions 1 -placed 2 -scope-placed 2", "-clusters: 5 is less than 6"},
+		{"more placed than there are", "-placed 2000", "2000 is more than the 1000 clusters"},
+		{"no rate", "-rate 0", "-rate and -duration"},
+		{"arguments", "churn", "unknown arguments"},
+	} {
+		_, err := parseOptions(strings.Fields(c.args), io.Discard)
+		if c.err == "" && err != nil || c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)) {
+			t.Errorf("%s: got %v, want %q", c.name, err, c.err)
+		}
+	}
+}

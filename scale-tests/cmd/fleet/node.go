@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/meridian-federation/meridian/az"
+	"github.com/meridian-federation/meridian/global"
+	"github.com/meridian-federation/meridian/internal/config"
+	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/store/etcd"
+	"github.com/meridian-federation/meridian/internal/telemetry"
+	"github.com/meridian-federation/meridian/region"
+)
+
+// storePrefix is where the records of one instance of a tier are in the etcd.
+func storePrefix(n nodeSpec) string {
+	switch {
+	case n.Zone != "":
+		return "/fleet/zone/" + n.Zone
+	case n.Region != "":
+		return "/fleet/region/" + n.Region
+	default:
+		return "/fleet/global"
+	}
+}
+
+// serveNode runs one instance of a tier, with its own connection to the etcd. Its metrics carry its name.
+func serveNode(ctx context.Context, spec workerSpec, n nodeSpec, registry *prometheus.Registry, log *slog.Logger) (err error) {
+	listener, err := net.Listen("tcp", n.Listen)
+	if err != nil {
+		return fmt.Errorf("listening for children: %w", err)
+	}
+	own := prometheus.WrapRegistererWith(prometheus.Labels{"node": n.ID}, registry)
+	listener = newMeteredListener(listener, own)
+	defer listener.Close()
+	at := config.Etcd{Endpoints: []string{"http://" + spec.Etcd}, Prefix: storePrefix(n)}
+	store, closeStore, err := etcd.Open(ctx, etcd.OpenConfig{Endpoints: at.Endpoints, Prefix: at.Prefix, Log: log})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeStore()) }()
+	switch spec.Tier {
+	case tierZones:
+		cfg := zoneConfig(n, at)
+		cfg.Default()
+		return az.New(cfg, az.Deps{Store: store, Listener: listener, Log: log, Registry: own}).Run(ctx)
+	case tierRegions:
+		cfg := region.Config{ID: n.ID, Region: n.Region, Global: n.Parents, Listen: n.Listen, Etcd: at}
+		cfg.Default()
+		return region.New(cfg, region.Deps{Store: store, Listener: listener, Log: log, Registry: own}).Run(ctx)
+	default:
+		return serveGlobal(ctx, spec, n, at, global.Deps{Store: store, Listener: listener, Log: log, Registry: own, Stats: &feed.Stats{}})
+	}
+}
+
+func serveGlobal(ctx context.Context, spec workerSpec, n nodeSpec, at config.Etcd, deps global.Deps) error {
+	hub, err := clientcmd.BuildConfigFromFlags("", spec.Kubeconfig)
+	if err != nil {
+		return fmt.Errorf("reading the hub's kubeconfig: %w", err)
+	}
+	hub.QPS = -1
+	deps.Hub = hub
+	cfg := global.Config{ID: n.ID, Listen: n.Listen, Kubeconfig: spec.Kubeconfig, Etcd: at}
+	cfg.Default()
+	tier, err := global.New(cfg, deps)
+	if err != nil {
+		return err
+	}
+	deps.Registry.MustRegister(telemetry.FeedCollector("children", deps.Stats))
+	return tier.Run(ctx)
+}
+
+func zoneConfig(n nodeSpec, at config.Etcd) az.Config {
+	return az.Config{ID: n.ID, Region: n.Region, Zone: n.Zone, Parent: n.Parents, Listen: n.Listen, Etcd: at,
+		Gossip: az.GossipConfig{Bind: n.Gossip, Join: n.Join, KeyFile: n.KeyFile}}
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// profileSeconds is how long a CPU profile is taken, from a scenario's beginning; its end does not end it.
+const profileSeconds = 20
+
+// profile begins to take CPU profiles of all workers, if they are wanted. The function that it returns waits for them, and
+// takes those of memory.
+func (f *federation) profile(ctx context.Context, scenario string) func() error {
+	if f.o.profiles == "" {
+		return func() error { return nil }
+	}
+	var g errgroup.Group
+	for name, w := range f.workers {
+		g.Go(func() error {
+			return keep(ctx, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", w.spec.Admin, profileSeconds),
+				filepath.Join(f.o.profiles, scenario, name+".cpu.pprof"))
+		})
+	}
+	return func() error {
+		for name, w := range f.workers {
+			g.Go(func() error {
+				return keep(ctx, "http://"+w.spec.Admin+"/debug/pprof/heap?gc=1", filepath.Join(f.o.profiles, scenario, name+".heap.pprof"))
+			})
+		}
+		return g.Wait()
+	}
+}
+
+// keep writes what a URL serves to a file.
+func keep(ctx context.Context, url, file string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return fmt.Errorf("taking a profile: %w", err)
+	}
+	defer response.Body.Close()
+	content, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("taking a profile: %s: %s", response.Status, content)
+	}
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(file, content, 0o644)
+}

@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/meridian-federation/meridian/internal/record"
+	"github.com/meridian-federation/meridian/internal/store/etcd"
+)
+
+// scopeFigures hold what children were sent against what they need and against all that there is. Each figure is of one
+// kind of child, in sum.
+type scopeFigures struct {
+	Clusters scopeSums `json:"clusters"`
+	Zones    scopeSums `json:"zones"`
+	Regions  scopeSums `json:"regions"`
+	// ClusterBytes are those of a single cluster.
+	ClusterBytes spread `json:"cluster_bytes"`
+	// Dependents is how many applications call the most called one.
+	Dependents int `json:"most_dependents"`
+	// Links is the size of the call graph.
+	Links int `json:"links"`
+}
+
+// scopeSums count records and their content.
+type scopeSums struct {
+	Sent       volume `json:"sent"`
+	Needed     volume `json:"needed"`
+	Everything volume `json:"everything"`
+	// SentToNeeded and EverythingToSent compare the bytes.
+	SentToNeeded     float64 `json:"sent_to_needed"`
+	EverythingToSent float64 `json:"everything_to_sent"`
+}
+
+type volume struct {
+	Records int64 `json:"records"`
+	Bytes   int64 `json:"bytes"`
+}
+
+func (v *volume) add(o volume) { v.Records, v.Bytes = v.Records+o.Records, v.Bytes+o.Bytes }
+
+func (v volume) times(n int) volume { return volume{v.Records * int64(n), v.Bytes * int64(n)} }
+
+func (s *scopeSums) compare() {
+	s.SentToNeeded = round(float64(s.Sent.Bytes) / float64(max(s.Needed.Bytes, 1)))
+	s.EverythingToSent = round(float64(s.Everything.Bytes) / float64(max(s.Sent.Bytes, 1)))
+}
+
+type spread struct {
+	Least  int64 `json:"least"`
+	Median int64 `json:"median"`
+	Most   int64 `json:"most"`
+}
+
+// runScope brings many applications with a heavy-tailed call graph to their clusters.
+func runScope(ctx context.Context, f *federation) (result, error) {
+	r := result{Scenario: "scope", sizes: f.sizes(f.o.scopeApplications), Scope: &scopeFigures{}}
+	apps := workload("app", f.o.scopeApplications, f.topo.slices, rand.New(rand.NewPCG(f.o.seed, 3)))
+	begun, err := f.metrics(ctx)
+	if err != nil {
+		return r, err
+	}
+	f.journal.record(false)
+	profiled := f.profile(ctx, "scope")
+	load, err := f.load(ctx, apps)
+	if err != nil {
+		return r, err
+	}
+	f.journal.stop()
+	r.cost = load.cost
+	if err := profiled(); err != nil {
+		return r, err
+	}
+	now, err := f.metrics(ctx)
+	if err != nil {
+		return r, err
+	}
+	if err := f.compareScopes(ctx, r.Scope, apps, begun, now); err != nil {
+		return r, err
+	}
+	if r.Idle, err = f.idle(ctx); err != nil {
+		return r, err
+	}
+	return r, nil
+}
+
+func (f *federation) compareScopes(ctx context.Context, s *scopeFigures, apps []*application, before, now counters) error {
+	sent := func(tier string) volume {
+		of := func(w string) bool { return f.tierOf(w) == tier }
+		grown := func(name string) int64 {
+			return int64(now.sum(of, name, `link="children"`) - before.sum(of, name, `link="children"`))
+		}
+		return volume{grown("meridian_feed_records_sent_total"), grown("meridian_feed_sent_bytes_total")}
+	}
+	s.Regions.Sent, s.Zones.Sent, s.Clusters.Sent = sent(tierGlobal), sent(tierRegions), sent(tierZones)
+	if err := f.needOfClusters(s, apps); err != nil {
+		return err
+	}
+	if err := f.needOfTiers(ctx, s, apps); err != nil {
+		return err
+	}
+	for _, sums := range []*scopeSums{&s.Clusters, &s.Zones, &s.Regions} {
+		sums.compare()
+	}
+	called := map[string]int{}
+	for _, a := range apps {
+		s.Links += len(a.dependencies)
+		for _, d := range a.dependencies {
+			called[d]++
+			s.Dependents = max(s.Dependents, called[d])
+		}
+	}
+	return nil
+}
+
+// needOfClusters compiles every application, which gives the objects that each of its clusters should have.
+func (f *federation) needOfClusters(s *scopeFigures, apps []*application) error {
+	var everything volume
+	bySlice := make([]volume, f.topo.slices)
+	for _, a := range apps {
+		objects, err := a.objects(f.topo.clusters[0], a.round)
+		if err != nil {
+			return err
+		}
+		for _, o := range objects {
+			bySlice[a.slice].add(volume{1, int64(len(o.Record.Content))})
+			everything.add(volume{1, int64(len(o.Record.Content))})
+		}
+	}
+	s.Clusters.Everything = everything.times(len(f.topo.clusters))
+	for _, c := range f.topo.clusters {
+		s.Clusters.Needed.add(bySlice[c.slice])
+	}
+	var sizes []int64
+	for _, a := range f.agents {
+		_, bytes := a.Size()
+		sizes = append(sizes, bytes)
+	}
+	slices.Sort(sizes)
+	s.ClusterBytes = spread{sizes[0], sizes[len(sizes)/2], sizes[len(sizes)-1]}
+	return nil
+}
+
+// needOfTiers works out from the call graph which records each zone and each region needs. How large they are Global's
+// store says.
+func (f *federation) needOfTiers(ctx context.Context, s *scopeFigures, apps []*application) error {
+	records, err := f.globalRecords(ctx)
+	if err != nil {
+		return err
+	}
+	var everything volume
+	revisions := map[string]record.Key{}
+	for key, size := range records {
+		everything.add(volume{1, size})
+		if parts := key.Parts(); key.Kind == record.KindRevision {
+			revisions[parts[1]] = key
+		}
+	}
+	s.Zones.Everything = everything.times(len(f.topo.zones()))
+	s.Regions.Everything = everything.times(len(f.topo.regions()))
+	bySlice := make([][]*application, f.topo.slices)
+	for _, a := range apps {
+		bySlice[a.slice] = append(bySlice[a.slice], a)
+	}
+	zones, regions := map[string]map[record.Key]bool{}, map[string]map[record.Key]bool{}
+	for _, c := range f.topo.clusters {
+		need(zones, c.zone, record.ClusterKey(c.name))
+		need(regions, c.region, record.ClusterKey(c.name))
+		for _, a := range bySlice[c.slice] {
+			keys := []record.Key{revisions[a.name], record.AssignmentKey(namespace, a.name, c.zone), record.ServiceKey(namespace, a.name)}
+			for _, d := range a.dependencies {
+				keys = append(keys, record.ServiceKey(namespace, d))
+			}
+			need(zones, c.zone, keys...)
+			need(regions, c.region, keys...)
+		}
+	}
+	s.Zones.Needed, err = volumeOf(zones, records)
+	if err != nil {
+		return err
+	}
+	s.Regions.Needed, err = volumeOf(regions, records)
+	return err
+}
+
+func need(of map[string]map[record.Key]bool, child string, keys ...record.Key) {
+	if of[child] == nil {
+		of[child] = map[record.Key]bool{}
+	}
+	for _, key := range keys {
+		of[child][key] = true
+	}
+}
+
+func volumeOf(need map[string]map[record.Key]bool, sizes map[record.Key]int64) (volume, error) {
+	var out volume
+	for keys := range maps.Values(need) {
+		for key := range keys {
+			size, known := sizes[key]
+			if !known {
+				return out, fmt.Errorf("record %s should be at Global and is not", key)
+			}
+			out.add(volume{1, size})
+		}
+	}
+	return out, nil
+}
+
+// globalRecords are the sizes of the records that Global has.
+func (f *federation) globalRecords(ctx context.Context) (map[record.Key]int64, error) {
+	s, err := f.openStore(nodeSpec{})
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	state, err := s.Load(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading Global's records: %w", err)
+	}
+	out := make(map[record.Key]int64, len(state.Entries))
+	for _, e := range state.Entries {
+		out[e.Key] = int64(len(e.Content))
+	}
+	return out, nil
+}
+
+// openStore opens the store of a node.
+func (f *federation) openStore(n nodeSpec) (*etcd.Store, error) {
+	return etcd.Dial(etcd.Config{Endpoints: []string{"http://" + f.workers["global"].spec.Etcd}, Prefix: storePrefix(n)})
+}

@@ -1,0 +1,123 @@
+package simagent
+
+import (
+	"bytes"
+	"sync"
+	"time"
+
+	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/object"
+	"github.com/meridian-federation/meridian/internal/record"
+)
+
+// Write is one write to a cluster.
+type Write struct {
+	Cluster string
+	Key     record.Key
+	// Version is zero for a removal.
+	Version record.Version
+	// Before is the version that the cluster had; zero is none.
+	Before record.Version
+	// Round is that of a Deployment's image; -1 where there is none.
+	Round int
+	Fence feed.Fence
+	At    time.Time
+}
+
+// cluster is the objects of one cluster.
+type cluster struct {
+	name  string
+	wrote func(Write)
+
+	mu      sync.Mutex // guards all below
+	objects map[record.Key]held
+	bytes   int64
+}
+
+type held struct {
+	version record.Version
+	bytes   int
+}
+
+func newCluster(name string, wrote func(Write)) *cluster {
+	if wrote == nil {
+		wrote = func(Write) {}
+	}
+	return &cluster{name: name, wrote: wrote, objects: map[record.Key]held{}}
+}
+
+func (c *cluster) put(r record.Record, fence feed.Fence) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before := c.objects[r.Key]
+	c.objects[r.Key] = held{r.Version, len(r.Content)}
+	c.bytes += int64(len(r.Content) - before.bytes)
+	c.wrote(Write{Cluster: c.name, Key: r.Key, Version: r.Version, Before: before.version, Round: roundOf(r), Fence: fence,
+		At: time.Now()})
+}
+
+func (c *cluster) remove(key record.Key, fence feed.Fence) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before := c.objects[key]
+	delete(c.objects, key)
+	c.bytes -= int64(before.bytes)
+	c.wrote(Write{Cluster: c.name, Key: key, Before: before.version, Round: -1, Fence: fence, At: time.Now()})
+}
+
+func (c *cluster) versions() map[record.Key]record.Version {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := make(map[record.Key]record.Version, len(c.objects))
+	for key, h := range c.objects {
+		out[key] = h.version
+	}
+	return out
+}
+
+func (c *cluster) size() (objects int, bytes int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.objects), c.bytes
+}
+
+// deployment reads a Deployment's key.
+func deployment(key record.Key) (namespace, name string, ok bool) {
+	id, err := object.FromKey(key)
+	if err != nil || id.Kind != "Deployment" {
+		return "", "", false
+	}
+	return id.Namespace, id.Name, true
+}
+
+// roundOf reads the round of a Deployment, -1 of anything else.
+func roundOf(r record.Record) int {
+	if _, _, ok := deployment(r.Key); !ok {
+		return -1
+	}
+	_, rest, ok := bytes.Cut(r.Content, []byte(`"image":"`))
+	if !ok {
+		return -1
+	}
+	image, _, _ := bytes.Cut(rest, []byte(`"`))
+	return number(image, ":")
+}
+
+// number reads the digits that follow the last occurrence of a mark; -1 where there are none.
+func number(text []byte, mark string) int {
+	i := bytes.LastIndex(text, []byte(mark))
+	if i < 0 {
+		return -1
+	}
+	n, digits := 0, 0
+	for _, c := range text[i+len(mark):] {
+		if c < '0' || c > '9' {
+			break
+		}
+		n, digits = 10*n+int(c-'0'), digits+1
+	}
+	if digits == 0 {
+		return -1
+	}
+	return n
+}
