@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -112,6 +113,10 @@ func (j *journal) await(ctx context.Context, name string, round, clusters int) e
 	case <-ctx.Done():
 		j.mu.Lock()
 		defer j.mu.Unlock()
+		if j.over(name, w) {
+			return nil
+		}
+		j.waits[name] = slices.DeleteFunc(j.waits[name], func(other *wait) bool { return other == w })
 		return fmt.Errorf("round %d of application %s is in %d clusters, and should be in %d: %w", round, name,
 			len(j.rounds[name]), clusters, context.Cause(ctx))
 	}
