@@ -12,19 +12,23 @@ import (
 // heldShown is how many held removals of one node are listed.
 const heldShown = 5
 
-// Overview writes the tree itself: sessions, stores and leaders, then what is refused and held back, with the command
-// that confirms it.
+// Overview writes the tree itself: sessions, stores and leaders, the replicas of zones that have several, then what is
+// refused and held back, with the command that confirms it.
 func Overview(w io.Writer, top *question.Node, now time.Time) error {
 	rows := [][]string{{"NODE", "SESSION", "APPLICATIONS", "CLUSTERS", "NODES", "STORE", "LEADER"}}
-	var refused, held [][]string
+	var replicas, refused, held [][]string
 	for _, b := range lines(top) {
 		rows = append(rows, append([]string{b.label, session(b, now)}, overviewCells(b.node)...))
 		if o := b.node.Overview; o != nil {
+			replicas = append(replicas, replicaRows(b, o)...)
 			refused = append(refused, refusals(b, o, now)...)
 			held = append(held, heldRows(b, o, now)...)
 		}
 	}
 	if err := columns(w, rows); err != nil {
+		return err
+	}
+	if err := section(w, "REPLICAS", replicas); err != nil {
 		return err
 	}
 	if err := section(w, "REFUSED (nothing is changed until its cause goes away or a person confirms)", refused); err != nil {
@@ -90,6 +94,39 @@ func overviewCells(n *question.Node) []string {
 		clusters = "-"
 	}
 	return []string{fmt.Sprint(o.Applications), clusters, fmt.Sprint(o.Nodes), store, dash(o.Leader)}
+}
+
+// replicaRows are the replicas of a zone; one that is alone is named as the leader already.
+func replicaRows(b branch, o *question.Overview) [][]string {
+	if len(o.Replicas) < 2 {
+		return nil
+	}
+	var rows [][]string
+	for _, r := range o.Replicas {
+		rows = append(rows, []string{b.path.String(), r.ID, r.Address, clusters(r.Clusters), replicaState(r, o.Leader)})
+	}
+	return rows
+}
+
+func clusters(n int) string {
+	if n == 1 {
+		return "1 cluster"
+	}
+	return fmt.Sprintf("%d clusters", n)
+}
+
+func replicaState(r question.Replica, leader string) string {
+	var state []string
+	if r.ID == leader {
+		state = append(state, "leads")
+	}
+	if r.Leaving {
+		state = append(state, "is ending")
+	}
+	if !r.Connected {
+		state = append(state, "not connected to the leader")
+	}
+	return strings.Join(state, ", ")
 }
 
 func refusals(b branch, o *question.Overview, now time.Time) [][]string {
