@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -195,13 +196,19 @@ func (p *Parent) AwaitSession(t testing.TB, what string, cond func(feed.Status) 
 // Ask puts a question to the child.
 func (p *Parent) Ask(t testing.TB, kind string, payload []byte) ([]byte, error) {
 	t.Helper()
+	return p.AskWithin(t, patience, kind, payload)
+}
+
+// AskWithin puts a question that must be answered in a time, by those who can.
+func (p *Parent) AskWithin(t testing.TB, d time.Duration, kind string, payload []byte) ([]byte, error) {
+	t.Helper()
 	p.mu.Lock()
 	link := p.link
 	p.mu.Unlock()
 	if link == nil {
 		t.Fatal("the child is not connected")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), d)
 	defer cancel()
 	return link.Ask(ctx, kind, payload)
 }
