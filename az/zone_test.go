@@ -180,6 +180,11 @@ func TestZoneSetBack(t *testing.T) {
 		z.submit(a)
 		z.parent.AwaitStatus(t, "n/"+a.name, a.name+" is ready", ready(a.hash(), 1))
 	}
+	for i := range 20 { // which the store, set back, does not reach again by what a restart writes
+		a := app{name: "later-0", image: "x:1", replicas: int32(i + 2)}
+		z.submit(a)
+		z.parent.AwaitStatus(t, "n/later-0", "later-0 is ready", ready(a.hash(), a.replicas))
+	}
 	z.parent.AwaitInSync(t)
 	z.parent.Stop()
 	z.stop()
