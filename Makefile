@@ -43,12 +43,13 @@ bin/meridian:
 ##@ Test
 
 # The programs of the local clusters are built once, before the tests that share them. The end-to-end tests run a whole
-# Meridian and come last, on their own.
+# Meridian, or a whole zone in network namespaces (as root, or where users may make them), and come last, each on its own.
 .PHONY: test
 test: bin/meridian ## Run all tests, on real API servers and etcds.
 	bin/meridian build
-	go test -timeout 15m $$(go list ./... | grep -v /e2e$$)
+	go test -timeout 15m $$(go list ./... | grep -v /e2e)
 	go test -timeout 15m ./e2e
+	go test -timeout 15m ./e2e/zonefaults
 
 ##@ Development
 
