@@ -51,6 +51,10 @@ test: bin/meridian ## Run all tests, on real API servers and etcds.
 	go test -timeout 15m ./e2e
 	go test -timeout 15m ./e2e/zonefaults
 
+.PHONY: bench
+bench: ## Measure what a change costs among others; keeps scale-tests/results/flat.txt.
+	scale-tests/flat.sh
+
 ##@ Development
 
 .PHONY: generate

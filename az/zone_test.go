@@ -1,6 +1,7 @@
 package az_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/meridian-federation/meridian/internal/object"
 	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/internal/record"
+	"github.com/meridian-federation/meridian/internal/store"
 	"github.com/meridian-federation/meridian/internal/tiertest"
 )
 
@@ -269,13 +271,18 @@ func TestZoneFences(t *testing.T) {
 	a := app{name: "cart", image: "cart:1", replicas: 1}
 	z.submit(a)
 	z.parent.AwaitStatus(t, "n/cart", "cart is ready", ready(a.hash(), 1))
-	claims, err := z.store.Claims(t.Context())
-	if err != nil || len(claims) != 1 || claims[0].Owner != "zone-0" {
-		t.Fatalf("claims: got %v, %v, want one of zone-0", claims, err)
+	var claim store.Claim
+	enough := errors.New("enough")
+	err := z.store.WatchRoster(t.Context(), func(r *store.Roster) error {
+		claim = r.Claims["c1"]
+		return enough
+	})
+	if err != enough || claim.Owner != "zone-0" {
+		t.Fatalf("the claim of c1: got %v, %v, want one of zone-0", claim, err)
 	}
 	for _, f := range z.agents["c1"].Fences() {
-		if f.Fence != claims[0].Fence || f.Epoch == 0 {
-			t.Errorf("a batch has fence %s, want %d", f, claims[0].Fence)
+		if f.Fence != claim.Fence || f.Epoch == 0 {
+			t.Errorf("a batch has fence %s, want %d", f, claim.Fence)
 		}
 	}
 }

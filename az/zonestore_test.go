@@ -32,7 +32,7 @@ type failer interface {
 }
 
 func newZoneStore(t failer) *zoneStore {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	s := mem.New()
 	term, err := s.Campaign(ctx, "zone")
 	if err != nil {

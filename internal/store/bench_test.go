@@ -72,24 +72,32 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// BenchmarkMirrorApply has one record change in a mirror of 100,000, with a subscriber.
-func BenchmarkMirrorApply(b *testing.B) {
-	s, term := filled(b, 100_000)
-	sub := mirrored(b, s).Subscribe()
-	defer sub.Close()
-	if _, err := sub.Next(b.Context()); err != nil {
-		b.Fatal(err)
-	}
-	i := 0
-	for b.Loop() {
-		i++
-		key := record.Key{Kind: record.KindRevision, Name: fmt.Sprintf("ns-%d/application-%d", i%100_000/10, i%100_000)}
-		r := record.New(key, fmt.Append(nil, i))
-		if _, err := s.Commit(b.Context(), term, store.Batch{Writes: []store.Write{{Record: r}}}); err != nil {
-			b.Fatal(err)
-		}
-		if _, err := sub.Next(b.Context()); err != nil {
-			b.Fatal(err)
-		}
+// BenchmarkChange has one record change, through a writer, among n others, until a subscriber of the mirror knows it.
+func BenchmarkChange(b *testing.B) {
+	for _, n := range []int{1_000, 10_000, 100_000} {
+		b.Run(fmt.Sprintf("records=%d", n), func(b *testing.B) {
+			s, term := filled(b, n)
+			mirror := mirrored(b, s)
+			sub := mirror.Subscribe()
+			defer sub.Close()
+			if _, err := sub.Next(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+			w := store.NewWriter(s, mirror, term)
+			runtime.GC()
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				i++
+				key := record.Key{Kind: record.KindRevision, Name: fmt.Sprintf("ns-%d/application-%d", i%n/10, i%n)}
+				r := record.New(key, fmt.Append(nil, i))
+				if _, err := w.Apply(b.Context(), []store.Write{{Record: r}}, nil); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := sub.Next(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

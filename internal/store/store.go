@@ -119,8 +119,6 @@ type Store interface {
 	// Campaign waits until this process leads. An earlier term of the same id ends at once: ids are unique, and a
 	// process that restarts need not wait for its own lease.
 	Campaign(ctx context.Context, id string) (Term, error)
-	// Claims lists all claims.
-	Claims(ctx context.Context) ([]Claim, error)
 	// Close ends terms, memberships and connections.
 	Close() error
 }

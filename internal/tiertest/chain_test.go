@@ -1,10 +1,12 @@
 package tiertest_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -208,6 +210,52 @@ func BenchmarkChainOne(b *testing.B) {
 	slices.Sort(times)
 	b.ReportMetric(float64(times[len(times)/2].Microseconds())/1000, "p50-ms")
 	b.ReportMetric(float64(times[len(times)*99/100].Microseconds())/1000, "p99-ms")
+}
+
+// BenchmarkChainAmong takes one changed application after another through tiers in memory, the region of which holds n
+// records of other applications in another zone.
+func BenchmarkChainAmong(b *testing.B) {
+	for _, n := range []int{1_000, 10_000, 100_000} {
+		b.Run(fmt.Sprintf("records=%d", n), func(b *testing.B) {
+			var west store.Store
+			c := newChain(b, func(name string) store.Store {
+				s := mem.New()
+				if name == "region" {
+					west = s
+				}
+				return s
+			})
+			var others []feed.Edit
+			for i := range n / 2 {
+				e := edits(fmt.Sprint("other-", i), "x:1")
+				a := record.Assignment{Namespace: "n", Application: fmt.Sprint("other-", i), Zone: "elsewhere", Region: "west",
+					Revision: e[0].Record.Version.String(), Replicas: 1, Generation: mesh.Generation}.Record()
+				others = append(others, e[0], feed.Put(&a))
+			}
+			c.parent.Edit(others...)
+			tiertest.Await(b, "the region has the others", func() bool {
+				state, err := west.Load(b.Context())
+				return err == nil && len(state.Entries) >= n
+			})
+			runtime.GC()
+			round := 0
+			for b.Loop() {
+				round++
+				want := edits("app", fmt.Sprint("x:", round%2))
+				c.parent.Edit(want...)
+				for _, a := range c.agents {
+					a.Await(b, "the change arrives", arrived(fmt.Sprint("x:", round%2)))
+				}
+			}
+		})
+	}
+}
+
+// arrived tells whether a cluster runs app with an image.
+func arrived(image string) func(map[record.Key]record.Record) bool {
+	return func(held map[record.Key]record.Record) bool {
+		return bytes.Contains(held[deployment("app")].Content, []byte(image))
+	}
 }
 
 // BenchmarkChainMany creates 500 applications at once in three clusters, on etcd with fsync, changes all, and removes all.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"testing"
 
 	"github.com/meridian-federation/meridian/internal/record"
@@ -35,6 +36,21 @@ func BenchmarkApply(b *testing.B) {
 	}
 }
 
+// BenchmarkChange has one record of 1 KiB change among n others, without fsync, until the writer's mirror shows it.
+func BenchmarkChange(b *testing.B) {
+	for _, n := range []int{1_000, 10_000, 100_000} {
+		b.Run(fmt.Sprintf("records=%d", n), func(b *testing.B) {
+			srv := serve(b, b.TempDir(), "")
+			defer stop(b, srv)
+			s := openStore(b, srv)
+			defer s.Close()
+			put(b, s, n)
+			runtime.GC()
+			apply(b, s, 1)
+		})
+	}
+}
+
 func apply(b *testing.B, s store.Store, n int) {
 	ctx, cancel := context.WithCancel(context.Background())
 	mirror := store.NewMirror(s, slog.New(slog.DiscardHandler))
@@ -49,6 +65,9 @@ func apply(b *testing.B, s store.Store, n int) {
 	}()
 	term, err := s.Campaign(ctx, "a")
 	if err != nil {
+		b.Fatal(err)
+	}
+	if err := mirror.WaitReady(ctx); err != nil {
 		b.Fatal(err)
 	}
 	w := store.NewWriter(s, mirror, term)
@@ -96,6 +115,11 @@ func fill(b *testing.B, dir string, n int) {
 	defer stop(b, srv)
 	s := openStore(b, srv)
 	defer s.Close()
+	put(b, s, n)
+}
+
+// put writes n records of 1 KiB.
+func put(b *testing.B, s store.Store, n int) {
 	term, err := s.Campaign(b.Context(), "a")
 	if err != nil {
 		b.Fatal(err)

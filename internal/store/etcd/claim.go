@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/meridian-federation/meridian/internal/store"
@@ -22,20 +21,6 @@ func (s *Store) Claim(ctx context.Context, name, owner string, prev int64) (stor
 		return store.Claim{}, fmt.Errorf("claiming %s: %w", name, store.ErrClaimed)
 	}
 	return store.Claim{Name: name, Owner: owner, Fence: resp.Header.Revision}, nil
-}
-
-// Claims implements store.Store.
-func (s *Store) Claims(ctx context.Context) ([]store.Claim, error) {
-	var claims []store.Claim
-	err := s.pages(ctx, s.keys.claims, 0, func(kv *mvccpb.KeyValue) error {
-		name := string(kv.Key[len(s.keys.claims):])
-		claims = append(claims, store.Claim{Name: name, Owner: string(kv.Value), Fence: kv.ModRevision})
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("listing claims: %w", err)
-	}
-	return claims, nil
 }
 
 // Depose implements store.Registry. Every Commit compares the leader's key, so that its absence ends the term.

@@ -25,20 +25,6 @@ func (s *Store) Claim(ctx context.Context, name, owner string, prev int64) (stor
 	return d.claims[name], nil
 }
 
-// Claims implements store.Store.
-func (s *Store) Claims(ctx context.Context) ([]store.Claim, error) {
-	if err := s.usable(ctx); err != nil {
-		return nil, fmt.Errorf("listing claims: %w", err)
-	}
-	s.data.mu.Lock()
-	defer s.data.mu.Unlock()
-	var claims []store.Claim
-	for _, c := range s.data.claims {
-		claims = append(claims, c)
-	}
-	return claims, nil
-}
-
 // WatchRoster implements store.Registry.
 func (s *Store) WatchRoster(ctx context.Context, fn func(*store.Roster) error) error {
 	for seen := -1; ; {

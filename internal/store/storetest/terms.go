@@ -157,11 +157,9 @@ func testClaims(t *testing.T, b *bench) {
 	if second.Fence <= first.Fence {
 		t.Errorf("fence: got %d after %d", second.Fence, first.Fence)
 	}
-	claims, err := one.Claims(b.ctx)
-	if err != nil {
-		t.Fatalf("listing: %v", err)
-	}
-	want(t, "claims", claims, []store.Claim{second})
+	b.watchRoster(t, one).until(t, "the claim", func(r store.Roster) bool {
+		return len(r.Claims) == 1 && r.Claims["cluster"] == second
+	})
 	want(t, "the claim", second, store.Claim{Name: "cluster", Owner: "b", Fence: second.Fence})
 }
 

@@ -1,0 +1,14 @@
+#!/bin/bash
+# Measures what one change costs among 1,000, 10,000 and 100,000 records that it does not concern, in each part that it
+# passes through, and keeps the result in scale-tests/results/flat.txt.
+set -eu -o pipefail
+cd "$(dirname "$0")/.."
+packages="./internal/store ./internal/store/etcd ./internal/scope ./az ./internal/tiertest"
+mkdir -p scale-tests/results
+out=scale-tests/results/flat.txt
+{
+  echo "# go test -bench 'Change|Among', $(date -u +%F), $(nproc) cores, load $(cut -d' ' -f1 /proc/loadavg) at the start"
+  # One package at a time, so that they do not disturb each other.
+  go test -p 1 -timeout 30m -run '^$' -bench 'Change|Among' -benchtime 1s -count "${COUNT:-3}" $packages
+} | tee "$out.new"
+mv "$out.new" "$out"
