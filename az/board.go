@@ -163,7 +163,8 @@ func (b *board) takeOne(s *site, r record.Record) error {
 	return nil
 }
 
-// session notes that a cluster's agent came or went.
+// session notes that a cluster's agent came or went. One that comes while the cluster is not known yet has
+// its time to tell from then on: many may come at once.
 func (b *board) session(cluster string, connected bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -171,6 +172,8 @@ func (b *board) session(cluster string, connected bool) {
 		s.connected = connected
 		if !connected {
 			s.refused = nil
+		} else if !s.due.IsZero() {
+			s.due = time.Now().Add(b.settle)
 		}
 		b.sayHealth(s)
 	}

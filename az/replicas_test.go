@@ -106,6 +106,9 @@ func newShared(t *testing.T, replicas, clusters int) *shared {
 	return z
 }
 
+// patient is longer than any agent takes to come back: nothing is told because time ran out.
+const patient = time.Minute
+
 // start starts a replica, at the address that it had before if it ran before.
 func (z *shared) start(id string) {
 	z.t.Helper()
@@ -124,7 +127,7 @@ func (z *shared) start(id string) {
 	if testing.Verbose() {
 		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo})).With("replica", id)
 	}
-	cfg := az.Config{ID: id, Region: "west", Zone: "a", Parent: []string{z.parent.Address}, Settle: 300 * time.Millisecond}
+	cfg := az.Config{ID: id, Region: "west", Zone: "a", Parent: []string{z.parent.Address}, Settle: patient}
 	cfg.Default()
 	tier := az.New(cfg, az.Deps{Store: r.store, Listener: listener, Gossip: r.gossip, Log: log})
 	ctx, cancel := context.WithCancel(context.Background())

@@ -356,10 +356,10 @@ func (s *sums) attended(id string, connected bool) {
 }
 
 // run opens the sums when the owners have had their time to speak, and says of clusters that nobody speaks for that they
-// are not connected, until ctx ends. An owner may have begun later than the term, by silentFor at most, and says after
-// settle what its agents have not told.
+// are not connected, until ctx ends. An owner may have begun later than the term, by silentFor at most, and says what its
+// agents have not told after settle, or twice that where they came late.
 func (s *sums) run(ctx context.Context, settle time.Duration) error {
-	opening := time.NewTimer(settle + silentFor)
+	opening := time.NewTimer(2*settle + silentFor)
 	defer opening.Stop()
 	for {
 		var silent <-chan time.Time
