@@ -48,7 +48,6 @@ func runFailover(ctx context.Context, f *federation) (result, error) {
 	if err != nil {
 		return r, err
 	}
-	profiled := f.profile(ctx, failoverName)
 	f.journal.record(true)
 	s := f.stir(ctx, f.base, rand.New(rand.NewPCG(f.o.seed, 4)))
 	for k := range f.o.kills {
@@ -67,9 +66,6 @@ func runFailover(ctx context.Context, f *federation) (result, error) {
 		return r, err
 	}
 	if r.cost, err = m.end(ctx); err != nil {
-		return r, err
-	}
-	if err := profiled(); err != nil {
 		return r, err
 	}
 	r.percentiles, r.Owned = percentilesOf(r.took), len(r.took)

@@ -14,6 +14,7 @@ import (
 	"github.com/meridian-federation/meridian/global"
 	"github.com/meridian-federation/meridian/internal/config"
 	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/shard/gossip"
 	"github.com/meridian-federation/meridian/internal/store/etcd"
 	"github.com/meridian-federation/meridian/internal/telemetry"
 	"github.com/meridian-federation/meridian/region"
@@ -48,9 +49,7 @@ func serveNode(ctx context.Context, spec workerSpec, n nodeSpec, registry *prome
 	defer func() { err = errors.Join(err, closeStore()) }()
 	switch spec.Tier {
 	case tierZones:
-		cfg := zoneConfig(n, at)
-		cfg.Default()
-		return az.New(cfg, az.Deps{Store: store, Listener: listener, Log: log, Registry: own}).Run(ctx)
+		return serveZone(ctx, n, at, az.Deps{Store: store, Listener: listener, Log: log, Registry: own})
 	case tierRegions:
 		cfg := region.Config{ID: n.ID, Region: n.Region, Global: n.Parents, Listen: n.Listen, Etcd: at}
 		cfg.Default()
@@ -77,7 +76,17 @@ func serveGlobal(ctx context.Context, spec workerSpec, n nodeSpec, at config.Etc
 	return tier.Run(ctx)
 }
 
-func zoneConfig(n nodeSpec, at config.Etcd) az.Config {
-	return az.Config{ID: n.ID, Region: n.Region, Zone: n.Zone, Parent: n.Parents, Listen: n.Listen, Etcd: at,
-		Gossip: az.GossipConfig{Bind: n.Gossip, Join: n.Join, KeyFile: n.KeyFile}}
+func serveZone(ctx context.Context, n nodeSpec, at config.Etcd, deps az.Deps) error {
+	cfg := az.Config{ID: n.ID, Region: n.Region, Zone: n.Zone, Parent: n.Parents, Listen: n.Listen, Etcd: at}
+	cfg.Default()
+	if n.Gossip != "" {
+		members, err := gossip.New(gossip.Config{ID: n.ID, Label: n.Region + "/" + n.Zone, Bind: n.Gossip, Join: n.Join,
+			KeyFile: n.KeyFile, Log: deps.Log})
+		if err != nil {
+			return err
+		}
+		defer members.Close()
+		deps.Gossip = members
+	}
+	return az.New(cfg, deps).Run(ctx)
 }

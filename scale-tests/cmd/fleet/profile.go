@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -14,23 +16,27 @@ import (
 // profileSeconds is how long a CPU profile is taken, from a scenario's beginning; its end does not end it.
 const profileSeconds = 20
 
-// profile begins to take CPU profiles of all workers, if they are wanted. The function that it returns waits for them, and
-// takes those of memory.
-func (f *federation) profile(ctx context.Context, scenario string) func() error {
+// profile begins to take CPU profiles of workers, or of all, if they are wanted. The function that it returns waits for
+// them, and takes those of memory.
+func (f *federation) profile(ctx context.Context, scenario string, workers ...string) func() error {
 	if f.o.profiles == "" {
 		return func() error { return nil }
 	}
+	if len(workers) == 0 {
+		workers = slices.Collect(maps.Keys(f.workers))
+	}
 	var g errgroup.Group
-	for name, w := range f.workers {
+	for _, name := range workers {
+		w := f.workers[name]
 		g.Go(func() error {
 			return keep(ctx, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", w.spec.Admin, profileSeconds),
 				filepath.Join(f.o.profiles, scenario, name+".cpu.pprof"))
 		})
 	}
 	return func() error {
-		for name, w := range f.workers {
+		for _, name := range workers {
 			g.Go(func() error {
-				return keep(ctx, "http://"+w.spec.Admin+"/debug/pprof/heap?gc=1", filepath.Join(f.o.profiles, scenario, name+".heap.pprof"))
+				return keep(ctx, "http://"+f.workers[name].spec.Admin+"/debug/pprof/heap?gc=1", filepath.Join(f.o.profiles, scenario, name+".heap.pprof"))
 			})
 		}
 		return g.Wait()

@@ -85,6 +85,7 @@ func (f *federation) restart(ctx context.Context, name string, wait func(context
 	if err := f.start(ctx, name); err != nil {
 		return r, err
 	}
+	profiled := f.profile(ctx, "restart", name)
 	if err := wait(ctx, killed); err != nil {
 		return r, err
 	}
@@ -96,8 +97,10 @@ func (f *federation) restart(ctx context.Context, name string, wait func(context
 	if err := linger(ctx, f.o.idle/3); err != nil {
 		return r, err
 	}
-	r.cost, err = m.end(ctx)
-	return r, err
+	if r.cost, err = m.end(ctx); err != nil {
+		return r, err
+	}
+	return r, profiled()
 }
 
 // awaitChildren waits until all children of Global, or of a region, have acknowledged what they should have, in sessions
