@@ -180,7 +180,7 @@ func (p *planner) decide(snapshot *store.Snapshot) decision {
 			delete(p.apps, name)
 		}
 	}
-	clear(p.dirty)
+	p.dirty = map[string]struct{}{} // one that was large once would be walked at its full size for ever
 	if p.reweigh {
 		d.meta, p.reweigh = map[string][]byte{metaWeights: p.weights.encode()}, false
 	}
