@@ -233,7 +233,7 @@ func (b *board) say(s *site, app string) {
 	}
 	status := s.status(app)
 	b.tell(record.Standing{Cluster: s.cluster, Epoch: s.fence.Epoch, Fence: s.fence.Fence, Status: &status,
-		Replicas: s.apps[app].binding.Replicas})
+		Replicas: s.apps[app].binding.Replicas, Assumed: !s.heard()})
 }
 
 func (b *board) sayHealth(s *site) {

@@ -201,7 +201,10 @@ func (s *sums) bound(cluster, app string) bool {
 
 func (s *sums) noteStatus(c *testimony, st record.Standing) {
 	app := record.ServiceName(st.Status.Namespace, st.Status.Application)
-	before, _ := s.report.Table().Get(st.Cluster, app)
+	before, told := s.report.Table().Get(st.Cluster, app)
+	if st.Assumed && told && before.Revision == st.Status.Revision {
+		return
+	}
 	c.replicas[app] = st.Replicas
 	status := *st.Status
 	remember(&status.Counts, before.Counts)

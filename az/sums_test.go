@@ -235,3 +235,18 @@ func TestSumsSilence(t *testing.T) {
 		t.Error("r1 is back: c1 is not connected")
 	}
 }
+
+// TestSumsAssumed shows that what a new owner assumes of an agent that is silent stands only where nothing better is known.
+func TestSumsAssumed(t *testing.T) {
+	l := newLeader(t)
+	assumed := func(cluster string) record.Standing {
+		st := cart(cluster, 9, 0)
+		st.Assumed = true
+		return st
+	}
+	l.tell("r1", well("c1", 5), cart("c1", 5, 2))
+	l.tell("r2", assumed("c1"), assumed("c2"))
+	l.want("c1 was known, c2 was not", 2, 2)
+	l.tell("r2", cart("c1", 9, 1))
+	l.want("the agent of c1 has told its new owner", 1, 2)
+}

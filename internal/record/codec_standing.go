@@ -16,7 +16,7 @@ func StandingKey(cluster, app string) Key {
 
 // Record encodes the standing.
 func (v Standing) Record() Record {
-	m := &recordpb.Standing{Epoch: v.Epoch, Fence: v.Fence, Replicas: v.Replicas}
+	m := &recordpb.Standing{Epoch: v.Epoch, Fence: v.Fence, Replicas: v.Replicas, Assumed: v.Assumed}
 	if v.Status != nil {
 		m.Status = encodeStatus(*v.Status)
 		return marshal(StandingKey(v.Cluster, ServiceName(v.Status.Namespace, v.Status.Application)), m)
@@ -38,7 +38,7 @@ func DecodeStanding(r Record) (Standing, error) {
 	if err != nil {
 		return Standing{}, err
 	}
-	v := Standing{Cluster: p[0], Epoch: m.Epoch, Fence: m.Fence, Replicas: m.Replicas}
+	v := Standing{Cluster: p[0], Epoch: m.Epoch, Fence: m.Fence, Replicas: m.Replicas, Assumed: m.Assumed}
 	switch {
 	case parts == 3 && m.Status != nil && m.Health == nil:
 		status, err := decodeStatus(m.Status)

@@ -41,7 +41,7 @@ func TestRoundTrip(t *testing.T) {
 		"health": {record.Health{Cluster: "c", Zone: "z", Region: "r", Connected: true, Nodes: 5, KubernetesVersion: "v1",
 			Applications: 2, Problems: []record.Problem{problem}},
 			func(r record.Record) (any, error) { return record.DecodeHealth(r) }},
-		"standing of an application": {record.Standing{Cluster: "c", Epoch: 1 << 63, Fence: 7, Replicas: 2,
+		"standing of an application": {record.Standing{Cluster: "c", Epoch: 1 << 63, Fence: 7, Replicas: 2, Assumed: true,
 			Status: &record.Status{Namespace: "n", Application: "a", Counts: counts, Problems: []record.Problem{problem}}},
 			func(r record.Record) (any, error) { return record.DecodeStanding(r) }},
 		"standing of a cluster": {record.Standing{Cluster: "c", Epoch: 1, Fence: 7, Health: &record.Health{Cluster: "c", Nodes: 5}},

@@ -168,6 +168,9 @@ type Standing struct {
 	Status *Status
 	// Replicas are those of the binding that Status is about.
 	Replicas int32
+	// Assumed: the cluster's agent has not told this owner how the application stands. What another owner was told before
+	// is worth more.
+	Assumed bool
 
 	Health *Health
 }

@@ -164,7 +164,12 @@ func (s *Server) serve(c *conn, stream feedpb.Feed_SessionServer) error {
 	log := s.cfg.Log.With("peer", peer.Path)
 	accept := func() (Endpoint, error) { return s.cfg.Accept(stream.Context(), hello, peer) }
 	endpoint, leave, err := s.admit(c.ctx, accept)
-	if err != nil {
+	var elsewhere *Redirect
+	switch {
+	case errors.As(err, &elsewhere):
+		log.Debug("child sent on", "to", elsewhere.Address)
+		return dismissal{err}
+	case err != nil:
 		log.Warn("child not accepted", "err", err)
 		return dismissal{err}
 	}

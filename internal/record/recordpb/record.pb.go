@@ -1144,7 +1144,9 @@ type Standing struct {
 	Status   *Status `protobuf:"bytes,3,opt,name=status,proto3" json:"status,omitempty"`
 	Replicas int32   `protobuf:"varint,4,opt,name=replicas,proto3" json:"replicas,omitempty"`
 	// Of the cluster itself.
-	Health        *Health `protobuf:"bytes,5,opt,name=health,proto3" json:"health,omitempty"`
+	Health *Health `protobuf:"bytes,5,opt,name=health,proto3" json:"health,omitempty"`
+	// The agent has not told: the status is what its silence leaves.
+	Assumed       bool `protobuf:"varint,6,opt,name=assumed,proto3" json:"assumed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1212,6 +1214,13 @@ func (x *Standing) GetHealth() *Health {
 		return x.Health
 	}
 	return nil
+}
+
+func (x *Standing) GetAssumed() bool {
+	if x != nil {
+		return x.Assumed
+	}
+	return false
 }
 
 var File_internal_record_recordpb_record_proto protoreflect.FileDescriptor
@@ -1323,13 +1332,14 @@ const file_internal_record_recordpb_record_proto_rawDesc = "" +
 	"\x12kubernetes_version\x18\x04 \x01(\tR\x11kubernetesVersion\x12\"\n" +
 	"\fapplications\x18\x05 \x01(\x05R\fapplications\x127\n" +
 	"\bproblems\x18\x06 \x03(\v2\x1b.meridian.record.v1.ProblemR\bproblems\x12\x16\n" +
-	"\x06region\x18\a \x01(\tR\x06region\"\xba\x01\n" +
+	"\x06region\x18\a \x01(\tR\x06region\"\xd4\x01\n" +
 	"\bStanding\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x14\n" +
 	"\x05fence\x18\x02 \x01(\x03R\x05fence\x122\n" +
 	"\x06status\x18\x03 \x01(\v2\x1a.meridian.record.v1.StatusR\x06status\x12\x1a\n" +
 	"\breplicas\x18\x04 \x01(\x05R\breplicas\x122\n" +
-	"\x06health\x18\x05 \x01(\v2\x1a.meridian.record.v1.HealthR\x06healthBBZ@github.com/meridian-federation/meridian/internal/record/recordpbb\x06proto3"
+	"\x06health\x18\x05 \x01(\v2\x1a.meridian.record.v1.HealthR\x06health\x12\x18\n" +
+	"\aassumed\x18\x06 \x01(\bR\aassumedBBZ@github.com/meridian-federation/meridian/internal/record/recordpbb\x06proto3"
 
 var (
 	file_internal_record_recordpb_record_proto_rawDescOnce sync.Once
