@@ -72,6 +72,10 @@ func (d *desk) put(id object.ID, r *record.Record, done func(*feed.Rejection)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	e := d.entry(id)
+	if e.busy && e.want != nil && e.want.record != nil && e.want.record.Version == r.Version {
+		e.done = done // it is being written for a session that has ended
+		return
+	}
 	again := e.applied && e.want != nil && e.want.record != nil && e.want.record.Version == r.Version &&
 		e.seen != nil && e.inOrder(e.seen) && !e.dirty && !e.busy && e.rejection == nil
 	if again {
