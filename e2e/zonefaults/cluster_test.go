@@ -27,6 +27,7 @@ import (
 // cluster is an API server with its agent, a process.
 type cluster struct {
 	*witness
+	whole    *testing.T // the agent outlives the test of the fault in which it was started
 	programs programs
 	kube     *localkube.Cluster
 	agent    *process.Process
@@ -46,7 +47,7 @@ func startClusters(t *testing.T, p programs, in *intent, names []string) []*clus
 			if err != nil {
 				return err
 			}
-			out[i] = &cluster{witness: newWitness(name, in), programs: p, kube: kube}
+			out[i] = &cluster{witness: newWitness(name, in), whole: t, programs: p, kube: kube}
 			return local.Prepare(t.Context(), kube)
 		})
 	}
@@ -76,7 +77,7 @@ func (c *cluster) start(t *testing.T, address string) {
 	c.admin = config.Loopback(port)
 	c.agent, err = c.programs.start(t.Context(), nil, name, "meridian-agent", c.admin, "--id", name, "--region", region,
 		"--zone", zone, "--cluster", c.kube.Name(), "--kubeconfig", kubeconfig, "--admin-address", c.admin, "--zone-addresses", address)
-	t.Cleanup(func() { c.stop() })
+	c.whole.Cleanup(c.stop)
 	must(t, err)
 }
 

@@ -210,7 +210,7 @@ func cutFromRegion(t *testing.T, f *fixture) {
 	for _, name := range had {
 		f.served(t, name)
 	}
-	for _, name := range had {
+	for _, name := range append(had, realClusters[0]) {
 		f.clusters[name].stop()
 		f.clusters[name].start(t, leading)
 		f.served(t, name)
