@@ -10,6 +10,6 @@ out=scale-tests/results/flat.txt
   echo "# go test -bench 'Change|Among', $(date -u +%F), $(nproc) cores, load $(cut -d' ' -f1 /proc/loadavg) at the start"
   echo "# On a busy machine compare the lowest times, and allocations."
   # One package at a time, so that they do not disturb each other.
-  go test -p 1 -timeout 30m -run '^$' -bench 'Change|Among' -benchtime 0.5s -count "${COUNT:-4}" $packages
+  go test -vet=off -p 1 -timeout 30m -run '^$' -bench 'Change|Among' -benchtime 0.5s -count "${COUNT:-4}" $packages
 } | tee "$out.new"
 mv "$out.new" "$out"
