@@ -17,21 +17,32 @@ import (
 type board struct {
 	zone, region string
 	settle       time.Duration
-	// outbox holds standings while another replica leads.
-	outbox *feed.Outbox
 	// aged receives when a site's time to be heard may have begun.
 	aged chan struct{}
 
 	mu     sync.Mutex
 	sites  map[string]*site // guarded by mu
 	leader *sums            // guarded by mu; nil while another leads
+	outbox *feed.Outbox     // guarded by mu; holds standings while another leads
 }
 
 func newBoard(zone, region string, settle time.Duration) *board {
-	b := &board{zone: zone, region: region, settle: settle, outbox: feed.NewOutbox(), aged: make(chan struct{}, 1),
+	return &board{zone: zone, region: region, settle: settle, outbox: newStandings(), aged: make(chan struct{}, 1),
 		sites: map[string]*site{}}
-	b.outbox.SetComplete(true)
-	return b
+}
+
+// newStandings is an outbox of which nothing more is to come than what is known.
+func newStandings() *feed.Outbox {
+	o := feed.NewOutbox()
+	o.SetComplete(true)
+	return o
+}
+
+// standings are what a session with another leader sends.
+func (b *board) standings() *feed.Outbox {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.outbox
 }
 
 // lead has everything told to the sums of this replica from now on; nil: to whoever leads.
@@ -40,11 +51,7 @@ func (b *board) lead(s *sums) {
 	defer b.mu.Unlock()
 	b.leader = s
 	if s != nil {
-		var all []feed.Edit
-		for _, kv := range b.outbox.Keys() {
-			all = append(all, feed.Remove(kv.Key, record.CauseScope))
-		}
-		b.outbox.Edit(all...)
+		b.outbox = newStandings() // nobody is told by the old one any more
 	}
 	for _, s := range b.sites {
 		b.sayAll(s)

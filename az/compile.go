@@ -19,13 +19,16 @@ type compiler struct {
 	// users are the units that want a revision, callers those that depend on an application.
 	users   map[record.Key]map[unitID]struct{}
 	callers map[string]map[unitID]struct{}
+	// thawed are revisions that were decoded in this round.
+	thawed map[*spec]struct{}
 	// loose are revisions that lost a user in this round; what nobody wants at its end is forgotten.
 	loose []record.Key
 }
 
 func newCompiler() *compiler {
 	return &compiler{snapshot: &store.Snapshot{}, targets: map[string]*target{}, specs: map[record.Key]*spec{},
-		users: map[record.Key]map[unitID]struct{}{}, callers: map[string]map[unitID]struct{}{}}
+		users: map[record.Key]map[unitID]struct{}{}, callers: map[string]map[unitID]struct{}{},
+		thawed: map[*spec]struct{}{}}
 }
 
 // round collects what is to be compiled, with the cause of what goes.
@@ -161,8 +164,12 @@ func (c *compiler) compile(r *round) map[string]*shift {
 	return out
 }
 
-// tidy forgets the revisions that nobody wants any more.
+// tidy forgets the revisions that nobody wants any more, and what those that were compiled look like decoded.
 func (c *compiler) tidy() {
+	for sp := range c.thawed {
+		sp.decoded = nil
+	}
+	c.thawed = map[*spec]struct{}{}
 	for _, key := range c.loose {
 		if len(c.users[key]) == 0 {
 			delete(c.specs, key)
@@ -194,6 +201,7 @@ func (c *compiler) compileApplication(t *target, u *unit, cause record.Cause, s 
 			u.binding.Revision + " has not arrived; what runs here stays until it does"}
 		return
 	}
+	c.thawed[sp] = struct{}{}
 	made := sp.compile(t.cluster, u.binding, c.services(u.binding))
 	if made.err != nil {
 		u.problem = &record.Problem{Cluster: u.id.cluster, Reason: "CompileFailed", Message: made.err.Error() +
@@ -205,7 +213,7 @@ func (c *compiler) compileApplication(t *target, u *unit, cause record.Cause, s 
 		held := u.traits
 		before = &held
 	}
-	u.traits = traits{sp.revision.Environment, sp.revision.Tenant, sp.decoded.Adopt()}
+	u.traits = traits{sp.revision.Environment, sp.revision.Tenant, sp.adopt}
 	t.inhabit(u.id.namespace, before, &u.traits)
 	u.made, u.problem = made, nil
 	delete(t.blank, u.id)

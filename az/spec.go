@@ -10,10 +10,12 @@ import (
 	"github.com/meridian-federation/meridian/internal/record"
 )
 
-// spec is one revision, decoded once for all clusters, with what was compiled of it.
+// spec is one revision, decoded once for all clusters that want it in one round, with what was compiled of it. Between
+// rounds it is not kept decoded: that is several times its size, and few specs are compiled again.
 type spec struct {
 	revision record.Revision
-	decoded  *mesh.Spec
+	adopt    bool
+	decoded  *mesh.Spec // nil when it has to be decoded anew
 	// err is why it cannot be decoded.
 	err error
 	// made are the objects by what else went into them, so that clusters with equal inputs share them.
@@ -37,9 +39,15 @@ type compiled struct {
 func readSpec(r record.Record) *spec {
 	s := &spec{made: map[string]*compiled{}}
 	if s.revision, s.err = record.DecodeRevision(r); s.err == nil {
-		s.decoded, s.err = mesh.Decode(s.revision)
+		s.decode()
 	}
 	return s
+}
+
+func (s *spec) decode() {
+	if s.decoded, s.err = mesh.Decode(s.revision); s.err == nil {
+		s.adopt = s.decoded.Adopt()
+	}
 }
 
 // compile returns the objects of a binding, from memory if all that goes into them was the same before.
@@ -50,6 +58,9 @@ func (s *spec) compile(cluster record.Cluster, b record.Binding, services []reco
 	inputs := inputsOf(cluster, b, services)
 	if out, ok := s.made[inputs]; ok {
 		return out
+	}
+	if s.decoded == nil {
+		s.decode()
 	}
 	out := &compiled{}
 	out.objects, out.err = mesh.Application(mesh.ApplicationInput{Cluster: cluster, Binding: b, Spec: s.decoded,
