@@ -111,6 +111,7 @@ func (f *fixture) quiet(t *testing.T, victim *replica, during func()) {
 	sent, taken := f.number(t, victim.admin(), batchesSent), f.number(t, victim.admin(), clustersTaken)
 	must(t, victim.signal(syscall.SIGSTOP))
 	t.Cleanup(func() { _ = victim.signal(syscall.SIGCONT) })
+	f.await(t, victim.id+" has stopped", func(context.Context) error { return victim.halted() })
 	f.hold(false)
 	during()
 	must(t, victim.signal(syscall.SIGCONT))

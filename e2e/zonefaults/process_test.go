@@ -108,6 +108,25 @@ func (r *replica) signal(sig syscall.Signal) error {
 	return nil
 }
 
+// halted is an error unless every thread has stopped: after the signal some go on for a moment on a busy machine.
+func (r *replica) halted() error {
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", r.proc.Pid()))
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		// PID (COMMAND) STATE …
+		if state := string(b[strings.LastIndexByte(string(b), ')')+1:]); !strings.HasPrefix(state, " T") {
+			return fmt.Errorf("%s says%.2s", file, state)
+		}
+	}
+	return nil
+}
+
 // kill ends it as a crash would.
 func (r *replica) kill(ctx context.Context) error { return r.proc.Stop(ctx, 0) }
 
