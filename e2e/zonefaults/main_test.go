@@ -31,11 +31,11 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	flag.Parse()
 	if netns, ok := os.LookupEnv(netnsEnv); ok {
 		fmt.Fprintln(os.Stderr, "entering a namespace:", enter(netns, os.Args[1:]))
 		os.Exit(1)
 	}
+	flag.Parse()
 	if _, inside := os.LookupEnv(insideEnv); inside || testing.Short() {
 		os.Exit(m.Run())
 	}
