@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -87,8 +88,8 @@ func newFederation(ctx context.Context, o options, root, dir string) (*federatio
 	return f, ctx, nil
 }
 
-// startTiers starts the workers: one for each tier, but for a region and a zone's replicas that have one each, since they
-// are killed.
+// startTiers starts the workers: one for each tier, several for zones, but for a region and a zone's replicas that have one
+// each, since they are killed.
 func (f *federation) startTiers(ctx context.Context, kubeconfig string) error {
 	etcdAt, err := f.port()
 	if err != nil {
@@ -115,8 +116,8 @@ func (f *federation) startTiers(ctx context.Context, kubeconfig string) error {
 	for _, replica := range replicas {
 		specs = append(specs, workerSpec{Tier: tierZones, Nodes: []nodeSpec{replica}})
 	}
-	if len(zones) > 0 {
-		specs = append(specs, workerSpec{Tier: tierZones, Nodes: zones})
+	for some := range slices.Chunk(zones, f.o.zonesPerProcess) {
+		specs = append(specs, workerSpec{Tier: tierZones, Nodes: some})
 	}
 	for _, spec := range specs {
 		spec.Etcd = etcdAt
@@ -212,11 +213,14 @@ func (f *federation) port() (string, error) {
 	}
 }
 
-// add starts a worker of its own name: that of its first node, of the tier where there are more.
+// add starts a worker. Its name is that of its first node, with the number of others.
 func (f *federation) add(ctx context.Context, spec workerSpec) (err error) {
 	name := spec.Tier
-	if len(spec.Nodes) == 1 {
+	if n := len(spec.Nodes); n > 0 {
 		name = spec.Nodes[0].ID
+		if n > 1 {
+			name = fmt.Sprintf("%s+%d", name, n-1)
+		}
 	}
 	if spec.Admin, err = f.port(); err != nil {
 		return err

@@ -29,6 +29,9 @@ func main() {
 		run.Main("fleet-worker", func(ctx context.Context, _ []string) error { return work(ctx, file) })
 	}
 	o, err := parseOptions(os.Args[1:], os.Stderr)
+	if o.tables = os.Stdout; o.json {
+		o.tables = os.Stderr
+	}
 	if errors.Is(err, flag.ErrHelp) {
 		return
 	}
@@ -50,9 +53,6 @@ func measureAndReport(ctx context.Context, o options) error {
 	}
 	if o.json {
 		return writeJSON(os.Stdout, results)
-	}
-	if err := writeTables(os.Stdout, results); err != nil {
-		return err
 	}
 	return o.plot(results)
 }

@@ -18,6 +18,7 @@ type options struct {
 	scenarios []string
 
 	clusters, zones, regions       int
+	zonesPerProcess                int
 	applications, placed, replicas int
 	repeats, kills                 int
 	scopeApplications, scopePlaced int
@@ -31,16 +32,17 @@ type options struct {
 	timeout                        time.Duration
 	json, keep                     bool
 	profiles, results              string
-	progress                       io.Writer
+	progress, tables               io.Writer
 }
 
 func parseOptions(args []string, stderr io.Writer) (options, error) {
-	o := options{progress: stderr}
+	o := options{progress: stderr, tables: stderr}
 	flags := flag.NewFlagSet("fleet", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	scenario := flags.String("scenario", all, strings.Join(names(), ", ")+", several of them with commas between, or "+all)
 	flags.IntVar(&o.clusters, "clusters", 1000, "clusters")
 	flags.IntVar(&o.zones, "zones", 100, "zones")
+	flags.IntVar(&o.zonesPerProcess, "zones-per-process", 20, "zones that share a process")
 	flags.IntVar(&o.regions, "regions", 10, "regions")
 	flags.IntVar(&o.applications, "applications", 1000, "applications that restart, storm, churn and failover begin with")
 	flags.IntVar(&o.placed, "placed", 100, "clusters of each application")
@@ -93,7 +95,7 @@ func (o options) validate() error {
 		value, least int
 	}{
 		{"regions", o.regions, 1}, {"zones", o.zones, o.regions}, {"clusters", o.clusters, o.zones},
-		{"placed", o.placed, 1}, {"applications", o.applications, 2}, {"scope-applications", o.scopeApplications, 2},
+		{"zones-per-process", o.zonesPerProcess, 1}, {"placed", o.placed, 1}, {"applications", o.applications, 2}, {"scope-applications", o.scopeApplications, 2},
 		{"scope-placed", o.scopePlaced, 2}, {"replicas", o.replicas, 1}, {"repeats", o.repeats, 1}, {"kills", o.kills, 1}, {"writers", o.writers, 1},
 	} {
 		if c.value < c.least {

@@ -29,15 +29,13 @@ func writeJSON(out io.Writer, results []result) error {
 	return err
 }
 
-func writeTables(out io.Writer, results []result) error {
+// tell writes one scenario as a table.
+func (r result) tell(out io.Writer) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	for _, r := range results {
-		r.table(w)
-	}
-	return w.Flush()
+	r.table(w)
+	_ = w.Flush() // as with every other word of progress
 }
 
-// table writes one scenario.
 func (r result) table(w io.Writer) {
 	fmt.Fprintf(w, "%s: %d clusters, %d zones, %d regions, %d applications in %d clusters each, %d CPUs\n", r.Scenario, r.Clusters,
 		r.Zones, r.Regions, r.Applications, r.Placed, r.CPUs)
@@ -45,12 +43,7 @@ func (r result) table(w io.Writer) {
 	r.own(w)
 	fmt.Fprintf(w, "  sent\t%s over all hops\t%s of content in %d records\t%d writes to clusters\t%d of them repeated\n",
 		megabytes(r.Bytes), megabytes(r.ContentBytes), r.Records, r.ObjectWrites, r.RepeatedWrites)
-	fmt.Fprintf(w, "  \t%s\n", strings.Join(tiers[:], "\t"))
-	r.cost.rows(w, fmt.Sprintf("over %.0f s", r.Wall))
-	if r.Load != nil {
-		fmt.Fprintf(w, "  before, loading:\tall arrived in %.1f s\tand known at the hub in %.1f s\n", r.Load.Arrived, r.Load.Settled)
-		r.Load.cost.rows(w, "loading")
-	}
+	r.cost.rows(w)
 	if r.Idle != nil {
 		row(w, "idle, % of a core", r.Idle.Percent)
 		fmt.Fprintf(w, "  idle, Meridian's tiers\t%.1f %% of a core\taim below 5\n", r.Idle.Sum)
@@ -110,9 +103,19 @@ func (p percentiles) row(w io.Writer, name string) {
 	}
 }
 
-func (c cost) rows(w io.Writer, when string) {
-	row(w, "CPU s, "+when, c.CPU)
+func (c cost) rows(w io.Writer) {
+	fmt.Fprintf(w, "  \t%s\n", strings.Join(tiers[:], "\t"))
+	row(w, fmt.Sprintf("CPU s, over %.0f s", c.Wall), c.CPU)
 	row(w, "RSS MiB, at the end", c.RSS)
+}
+
+// tell writes what loading took.
+func (l *loadFigures) tell(out io.Writer) {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "loading: all arrived in %.1f s, and known at the hub in %.1f s\n", l.Arrived, l.Settled)
+	l.cost.rows(w)
+	fmt.Fprintln(w)
+	_ = w.Flush()
 }
 
 func row(w io.Writer, name string, by map[string]float64) {

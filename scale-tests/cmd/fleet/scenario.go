@@ -119,6 +119,7 @@ func (f *federation) measure(ctx context.Context, list []scenario) ([]result, er
 				return nil, fmt.Errorf("loading %d applications: %w", len(apps), err)
 			}
 			f.base, load = apps, &figures
+			figures.tell(f.o.tables)
 		}
 		f.o.say("measuring %s", s.name)
 		r, err := f.within(ctx, s)
@@ -128,6 +129,7 @@ func (f *federation) measure(ctx context.Context, list []scenario) ([]result, er
 		if s.loaded {
 			r.Load = load
 		}
+		r.tell(f.o.tables)
 		out = append(out, r)
 	}
 	return out, nil
