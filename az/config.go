@@ -69,9 +69,6 @@ func (c *Config) Default() {
 	if c.Settle == 0 {
 		c.Settle = defaultSettle
 	}
-	if c.Etcd.Prefix == "" && c.Zone != "" {
-		c.Etcd.Prefix = "/meridian/zone/" + c.Zone
-	}
 	if c.Etcd.DataDir == "" {
 		c.Etcd.DataDir = "data/zone"
 	}

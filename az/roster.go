@@ -139,7 +139,7 @@ func (r *roster) take(now *store.Roster, m store.Membership, first bool) {
 		r.members, r.stirred = maps.Clone(now.Members), at
 	}
 	if first {
-		r.claims = maps.Clone(now.Claims)
+		r.claims, r.stirred = maps.Clone(now.Claims), at
 	}
 	for name, c := range now.Claims {
 		if c.Fence > r.claims[name].Fence {
@@ -251,7 +251,7 @@ type attendance struct {
 	again time.Time
 }
 
-// attendance returns who takes part; ok is false until that is known.
+// attendance returns who takes part; ok is false while that is not known, as it is to one whose own lease is not fresh.
 func (r *roster) attendance(now time.Time) (a attendance, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -268,7 +268,7 @@ func (r *roster) attendance(now time.Time) (a attendance, ok bool) {
 	if a.calm = !now.Before(calm); !a.calm && (a.again.IsZero() || calm.Before(a.again)) {
 		a.again = calm
 	}
-	return a, r.certain
+	return a, r.certain && (r.alone() || r.membership.Fresh())
 }
 
 // claim is who has claimed a cluster. keeps tells whether that one lives and means to keep it.

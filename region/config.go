@@ -38,9 +38,6 @@ func (c *Config) Default() {
 	if c.Settle == 0 {
 		c.Settle = defaultSettle
 	}
-	if c.Etcd.Prefix == "" && c.Region != "" {
-		c.Etcd.Prefix = "/meridian/region/" + c.Region
-	}
 	if c.Etcd.DataDir == "" {
 		c.Etcd.DataDir = "data/region"
 	}

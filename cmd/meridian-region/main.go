@@ -34,7 +34,7 @@ func serve(ctx context.Context, args []string) (err error) {
 		return fmt.Errorf("listening for zones: %w", err)
 	}
 	defer listener.Close()
-	store, closeStore, err := etcd.Open(ctx, etcd.OpenConfig{Endpoints: cfg.Etcd.Endpoints, Prefix: cfg.Etcd.Prefix,
+	store, closeStore, err := etcd.Open(ctx, etcd.OpenConfig{Endpoints: cfg.Etcd.Endpoints, Prefix: cfg.Etcd.At("region/" + cfg.Region),
 		Dir: cfg.Etcd.DataDir, Log: log})
 	if err != nil {
 		return err

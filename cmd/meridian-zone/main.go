@@ -35,7 +35,7 @@ func serve(ctx context.Context, args []string) (err error) {
 		return fmt.Errorf("listening for agents: %w", err)
 	}
 	defer listener.Close()
-	store, closeStore, err := etcd.Open(ctx, etcd.OpenConfig{Endpoints: cfg.Etcd.Endpoints, Prefix: cfg.Etcd.Prefix,
+	store, closeStore, err := etcd.Open(ctx, etcd.OpenConfig{Endpoints: cfg.Etcd.Endpoints, Prefix: cfg.Etcd.At("zone/" + cfg.Zone),
 		Dir: cfg.Etcd.DataDir, Log: log})
 	if err != nil {
 		return err

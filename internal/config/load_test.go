@@ -213,3 +213,19 @@ func withFile(t *testing.T, content string, args []string) []string {
 	}
 	return append([]string{"--config", path}, args...)
 }
+
+func TestEtcdAt(t *testing.T) {
+	external := []string{"http://etcd:2379"}
+	for name, tt := range map[string]struct {
+		etcd Etcd
+		want string
+	}{
+		"in this process": {Etcd{}, "/meridian"},
+		"shared":          {Etcd{Endpoints: external}, "/meridian/zone/west-a"},
+		"given":           {Etcd{Endpoints: external, Prefix: "/mine"}, "/mine"},
+	} {
+		if got := tt.etcd.At("zone/west-a"); got != tt.want {
+			t.Errorf("%s: got %s, want %s", name, got, tt.want)
+		}
+	}
+}

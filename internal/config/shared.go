@@ -25,16 +25,28 @@ func Loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.It
 // Etcd says where a tier keeps its records.
 type Etcd struct {
 	Endpoints []string `usage:"URLs of the etcd to use; with none, one is run in this process"`
-	Prefix    string   `usage:"prefix of all keys, so that several may share one etcd"`
+	Prefix    string   `usage:"prefix of all keys, so that several may share one etcd; one of the tier's own unless given"`
 	DataDir   string   `usage:"directory of the etcd that is run in this process"`
 }
 
 // Embedded tells whether etcd is to be run in this process.
 func (e Etcd) Embedded() bool { return len(e.Endpoints) == 0 }
 
+// At is the prefix of all keys of whoever is at a place, such as zone/west-a: the one that was given, or else, in an etcd
+// that others may use, one of that place's own.
+func (e Etcd) At(place string) string {
+	switch {
+	case e.Prefix != "":
+		return e.Prefix
+	case e.Embedded():
+		return "/meridian"
+	default:
+		return "/meridian/" + place
+	}
+}
+
 // Default fills in zero fields.
 func (e *Etcd) Default() {
-	setDefault(&e.Prefix, "/meridian")
 	setDefault(&e.DataDir, "data/etcd")
 }
 
@@ -46,7 +58,7 @@ func (e Etcd) Validate() error {
 			errs = append(errs, errors.New("endpoints: one of them is empty"))
 		}
 	}
-	if !strings.HasPrefix(e.Prefix, "/") || strings.HasSuffix(e.Prefix, "/") {
+	if e.Prefix != "" && !strings.HasPrefix(e.Prefix, "/") || strings.HasSuffix(e.Prefix, "/") {
 		errs = append(errs, fmt.Errorf("prefix: %q does not begin with a slash, or ends with one", e.Prefix))
 	}
 	return errors.Join(errs...)
