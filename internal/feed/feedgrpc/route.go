@@ -10,7 +10,8 @@ import (
 const (
 	// jolt is about how long it waits before it knocks at the next address, while it has not knocked at all of them.
 	jolt = 5 * time.Millisecond
-	// minPause and maxPause bound the pause between later attempts, before jitter.
+	// minPause and maxPause bound the pause between later attempts, before jitter. It grows by half each time, so that a
+	// child of a parent that another stands in for after two seconds is there within less than one more.
 	minPause = 50 * time.Millisecond
 	maxPause = 5 * time.Second
 	// maxStay bounds how long a parent can tell it to stay away.
@@ -123,7 +124,7 @@ func (r *route) next(a attempt) time.Duration {
 		return jittered(jolt)
 	}
 	pause := jittered(r.pause)
-	r.pause = min(2*r.pause, maxPause)
+	r.pause = min(r.pause*3/2, maxPause)
 	return pause
 }
 

@@ -83,20 +83,3 @@ func (c counters) sum(of func(worker string) bool, name string, labels ...string
 	}
 	return sum
 }
-
-// byNode is a metric of each node.
-func (c counters) byNode(name string, labels ...string) map[string]float64 {
-	out := map[string]float64{}
-	for _, samples := range c {
-		for _, s := range samples {
-			if !s.matches(name, labels...) {
-				continue
-			}
-			if _, rest, ok := strings.Cut(s.labels, `node="`); ok {
-				node, _, _ := strings.Cut(rest, `"`)
-				out[node] += s.value
-			}
-		}
-	}
-	return out
-}
