@@ -37,7 +37,7 @@ func TestRouteTriesEveryAddressBeforeItPauses(t *testing.T) {
 	if _, paused = walk(r, 5, attempt{}); paused != 5 {
 		t.Errorf("second round: %d pauses, want 5", paused)
 	}
-	if r.pause < 8*minPause {
+	if r.pause < 4*minPause {
 		t.Errorf("pause after five: %v, want it to grow", r.pause)
 	}
 	if _, paused = walk(r, 100, attempt{lasted: time.Millisecond}); paused != 100 {
