@@ -17,7 +17,7 @@ func (z *Zone) register(r prometheus.Registerer) {
 		Buckets: prometheus.ExponentialBuckets(0.0001, 4, 8)})
 	z.shard.compiled = func(d time.Duration) { compile.Observe(d.Seconds()) }
 	r.MustRegister(compile, telemetry.FeedCollector("parent", &z.up), telemetry.FeedCollector("children", &z.down),
-		telemetry.FeedCollector("leader", &z.side), storemetrics.New(z.mirror),
+		telemetry.FeedCollector("leader", &z.side), telemetry.ScopeCollector(z.shard.sizes), storemetrics.New(z.mirror),
 		counter("clusters_taken_total", "Clusters that this replica came to own, at first or from another.", &z.stats.Owned),
 		counter("clusters_released_total", "Clusters that another replica took over.", &z.stats.Released),
 		counter("claims_outrun_total", "Claims for which another replica was faster.", &z.stats.Outrun),

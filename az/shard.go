@@ -233,6 +233,17 @@ func (s *clusterShard) open() {
 	}
 }
 
+// sizes yields the number of objects of each cluster that is owned.
+func (s *clusterShard) sizes(yield func(objects int) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, o := range s.owned {
+		if !yield(o.outbox.Len()) {
+			return
+		}
+	}
+}
+
 // names lists the clusters that are owned, sorted.
 func (s *clusterShard) names() []string {
 	s.mu.Lock()

@@ -22,6 +22,7 @@ import (
 	"github.com/meridian-federation/meridian/internal/scope"
 	"github.com/meridian-federation/meridian/internal/store"
 	"github.com/meridian-federation/meridian/internal/store/storemetrics"
+	"github.com/meridian-federation/meridian/internal/telemetry"
 	"github.com/meridian-federation/meridian/internal/term"
 )
 
@@ -64,9 +65,10 @@ func New(cfg Config, deps Deps) (*Global, error) {
 		return nil, err
 	}
 	mirror := store.NewMirror(deps.Store, deps.Log)
-	deps.Registry.MustRegister(storemetrics.New(mirror))
+	views := scope.NewViews(scope.Regions)
+	deps.Registry.MustRegister(storemetrics.New(mirror), telemetry.ScopeCollector(views.Sizes))
 	return &Global{cfg: cfg, deps: deps, log: deps.Log, client: c, identity: &identity{ask: c.uid, log: deps.Log},
-		mirror: mirror, views: scope.NewViews(scope.Regions),
+		mirror: mirror, views: views,
 		reports: newReports(), queue: newQueue(), guard: newGuard(), sessions: children.NewTable(),
 		metrics: newMetrics(deps.Registry), ledgers: map[string]*feed.Ledger{}}, nil
 }

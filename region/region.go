@@ -67,7 +67,7 @@ func New(cfg Config, deps Deps) *Region {
 		Session: feed.Config{Stats: &r.up}, Log: deps.Log}, r.answer)
 	if deps.Registry != nil {
 		deps.Registry.MustRegister(telemetry.FeedCollector("parent", &r.up), telemetry.FeedCollector("children", &r.down),
-			storemetrics.New(r.mirror))
+			telemetry.ScopeCollector(r.views.Sizes), storemetrics.New(r.mirror))
 	}
 	return r
 }

@@ -32,6 +32,17 @@ func (v *Views) Outbox(child string) *feed.Outbox {
 	return v.outbox(child)
 }
 
+// Sizes yields the number of records in each child's view. It holds up changes meanwhile.
+func (v *Views) Sizes(yield func(records int) bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, o := range v.outboxes {
+		if !yield(o.Len()) {
+			return
+		}
+	}
+}
+
 func (v *Views) outbox(child string) *feed.Outbox {
 	o := v.outboxes[child]
 	if o == nil {
