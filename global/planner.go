@@ -98,6 +98,7 @@ func (p *planner) restore() {
 	for e := range snapshot.All(record.KindService) {
 		p.callable[e.Key.Name] = true
 	}
+	claimed := map[record.Key]bool{}
 	for e := range snapshot.All(record.KindAssignment) {
 		a, err := record.DecodeAssignment(e.Record)
 		if err != nil {
@@ -105,9 +106,10 @@ func (p *planner) restore() {
 			continue
 		}
 		r, ok := snapshot.Get(record.RevisionKey(a.Namespace, a.Application, a.Revision))
-		if !ok || a.Draining {
+		if !ok || a.Draining || claimed[r.Key] {
 			continue
 		}
+		claimed[r.Key] = true
 		revision, err := record.DecodeRevision(r.Record)
 		if err == nil {
 			err = p.reclaim(revision)
@@ -115,9 +117,6 @@ func (p *planner) restore() {
 		if err != nil {
 			p.log.Error("objects of the revision in force cannot be claimed", "record", r.Key, "error", err)
 		}
-	}
-	for e := range snapshot.All(record.KindService) {
-		p.callable[e.Key.Name] = true
 	}
 }
 

@@ -14,6 +14,9 @@ const (
 	streamPause = 200 * time.Millisecond
 	// rounds is how often a lease is renewed in its length.
 	rounds = 3
+	// answerRounds is how many rounds' time the answers of one may take before the stream counts as broken: a busy machine
+	// takes more than one, and another stream must yet have its turn while the leases last.
+	answerRounds = 2
 )
 
 // renewer renews a store's leases, all in one round, and one round after the other: so that it is known when the request
@@ -107,7 +110,7 @@ func (r *renewer) stream(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	leases, left := r.round()
-	patience := time.AfterFunc(min(pace(leases), left), cancel)
+	patience := time.AfterFunc(min(answerRounds*pace(leases), left), cancel)
 	defer patience.Stop()
 	stream, err := r.client.LeaseKeepAlive(ctx)
 	if err != nil {
@@ -132,7 +135,7 @@ func (r *renewer) stream(ctx context.Context) error {
 			return err
 		}
 		leases, left = r.round()
-		patience.Reset(min(pace(leases), left))
+		patience.Reset(min(answerRounds*pace(leases), left))
 	}
 	return nil
 }
