@@ -215,6 +215,15 @@ func (z *shared) everywhere(a app) {
 	z.settled(a)
 }
 
+// arrives submits an application to all clusters and waits until all have it.
+func (z *shared) arrives(a app) {
+	z.t.Helper()
+	a.replicas, a.placement = 1, `{"mode":"Duplicated"}`
+	revision, assignment := a.records()
+	z.parent.Edit(feed.Put(&revision), feed.Put(&assignment))
+	z.arrived(a)
+}
+
 func (z *shared) arrived(a app) {
 	z.t.Helper()
 	for name, agent := range z.agents {
@@ -333,6 +342,30 @@ func TestReplicaLosesItsLease(t *testing.T) {
 	z.awaitOwners("r0", "r1")
 	z.everywhere(app{name: "late", image: "x:1"})
 	z.unwritten(before, objectsPerApp)
+	z.monotonic()
+}
+
+// TestReplicaLosesItsLeaseAmongChanges takes a replica off the roster again and again while records change all the time: the
+// news of one must not keep that of the other from being heard.
+func TestReplicaLosesItsLeaseAmongChanges(t *testing.T) {
+	z := newShared(t, 2, 6)
+	z.awaitOwners("r0", "r1")
+	ctx, cancel := context.WithCancel(t.Context())
+	var changing sync.WaitGroup
+	defer changing.Wait()
+	defer cancel()
+	changing.Go(func() {
+		for i := 0; ctx.Err() == nil; i++ {
+			revision, assignment := app{name: "busy", image: fmt.Sprint("x:", i%7), replicas: 1, placement: `{"mode":"Duplicated"}`}.records()
+			z.parent.Edit(feed.Put(&revision), feed.Put(&assignment))
+		}
+	})
+	for i := range 5 {
+		z.store.Expire("r1")
+		z.awaitOwners("r0")
+		z.awaitOwners("r0", "r1")
+		z.arrives(app{name: fmt.Sprint("late-", i), image: "x:1"})
+	}
 	z.monotonic()
 }
 

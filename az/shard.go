@@ -107,8 +107,8 @@ func (s *clusterShard) run(ctx context.Context) error {
 func (s *clusterShard) loop(ctx context.Context, updates <-chan store.Update) error {
 	s.timer = time.NewTimer(time.Hour)
 	defer s.timer.Stop()
+	roster := s.roster.wait()
 	for {
-		roster := s.roster.wait()
 		if s.redeal || s.stirred {
 			s.stirred = false
 			s.reconcile(time.Now())
@@ -123,7 +123,8 @@ func (s *clusterShard) loop(ctx context.Context, updates <-chan store.Update) er
 		case u := <-updates:
 			s.apply(u)
 		case <-roster:
-			s.stirred = true
+			// What happens from here on is told by the next channel, what happened before is seen by reconcile.
+			roster, s.stirred = s.roster.wait(), true
 		case claims <- s.wants:
 			s.wants = nil
 		case results := <-s.claimed:
