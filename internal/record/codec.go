@@ -71,7 +71,7 @@ func ServiceKey(namespace, application string) Key {
 
 // Record encodes the service.
 func (v Service) Record() Record {
-	m := &recordpb.Service{Environment: v.Environment, ServiceAccount: v.ServiceAccount}
+	m := &recordpb.Service{Environment: v.Environment, Tenant: v.Tenant, ServiceAccount: v.ServiceAccount}
 	for _, p := range v.Ports {
 		m.Ports = append(m.Ports, &recordpb.Port{Name: p.Name, Port: p.Port, TargetPort: p.TargetPort,
 			Protocol: p.Protocol, AppProtocol: p.AppProtocol})
@@ -86,7 +86,8 @@ func DecodeService(r Record) (Service, error) {
 	if err != nil {
 		return Service{}, err
 	}
-	v := Service{Namespace: p[0], Application: p[1], Environment: m.Environment, ServiceAccount: m.ServiceAccount}
+	v := Service{Namespace: p[0], Application: p[1], Environment: m.Environment, Tenant: m.Tenant,
+		ServiceAccount: m.ServiceAccount}
 	for _, q := range m.Ports {
 		v.Ports = append(v.Ports, Port{Name: q.Name, Port: q.Port, TargetPort: q.TargetPort,
 			Protocol: q.Protocol, AppProtocol: q.AppProtocol})
@@ -100,8 +101,12 @@ func ClusterKey(name string) Key { return Key{KindCluster, name} }
 // Record encodes the cluster.
 func (v Cluster) Record() Record {
 	m := &recordpb.Cluster{Region: v.Region, Zone: v.Zone, Environments: v.Environments, Network: v.Network,
-		Labels: v.Labels, Mesh: &recordpb.Mesh{Dataplane: v.Mesh.Dataplane, PlatformHosts: v.Mesh.PlatformHosts,
-			DefaultSidecar: v.Mesh.DefaultSidecar, RootNamespace: v.Mesh.RootNamespace}}
+		Labels: v.Labels, PodRanges: v.PodRanges, Mesh: &recordpb.Mesh{Dataplane: v.Mesh.Dataplane,
+			PlatformHosts: v.Mesh.PlatformHosts, DefaultSidecar: v.Mesh.DefaultSidecar, RootNamespace: v.Mesh.RootNamespace,
+			Primary: v.Mesh.Primary}}
+	if g := v.Mesh.Gateway; len(g.Addresses) > 0 {
+		m.Mesh.Gateway = &recordpb.Gateway{Addresses: g.Addresses, Namespace: g.Namespace, Selector: g.Selector}
+	}
 	for _, t := range v.Taints {
 		m.Taints = append(m.Taints, &recordpb.Taint{Key: t.Key, Value: t.Value, Effect: t.Effect})
 	}
@@ -116,8 +121,12 @@ func DecodeCluster(r Record) (Cluster, error) {
 		return Cluster{}, err
 	}
 	v := Cluster{Name: p[0], Region: m.Region, Zone: m.Zone, Environments: m.Environments, Network: m.Network,
-		Labels: m.Labels, Mesh: Mesh{Dataplane: m.Mesh.GetDataplane(), PlatformHosts: m.Mesh.GetPlatformHosts(),
-			DefaultSidecar: m.Mesh.GetDefaultSidecar(), RootNamespace: m.Mesh.GetRootNamespace()}}
+		Labels: m.Labels, PodRanges: m.PodRanges, Mesh: Mesh{Dataplane: m.Mesh.GetDataplane(),
+			PlatformHosts: m.Mesh.GetPlatformHosts(), DefaultSidecar: m.Mesh.GetDefaultSidecar(),
+			RootNamespace: m.Mesh.GetRootNamespace(), Primary: m.Mesh.GetPrimary()}}
+	if g := m.Mesh.GetGateway(); g != nil {
+		v.Mesh.Gateway = Gateway{Addresses: g.Addresses, Namespace: g.Namespace, Selector: g.Selector}
+	}
 	for _, t := range m.Taints {
 		v.Taints = append(v.Taints, Taint{Key: t.Key, Value: t.Value, Effect: t.Effect})
 	}

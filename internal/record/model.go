@@ -29,6 +29,7 @@ type Service struct {
 	Namespace      string
 	Application    string
 	Environment    string
+	Tenant         string
 	Ports          []Port
 	ServiceAccount string
 }
@@ -47,6 +48,19 @@ type Mesh struct {
 	// DefaultSidecar asks for the Sidecar of the root namespace.
 	DefaultSidecar bool
 	RootNamespace  string
+	// Primary is the cluster of the zone whose istiod configures this one's proxies; empty is this one itself.
+	Primary string
+	// Gateway is the east-west gateway; one without addresses is none.
+	Gateway Gateway
+}
+
+// Gateway is a cluster's east-west gateway.
+type Gateway struct {
+	// Addresses are the IP addresses at which clusters on other networks reach it, at port 15443.
+	Addresses []string
+	// Namespace and Selector find its pods.
+	Namespace string
+	Selector  map[string]string
 }
 
 // Cluster is one entry of the inventory.
@@ -59,6 +73,8 @@ type Cluster struct {
 	Labels       map[string]string
 	Taints       []Taint
 	Mesh         Mesh
+	// PodRanges are the CIDRs of all pods on the cluster's network, sorted; empty where they are not known.
+	PodRanges []string
 }
 
 // Assignment is what Global decided for one application in one zone.

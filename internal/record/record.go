@@ -14,9 +14,13 @@ type Kind string
 const (
 	KindRevision   Kind = "revision"   // namespace/application/HASH, by Global's leader, down
 	KindService    Kind = "service"    // namespace/application, by Global's leader, down
+	KindPolicy     Kind = "policy"     // namespace/application, by Global's leader, down
+	KindAudience   Kind = "audience"   // namespace/application, by Global's leader, down
 	KindCluster    Kind = "cluster"    // cluster, by Global's leader, down
 	KindAssignment Kind = "assignment" // namespace/application/zone, by Global's leader, down
 	KindBinding    Kind = "binding"    // namespace/application/cluster, by a zone's leader, stays in the zone
+	KindLocation   Kind = "location"   // namespace/application/cluster[/chunk], by the zone of the cluster, up, then down to who depends on it
+	KindPlace      Kind = "place"      // cluster, by its zone, up, then down with its locations
 	KindObject     Kind = "object"     // see package object; compiled in a zone's shard, to an agent, never stored
 	KindStatus     Kind = "status"     // namespace/application, by the child, up
 	KindHealth     Kind = "health"     // cluster, by the zone, up

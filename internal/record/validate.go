@@ -8,6 +8,14 @@ func Validate(r Record) error {
 		_, err = DecodeRevision(r)
 	case KindService:
 		_, err = DecodeService(r)
+	case KindPolicy:
+		_, err = DecodePolicy(r)
+	case KindAudience:
+		_, err = DecodeAudience(r)
+	case KindLocation:
+		_, err = DecodeLocation(r)
+	case KindPlace:
+		_, err = DecodePlace(r)
 	case KindCluster:
 		_, err = DecodeCluster(r)
 	case KindAssignment:

@@ -108,6 +108,7 @@ type Service struct {
 	Environment    string                 `protobuf:"bytes,1,opt,name=environment,proto3" json:"environment,omitempty"`
 	Ports          []*Port                `protobuf:"bytes,2,rep,name=ports,proto3" json:"ports,omitempty"`
 	ServiceAccount string                 `protobuf:"bytes,3,opt,name=service_account,json=serviceAccount,proto3" json:"service_account,omitempty"`
+	Tenant         string                 `protobuf:"bytes,4,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -163,6 +164,574 @@ func (x *Service) GetServiceAccount() string {
 	return ""
 }
 
+func (x *Service) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+// Policy says who may call an application.
+type Policy struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Environment string                 `protobuf:"bytes,1,opt,name=environment,proto3" json:"environment,omitempty"`
+	TrustDomain string                 `protobuf:"bytes,2,opt,name=trust_domain,json=trustDomain,proto3" json:"trust_domain,omitempty"`
+	// Any one suffices.
+	Rules []*Rule `protobuf:"bytes,3,rep,name=rules,proto3" json:"rules,omitempty"`
+	// AccessPolicies that take away the calls which are allowed inside one namespace, sorted.
+	IsolatedBy    []string `protobuf:"bytes,4,rep,name=isolated_by,json=isolatedBy,proto3" json:"isolated_by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Policy) Reset() {
+	*x = Policy{}
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Policy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Policy) ProtoMessage() {}
+
+func (x *Policy) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Policy.ProtoReflect.Descriptor instead.
+func (*Policy) Descriptor() ([]byte, []int) {
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Policy) GetEnvironment() string {
+	if x != nil {
+		return x.Environment
+	}
+	return ""
+}
+
+func (x *Policy) GetTrustDomain() string {
+	if x != nil {
+		return x.TrustDomain
+	}
+	return ""
+}
+
+func (x *Policy) GetRules() []*Rule {
+	if x != nil {
+		return x.Rules
+	}
+	return nil
+}
+
+func (x *Policy) GetIsolatedBy() []string {
+	if x != nil {
+		return x.IsolatedBy
+	}
+	return nil
+}
+
+// Rule is what one rule of an AccessPolicy allows. An empty list of ports, methods or paths is any.
+type Rule struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Policy string                 `protobuf:"bytes,1,opt,name=policy,proto3" json:"policy,omitempty"`
+	Index  int32                  `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	// Sorted.
+	Callers []*Caller `protobuf:"bytes,3,rep,name=callers,proto3" json:"callers,omitempty"`
+	// Of the Service.
+	Ports         []int32  `protobuf:"varint,4,rep,packed,name=ports,proto3" json:"ports,omitempty"`
+	Methods       []string `protobuf:"bytes,5,rep,name=methods,proto3" json:"methods,omitempty"`
+	Paths         []string `protobuf:"bytes,6,rep,name=paths,proto3" json:"paths,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Rule) Reset() {
+	*x = Rule{}
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Rule) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Rule) ProtoMessage() {}
+
+func (x *Rule) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Rule.ProtoReflect.Descriptor instead.
+func (*Rule) Descriptor() ([]byte, []int) {
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Rule) GetPolicy() string {
+	if x != nil {
+		return x.Policy
+	}
+	return ""
+}
+
+func (x *Rule) GetIndex() int32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *Rule) GetCallers() []*Caller {
+	if x != nil {
+		return x.Callers
+	}
+	return nil
+}
+
+func (x *Rule) GetPorts() []int32 {
+	if x != nil {
+		return x.Ports
+	}
+	return nil
+}
+
+func (x *Rule) GetMethods() []string {
+	if x != nil {
+		return x.Methods
+	}
+	return nil
+}
+
+func (x *Rule) GetPaths() []string {
+	if x != nil {
+		return x.Paths
+	}
+	return nil
+}
+
+// Caller is an application, or with an empty one all of a namespace.
+type Caller struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Namespace     string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Application   string                 `protobuf:"bytes,2,opt,name=application,proto3" json:"application,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Caller) Reset() {
+	*x = Caller{}
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Caller) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Caller) ProtoMessage() {}
+
+func (x *Caller) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Caller.ProtoReflect.Descriptor instead.
+func (*Caller) Descriptor() ([]byte, []int) {
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Caller) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *Caller) GetApplication() string {
+	if x != nil {
+		return x.Application
+	}
+	return ""
+}
+
+// Audience is who depends on an application.
+type Audience struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Namespaces of all that depend on it, sorted, its own included; empty with everyone.
+	Namespaces []string `protobuf:"bytes,1,rep,name=namespaces,proto3" json:"namespaces,omitempty"`
+	Everyone   bool     `protobuf:"varint,2,opt,name=everyone,proto3" json:"everyone,omitempty"`
+	// Zones that applications which depend on it are assigned to, and the networks of their clusters, sorted.
+	Zones         []string `protobuf:"bytes,3,rep,name=zones,proto3" json:"zones,omitempty"`
+	Networks      []string `protobuf:"bytes,4,rep,name=networks,proto3" json:"networks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Audience) Reset() {
+	*x = Audience{}
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Audience) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Audience) ProtoMessage() {}
+
+func (x *Audience) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Audience.ProtoReflect.Descriptor instead.
+func (*Audience) Descriptor() ([]byte, []int) {
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Audience) GetNamespaces() []string {
+	if x != nil {
+		return x.Namespaces
+	}
+	return nil
+}
+
+func (x *Audience) GetEveryone() bool {
+	if x != nil {
+		return x.Everyone
+	}
+	return false
+}
+
+func (x *Audience) GetZones() []string {
+	if x != nil {
+		return x.Zones
+	}
+	return nil
+}
+
+func (x *Audience) GetNetworks() []string {
+	if x != nil {
+		return x.Networks
+	}
+	return nil
+}
+
+// Place is a cluster as others find it.
+type Place struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Region  string                 `protobuf:"bytes,1,opt,name=region,proto3" json:"region,omitempty"`
+	Zone    string                 `protobuf:"bytes,2,opt,name=zone,proto3" json:"zone,omitempty"`
+	Network string                 `protobuf:"bytes,3,opt,name=network,proto3" json:"network,omitempty"`
+	// Addresses of the east-west gateway.
+	Gateways []string `protobuf:"bytes,4,rep,name=gateways,proto3" json:"gateways,omitempty"`
+	// The cluster to whose istiod it belongs.
+	Primary string `protobuf:"bytes,5,opt,name=primary,proto3" json:"primary,omitempty"`
+	// Since when nobody has heard of it, Unix nanoseconds; 0 is that it is heard of.
+	StaleSince    int64 `protobuf:"varint,6,opt,name=stale_since,json=staleSince,proto3" json:"stale_since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Place) Reset() {
+	*x = Place{}
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Place) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Place) ProtoMessage() {}
+
+func (x *Place) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Place.ProtoReflect.Descriptor instead.
+func (*Place) Descriptor() ([]byte, []int) {
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Place) GetRegion() string {
+	if x != nil {
+		return x.Region
+	}
+	return ""
+}
+
+func (x *Place) GetZone() string {
+	if x != nil {
+		return x.Zone
+	}
+	return ""
+}
+
+func (x *Place) GetNetwork() string {
+	if x != nil {
+		return x.Network
+	}
+	return ""
+}
+
+func (x *Place) GetGateways() []string {
+	if x != nil {
+		return x.Gateways
+	}
+	return nil
+}
+
+func (x *Place) GetPrimary() string {
+	if x != nil {
+		return x.Primary
+	}
+	return ""
+}
+
+func (x *Place) GetStaleSince() int64 {
+	if x != nil {
+		return x.StaleSince
+	}
+	return 0
+}
+
+// Location is what is ready of an application in one cluster, or a chunk of it.
+type Location struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Zone     string                 `protobuf:"bytes,1,opt,name=zone,proto3" json:"zone,omitempty"`
+	Region   string                 `protobuf:"bytes,2,opt,name=region,proto3" json:"region,omitempty"`
+	Epoch    uint64                 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Sequence uint64                 `protobuf:"varint,4,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// Sorted by version.
+	Ready []*Ready `protobuf:"bytes,5,rep,name=ready,proto3" json:"ready,omitempty"`
+	// On flat networks, sorted; at most 100.
+	Endpoints     []*Endpoint `protobuf:"bytes,6,rep,name=endpoints,proto3" json:"endpoints,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Location) Reset() {
+	*x = Location{}
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Location) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Location) ProtoMessage() {}
+
+func (x *Location) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Location.ProtoReflect.Descriptor instead.
+func (*Location) Descriptor() ([]byte, []int) {
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Location) GetZone() string {
+	if x != nil {
+		return x.Zone
+	}
+	return ""
+}
+
+func (x *Location) GetRegion() string {
+	if x != nil {
+		return x.Region
+	}
+	return ""
+}
+
+func (x *Location) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *Location) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *Location) GetReady() []*Ready {
+	if x != nil {
+		return x.Ready
+	}
+	return nil
+}
+
+func (x *Location) GetEndpoints() []*Endpoint {
+	if x != nil {
+		return x.Endpoints
+	}
+	return nil
+}
+
+type Ready struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Version       string                 `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
+	Endpoints     int32                  `protobuf:"varint,2,opt,name=endpoints,proto3" json:"endpoints,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Ready) Reset() {
+	*x = Ready{}
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Ready) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Ready) ProtoMessage() {}
+
+func (x *Ready) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Ready.ProtoReflect.Descriptor instead.
+func (*Ready) Descriptor() ([]byte, []int) {
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Ready) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *Ready) GetEndpoints() int32 {
+	if x != nil {
+		return x.Endpoints
+	}
+	return 0
+}
+
+type Endpoint struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Address       string                 `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	Version       string                 `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Endpoint) Reset() {
+	*x = Endpoint{}
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Endpoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Endpoint) ProtoMessage() {}
+
+func (x *Endpoint) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Endpoint.ProtoReflect.Descriptor instead.
+func (*Endpoint) Descriptor() ([]byte, []int) {
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Endpoint) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *Endpoint) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
 type Port struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -176,7 +745,7 @@ type Port struct {
 
 func (x *Port) Reset() {
 	*x = Port{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[2]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -188,7 +757,7 @@ func (x *Port) String() string {
 func (*Port) ProtoMessage() {}
 
 func (x *Port) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[2]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -201,7 +770,7 @@ func (x *Port) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Port.ProtoReflect.Descriptor instead.
 func (*Port) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{2}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Port) GetName() string {
@@ -241,21 +810,23 @@ func (x *Port) GetAppProtocol() string {
 
 // Cluster is one entry of the inventory.
 type Cluster struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Region        string                 `protobuf:"bytes,1,opt,name=region,proto3" json:"region,omitempty"`
-	Zone          string                 `protobuf:"bytes,2,opt,name=zone,proto3" json:"zone,omitempty"`
-	Environments  []string               `protobuf:"bytes,3,rep,name=environments,proto3" json:"environments,omitempty"`
-	Network       string                 `protobuf:"bytes,4,opt,name=network,proto3" json:"network,omitempty"`
-	Labels        map[string]string      `protobuf:"bytes,5,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Taints        []*Taint               `protobuf:"bytes,6,rep,name=taints,proto3" json:"taints,omitempty"`
-	Mesh          *Mesh                  `protobuf:"bytes,7,opt,name=mesh,proto3" json:"mesh,omitempty"`
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Region       string                 `protobuf:"bytes,1,opt,name=region,proto3" json:"region,omitempty"`
+	Zone         string                 `protobuf:"bytes,2,opt,name=zone,proto3" json:"zone,omitempty"`
+	Environments []string               `protobuf:"bytes,3,rep,name=environments,proto3" json:"environments,omitempty"`
+	Network      string                 `protobuf:"bytes,4,opt,name=network,proto3" json:"network,omitempty"`
+	Labels       map[string]string      `protobuf:"bytes,5,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Taints       []*Taint               `protobuf:"bytes,6,rep,name=taints,proto3" json:"taints,omitempty"`
+	Mesh         *Mesh                  `protobuf:"bytes,7,opt,name=mesh,proto3" json:"mesh,omitempty"`
+	// The network's pod ranges, CIDRs, sorted; empty where they are not known.
+	PodRanges     []string `protobuf:"bytes,8,rep,name=pod_ranges,json=podRanges,proto3" json:"pod_ranges,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Cluster) Reset() {
 	*x = Cluster{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[3]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -267,7 +838,7 @@ func (x *Cluster) String() string {
 func (*Cluster) ProtoMessage() {}
 
 func (x *Cluster) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[3]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -280,7 +851,7 @@ func (x *Cluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cluster.ProtoReflect.Descriptor instead.
 func (*Cluster) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{3}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Cluster) GetRegion() string {
@@ -332,6 +903,13 @@ func (x *Cluster) GetMesh() *Mesh {
 	return nil
 }
 
+func (x *Cluster) GetPodRanges() []string {
+	if x != nil {
+		return x.PodRanges
+	}
+	return nil
+}
+
 type Taint struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
@@ -343,7 +921,7 @@ type Taint struct {
 
 func (x *Taint) Reset() {
 	*x = Taint{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[4]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -355,7 +933,7 @@ func (x *Taint) String() string {
 func (*Taint) ProtoMessage() {}
 
 func (x *Taint) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[4]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -368,7 +946,7 @@ func (x *Taint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Taint.ProtoReflect.Descriptor instead.
 func (*Taint) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{4}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Taint) GetKey() string {
@@ -398,13 +976,16 @@ type Mesh struct {
 	PlatformHosts  []string               `protobuf:"bytes,2,rep,name=platform_hosts,json=platformHosts,proto3" json:"platform_hosts,omitempty"`
 	DefaultSidecar bool                   `protobuf:"varint,3,opt,name=default_sidecar,json=defaultSidecar,proto3" json:"default_sidecar,omitempty"`
 	RootNamespace  string                 `protobuf:"bytes,4,opt,name=root_namespace,json=rootNamespace,proto3" json:"root_namespace,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The cluster of the zone whose istiod configures this one's proxies; empty is this one.
+	Primary       string   `protobuf:"bytes,5,opt,name=primary,proto3" json:"primary,omitempty"`
+	Gateway       *Gateway `protobuf:"bytes,6,opt,name=gateway,proto3" json:"gateway,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Mesh) Reset() {
 	*x = Mesh{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[5]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -416,7 +997,7 @@ func (x *Mesh) String() string {
 func (*Mesh) ProtoMessage() {}
 
 func (x *Mesh) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[5]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -429,7 +1010,7 @@ func (x *Mesh) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mesh.ProtoReflect.Descriptor instead.
 func (*Mesh) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{5}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Mesh) GetDataplane() string {
@@ -460,6 +1041,82 @@ func (x *Mesh) GetRootNamespace() string {
 	return ""
 }
 
+func (x *Mesh) GetPrimary() string {
+	if x != nil {
+		return x.Primary
+	}
+	return ""
+}
+
+func (x *Mesh) GetGateway() *Gateway {
+	if x != nil {
+		return x.Gateway
+	}
+	return nil
+}
+
+// Gateway is a cluster's east-west gateway.
+type Gateway struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// IP addresses at which other networks reach it.
+	Addresses     []string          `protobuf:"bytes,1,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	Namespace     string            `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Selector      map[string]string `protobuf:"bytes,3,rep,name=selector,proto3" json:"selector,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Gateway) Reset() {
+	*x = Gateway{}
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Gateway) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Gateway) ProtoMessage() {}
+
+func (x *Gateway) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Gateway.ProtoReflect.Descriptor instead.
+func (*Gateway) Descriptor() ([]byte, []int) {
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Gateway) GetAddresses() []string {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
+func (x *Gateway) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *Gateway) GetSelector() map[string]string {
+	if x != nil {
+		return x.Selector
+	}
+	return nil
+}
+
 // Assignment is what Global decided for one application in one zone.
 type Assignment struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -481,7 +1138,7 @@ type Assignment struct {
 
 func (x *Assignment) Reset() {
 	*x = Assignment{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[6]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -493,7 +1150,7 @@ func (x *Assignment) String() string {
 func (*Assignment) ProtoMessage() {}
 
 func (x *Assignment) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[6]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -506,7 +1163,7 @@ func (x *Assignment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assignment.ProtoReflect.Descriptor instead.
 func (*Assignment) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{6}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Assignment) GetRegion() string {
@@ -572,7 +1229,7 @@ type Binding struct {
 
 func (x *Binding) Reset() {
 	*x = Binding{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[7]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -584,7 +1241,7 @@ func (x *Binding) String() string {
 func (*Binding) ProtoMessage() {}
 
 func (x *Binding) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[7]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -597,7 +1254,7 @@ func (x *Binding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Binding.ProtoReflect.Descriptor instead.
 func (*Binding) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{7}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Binding) GetRevision() string {
@@ -658,7 +1315,7 @@ type Status struct {
 
 func (x *Status) Reset() {
 	*x = Status{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[8]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -670,7 +1327,7 @@ func (x *Status) String() string {
 func (*Status) ProtoMessage() {}
 
 func (x *Status) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[8]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -683,7 +1340,7 @@ func (x *Status) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Status.ProtoReflect.Descriptor instead.
 func (*Status) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{8}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Status) GetRevision() string {
@@ -781,7 +1438,7 @@ type Line struct {
 
 func (x *Line) Reset() {
 	*x = Line{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[9]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -793,7 +1450,7 @@ func (x *Line) String() string {
 func (*Line) ProtoMessage() {}
 
 func (x *Line) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[9]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -806,7 +1463,7 @@ func (x *Line) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Line.ProtoReflect.Descriptor instead.
 func (*Line) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{9}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Line) GetZone() string {
@@ -895,7 +1552,7 @@ type Workload struct {
 
 func (x *Workload) Reset() {
 	*x = Workload{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[10]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -907,7 +1564,7 @@ func (x *Workload) String() string {
 func (*Workload) ProtoMessage() {}
 
 func (x *Workload) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[10]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -920,7 +1577,7 @@ func (x *Workload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Workload.ProtoReflect.Descriptor instead.
 func (*Workload) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{10}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Workload) GetKey() string {
@@ -978,7 +1635,7 @@ type Problem struct {
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[11]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -990,7 +1647,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[11]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1003,7 +1660,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{11}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Problem) GetZone() string {
@@ -1057,7 +1714,7 @@ type Health struct {
 
 func (x *Health) Reset() {
 	*x = Health{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[12]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1069,7 +1726,7 @@ func (x *Health) String() string {
 func (*Health) ProtoMessage() {}
 
 func (x *Health) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[12]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1082,7 +1739,7 @@ func (x *Health) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Health.ProtoReflect.Descriptor instead.
 func (*Health) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{12}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Health) GetZone() string {
@@ -1153,7 +1810,7 @@ type Standing struct {
 
 func (x *Standing) Reset() {
 	*x = Standing{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[13]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1165,7 +1822,7 @@ func (x *Standing) String() string {
 func (*Standing) ProtoMessage() {}
 
 func (x *Standing) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[13]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1178,7 +1835,7 @@ func (x *Standing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Standing.ProtoReflect.Descriptor instead.
 func (*Standing) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{13}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Standing) GetEpoch() uint64 {
@@ -1233,18 +1890,63 @@ const file_internal_record_recordpb_record_proto_rawDesc = "" +
 	"\vapplication\x18\x02 \x01(\tR\vapplication\x12 \n" +
 	"\venvironment\x18\x03 \x01(\tR\venvironment\x12\x16\n" +
 	"\x06tenant\x18\x04 \x01(\tR\x06tenant\x12\x12\n" +
-	"\x04spec\x18\x05 \x01(\fR\x04spec\"\x84\x01\n" +
+	"\x04spec\x18\x05 \x01(\fR\x04spec\"\x9c\x01\n" +
 	"\aService\x12 \n" +
 	"\venvironment\x18\x01 \x01(\tR\venvironment\x12.\n" +
 	"\x05ports\x18\x02 \x03(\v2\x18.meridian.record.v1.PortR\x05ports\x12'\n" +
-	"\x0fservice_account\x18\x03 \x01(\tR\x0eserviceAccount\"\x8e\x01\n" +
+	"\x0fservice_account\x18\x03 \x01(\tR\x0eserviceAccount\x12\x16\n" +
+	"\x06tenant\x18\x04 \x01(\tR\x06tenant\"\x9e\x01\n" +
+	"\x06Policy\x12 \n" +
+	"\venvironment\x18\x01 \x01(\tR\venvironment\x12!\n" +
+	"\ftrust_domain\x18\x02 \x01(\tR\vtrustDomain\x12.\n" +
+	"\x05rules\x18\x03 \x03(\v2\x18.meridian.record.v1.RuleR\x05rules\x12\x1f\n" +
+	"\visolated_by\x18\x04 \x03(\tR\n" +
+	"isolatedBy\"\xb0\x01\n" +
+	"\x04Rule\x12\x16\n" +
+	"\x06policy\x18\x01 \x01(\tR\x06policy\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\x05R\x05index\x124\n" +
+	"\acallers\x18\x03 \x03(\v2\x1a.meridian.record.v1.CallerR\acallers\x12\x14\n" +
+	"\x05ports\x18\x04 \x03(\x05R\x05ports\x12\x18\n" +
+	"\amethods\x18\x05 \x03(\tR\amethods\x12\x14\n" +
+	"\x05paths\x18\x06 \x03(\tR\x05paths\"H\n" +
+	"\x06Caller\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12 \n" +
+	"\vapplication\x18\x02 \x01(\tR\vapplication\"x\n" +
+	"\bAudience\x12\x1e\n" +
+	"\n" +
+	"namespaces\x18\x01 \x03(\tR\n" +
+	"namespaces\x12\x1a\n" +
+	"\beveryone\x18\x02 \x01(\bR\beveryone\x12\x14\n" +
+	"\x05zones\x18\x03 \x03(\tR\x05zones\x12\x1a\n" +
+	"\bnetworks\x18\x04 \x03(\tR\bnetworks\"\xa4\x01\n" +
+	"\x05Place\x12\x16\n" +
+	"\x06region\x18\x01 \x01(\tR\x06region\x12\x12\n" +
+	"\x04zone\x18\x02 \x01(\tR\x04zone\x12\x18\n" +
+	"\anetwork\x18\x03 \x01(\tR\anetwork\x12\x1a\n" +
+	"\bgateways\x18\x04 \x03(\tR\bgateways\x12\x18\n" +
+	"\aprimary\x18\x05 \x01(\tR\aprimary\x12\x1f\n" +
+	"\vstale_since\x18\x06 \x01(\x03R\n" +
+	"staleSince\"\xd5\x01\n" +
+	"\bLocation\x12\x12\n" +
+	"\x04zone\x18\x01 \x01(\tR\x04zone\x12\x16\n" +
+	"\x06region\x18\x02 \x01(\tR\x06region\x12\x14\n" +
+	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\x12\x1a\n" +
+	"\bsequence\x18\x04 \x01(\x04R\bsequence\x12/\n" +
+	"\x05ready\x18\x05 \x03(\v2\x19.meridian.record.v1.ReadyR\x05ready\x12:\n" +
+	"\tendpoints\x18\x06 \x03(\v2\x1c.meridian.record.v1.EndpointR\tendpoints\"?\n" +
+	"\x05Ready\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\tR\aversion\x12\x1c\n" +
+	"\tendpoints\x18\x02 \x01(\x05R\tendpoints\">\n" +
+	"\bEndpoint\x12\x18\n" +
+	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\tR\aversion\"\x8e\x01\n" +
 	"\x04Port\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04port\x18\x02 \x01(\x05R\x04port\x12\x1f\n" +
 	"\vtarget_port\x18\x03 \x01(\x05R\n" +
 	"targetPort\x12\x1a\n" +
 	"\bprotocol\x18\x04 \x01(\tR\bprotocol\x12!\n" +
-	"\fapp_protocol\x18\x05 \x01(\tR\vappProtocol\"\xd0\x02\n" +
+	"\fapp_protocol\x18\x05 \x01(\tR\vappProtocol\"\xef\x02\n" +
 	"\aCluster\x12\x16\n" +
 	"\x06region\x18\x01 \x01(\tR\x06region\x12\x12\n" +
 	"\x04zone\x18\x02 \x01(\tR\x04zone\x12\"\n" +
@@ -1252,19 +1954,30 @@ const file_internal_record_recordpb_record_proto_rawDesc = "" +
 	"\anetwork\x18\x04 \x01(\tR\anetwork\x12?\n" +
 	"\x06labels\x18\x05 \x03(\v2'.meridian.record.v1.Cluster.LabelsEntryR\x06labels\x121\n" +
 	"\x06taints\x18\x06 \x03(\v2\x19.meridian.record.v1.TaintR\x06taints\x12,\n" +
-	"\x04mesh\x18\a \x01(\v2\x18.meridian.record.v1.MeshR\x04mesh\x1a9\n" +
+	"\x04mesh\x18\a \x01(\v2\x18.meridian.record.v1.MeshR\x04mesh\x12\x1d\n" +
+	"\n" +
+	"pod_ranges\x18\b \x03(\tR\tpodRanges\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"G\n" +
 	"\x05Taint\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value\x12\x16\n" +
-	"\x06effect\x18\x03 \x01(\tR\x06effect\"\x9b\x01\n" +
+	"\x06effect\x18\x03 \x01(\tR\x06effect\"\xec\x01\n" +
 	"\x04Mesh\x12\x1c\n" +
 	"\tdataplane\x18\x01 \x01(\tR\tdataplane\x12%\n" +
 	"\x0eplatform_hosts\x18\x02 \x03(\tR\rplatformHosts\x12'\n" +
 	"\x0fdefault_sidecar\x18\x03 \x01(\bR\x0edefaultSidecar\x12%\n" +
-	"\x0eroot_namespace\x18\x04 \x01(\tR\rrootNamespace\"\xdd\x01\n" +
+	"\x0eroot_namespace\x18\x04 \x01(\tR\rrootNamespace\x12\x18\n" +
+	"\aprimary\x18\x05 \x01(\tR\aprimary\x125\n" +
+	"\agateway\x18\x06 \x01(\v2\x1b.meridian.record.v1.GatewayR\agateway\"\xc9\x01\n" +
+	"\aGateway\x12\x1c\n" +
+	"\taddresses\x18\x01 \x03(\tR\taddresses\x12\x1c\n" +
+	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12E\n" +
+	"\bselector\x18\x03 \x03(\v2).meridian.record.v1.Gateway.SelectorEntryR\bselector\x1a;\n" +
+	"\rSelectorEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xdd\x01\n" +
 	"\n" +
 	"Assignment\x12\x16\n" +
 	"\x06region\x18\x01 \x01(\tR\x06region\x12\x1a\n" +
@@ -1353,40 +2066,56 @@ func file_internal_record_recordpb_record_proto_rawDescGZIP() []byte {
 	return file_internal_record_recordpb_record_proto_rawDescData
 }
 
-var file_internal_record_recordpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_internal_record_recordpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_internal_record_recordpb_record_proto_goTypes = []any{
 	(*Revision)(nil),   // 0: meridian.record.v1.Revision
 	(*Service)(nil),    // 1: meridian.record.v1.Service
-	(*Port)(nil),       // 2: meridian.record.v1.Port
-	(*Cluster)(nil),    // 3: meridian.record.v1.Cluster
-	(*Taint)(nil),      // 4: meridian.record.v1.Taint
-	(*Mesh)(nil),       // 5: meridian.record.v1.Mesh
-	(*Assignment)(nil), // 6: meridian.record.v1.Assignment
-	(*Binding)(nil),    // 7: meridian.record.v1.Binding
-	(*Status)(nil),     // 8: meridian.record.v1.Status
-	(*Line)(nil),       // 9: meridian.record.v1.Line
-	(*Workload)(nil),   // 10: meridian.record.v1.Workload
-	(*Problem)(nil),    // 11: meridian.record.v1.Problem
-	(*Health)(nil),     // 12: meridian.record.v1.Health
-	(*Standing)(nil),   // 13: meridian.record.v1.Standing
-	nil,                // 14: meridian.record.v1.Cluster.LabelsEntry
+	(*Policy)(nil),     // 2: meridian.record.v1.Policy
+	(*Rule)(nil),       // 3: meridian.record.v1.Rule
+	(*Caller)(nil),     // 4: meridian.record.v1.Caller
+	(*Audience)(nil),   // 5: meridian.record.v1.Audience
+	(*Place)(nil),      // 6: meridian.record.v1.Place
+	(*Location)(nil),   // 7: meridian.record.v1.Location
+	(*Ready)(nil),      // 8: meridian.record.v1.Ready
+	(*Endpoint)(nil),   // 9: meridian.record.v1.Endpoint
+	(*Port)(nil),       // 10: meridian.record.v1.Port
+	(*Cluster)(nil),    // 11: meridian.record.v1.Cluster
+	(*Taint)(nil),      // 12: meridian.record.v1.Taint
+	(*Mesh)(nil),       // 13: meridian.record.v1.Mesh
+	(*Gateway)(nil),    // 14: meridian.record.v1.Gateway
+	(*Assignment)(nil), // 15: meridian.record.v1.Assignment
+	(*Binding)(nil),    // 16: meridian.record.v1.Binding
+	(*Status)(nil),     // 17: meridian.record.v1.Status
+	(*Line)(nil),       // 18: meridian.record.v1.Line
+	(*Workload)(nil),   // 19: meridian.record.v1.Workload
+	(*Problem)(nil),    // 20: meridian.record.v1.Problem
+	(*Health)(nil),     // 21: meridian.record.v1.Health
+	(*Standing)(nil),   // 22: meridian.record.v1.Standing
+	nil,                // 23: meridian.record.v1.Cluster.LabelsEntry
+	nil,                // 24: meridian.record.v1.Gateway.SelectorEntry
 }
 var file_internal_record_recordpb_record_proto_depIdxs = []int32{
-	2,  // 0: meridian.record.v1.Service.ports:type_name -> meridian.record.v1.Port
-	14, // 1: meridian.record.v1.Cluster.labels:type_name -> meridian.record.v1.Cluster.LabelsEntry
-	4,  // 2: meridian.record.v1.Cluster.taints:type_name -> meridian.record.v1.Taint
-	5,  // 3: meridian.record.v1.Cluster.mesh:type_name -> meridian.record.v1.Mesh
-	11, // 4: meridian.record.v1.Status.problems:type_name -> meridian.record.v1.Problem
-	9,  // 5: meridian.record.v1.Status.lines:type_name -> meridian.record.v1.Line
-	10, // 6: meridian.record.v1.Status.workloads:type_name -> meridian.record.v1.Workload
-	11, // 7: meridian.record.v1.Health.problems:type_name -> meridian.record.v1.Problem
-	8,  // 8: meridian.record.v1.Standing.status:type_name -> meridian.record.v1.Status
-	12, // 9: meridian.record.v1.Standing.health:type_name -> meridian.record.v1.Health
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	10, // 0: meridian.record.v1.Service.ports:type_name -> meridian.record.v1.Port
+	3,  // 1: meridian.record.v1.Policy.rules:type_name -> meridian.record.v1.Rule
+	4,  // 2: meridian.record.v1.Rule.callers:type_name -> meridian.record.v1.Caller
+	8,  // 3: meridian.record.v1.Location.ready:type_name -> meridian.record.v1.Ready
+	9,  // 4: meridian.record.v1.Location.endpoints:type_name -> meridian.record.v1.Endpoint
+	23, // 5: meridian.record.v1.Cluster.labels:type_name -> meridian.record.v1.Cluster.LabelsEntry
+	12, // 6: meridian.record.v1.Cluster.taints:type_name -> meridian.record.v1.Taint
+	13, // 7: meridian.record.v1.Cluster.mesh:type_name -> meridian.record.v1.Mesh
+	14, // 8: meridian.record.v1.Mesh.gateway:type_name -> meridian.record.v1.Gateway
+	24, // 9: meridian.record.v1.Gateway.selector:type_name -> meridian.record.v1.Gateway.SelectorEntry
+	20, // 10: meridian.record.v1.Status.problems:type_name -> meridian.record.v1.Problem
+	18, // 11: meridian.record.v1.Status.lines:type_name -> meridian.record.v1.Line
+	19, // 12: meridian.record.v1.Status.workloads:type_name -> meridian.record.v1.Workload
+	20, // 13: meridian.record.v1.Health.problems:type_name -> meridian.record.v1.Problem
+	17, // 14: meridian.record.v1.Standing.status:type_name -> meridian.record.v1.Status
+	21, // 15: meridian.record.v1.Standing.health:type_name -> meridian.record.v1.Health
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_internal_record_recordpb_record_proto_init() }
@@ -1400,7 +2129,7 @@ func file_internal_record_recordpb_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_internal_record_recordpb_record_proto_rawDesc), len(file_internal_record_recordpb_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
