@@ -157,9 +157,9 @@ type Dependency struct {
 	// +optional
 	Kind DependencyKind `json:"kind,omitempty"`
 
-	// namespace of what is called. Default: the Application's own. Dependencies
-	// on another namespace are denied and reported in the condition
-	// DependenciesResolved.
+	// namespace of what is called. Default: the Application's own. A dependency
+	// that no AccessPolicy of that namespace allows is denied, and reported in
+	// the condition DependenciesResolved.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`

@@ -116,6 +116,50 @@ type Mesh struct {
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	RootNamespace string `json:"rootNamespace,omitempty"`
+
+	// primary is the name of the Cluster, in the same zone, whose istiod
+	// configures this one's proxies and watches its endpoints (Istio's
+	// primary-remote). Istio's objects are then written there and not here.
+	// Default: the cluster itself.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	Primary string `json:"primary,omitempty"`
+
+	// gateway is the cluster's east-west gateway, at which clusters on other
+	// networks reach its Applications. Without it they cannot, and consumers
+	// there say so.
+	// +optional
+	Gateway *EastWestGateway `json:"gateway,omitempty"`
+}
+
+// EastWestGateway is a gateway for calls from other networks. It listens at port
+// 15443 for mutual TLS that it passes through. Its proxy runs with
+// ISTIO_META_REQUESTED_NETWORK_VIEW set to the cluster's network.
+type EastWestGateway struct {
+	// addresses are the IP addresses at which other networks reach the gateway.
+	// One to 8.
+	// +required
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:items:MaxLength=45
+	// +kubebuilder:validation:XValidation:rule="self.all(a, isIP(a))",message="each address is an IPv4 or IPv6 address"
+	Addresses []string `json:"addresses"`
+
+	// namespace in which the gateway's pods run. Default istio-system.
+	// +optional
+	// +kubebuilder:default=istio-system
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	Namespace string `json:"namespace,omitempty"`
+
+	// selector are labels of the gateway's pods. Default: istio: eastwestgateway.
+	// +optional
+	// +kubebuilder:default={istio: eastwestgateway}
+	// +kubebuilder:validation:MinProperties=1
+	// +kubebuilder:validation:MaxProperties=8
+	Selector map[string]string `json:"selector,omitempty"`
 }
 
 // ClusterStatus is what Global knows of a cluster.

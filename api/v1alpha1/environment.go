@@ -16,13 +16,22 @@ type Environment struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec has no fields: an Environment says all by existing.
+	// spec says what the environment's meshes have in common.
 	// +optional
 	Spec EnvironmentSpec `json:"spec,omitempty,omitzero"`
 }
 
-// EnvironmentSpec has no fields: an Environment says all by existing.
-type EnvironmentSpec struct{}
+// EnvironmentSpec says what an environment's meshes have in common.
+type EnvironmentSpec struct {
+	// trustDomain is the one that the environment's meshes give their workloads
+	// (Istio's meshConfig.trustDomain): identities are
+	// spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/APPLICATION. Default cluster.local.
+	// +optional
+	// +kubebuilder:default=cluster.local
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
+	TrustDomain string `json:"trustDomain,omitempty"`
+}
 
 // EnvironmentList is a list of Environments.
 //

@@ -58,7 +58,9 @@ const (
 	ReasonResolved             = "Resolved"
 	ReasonDependencyNotFound   = "DependencyNotFound"
 	ReasonCrossNamespaceDenied = "CrossNamespaceDenied"
-	ReasonOtherEnvironment     = "OtherEnvironment"
+	// ReasonDependencyDenied: no AccessPolicy allows the calls.
+	ReasonDependencyDenied = "DependencyDenied"
+	ReasonOtherEnvironment = "OtherEnvironment"
 )
 
 // Reasons of ConditionConverged and ConditionReady, and of a Problem.

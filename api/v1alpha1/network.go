@@ -13,13 +13,24 @@ type Network struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec has no fields: a Network says all by existing.
+	// spec says what is known of the network.
 	// +optional
 	Spec NetworkSpec `json:"spec,omitempty,omitzero"`
 }
 
-// NetworkSpec has no fields: a Network says all by existing.
-type NetworkSpec struct{}
+// NetworkSpec says what is known of a network.
+type NetworkSpec struct {
+	// podRanges are CIDRs that hold the addresses of all pods on the network.
+	// NetworkPolicies select pods of their own cluster only: calls from the
+	// network's other clusters are let in from these ranges, and without them
+	// they are kept out. At most 64.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=43
+	// +kubebuilder:validation:XValidation:rule="self.all(r, isCIDR(r))",message="each range is a CIDR, such as 10.0.0.0/12"
+	PodRanges []string `json:"podRanges,omitempty"`
+}
 
 // NetworkList is a list of Networks.
 //

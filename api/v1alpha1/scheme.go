@@ -41,6 +41,7 @@ func Resources() []Resource {
 		{Kind: "Region", Plural: "regions"},
 		{Kind: "Zone", Plural: "zones"},
 		{Kind: "Cluster", Plural: "clusters"},
+		{Kind: "AccessPolicy", Plural: "accesspolicies", Namespaced: true},
 		{Kind: "Application", Plural: "applications", Namespaced: true},
 	}
 }
@@ -48,6 +49,7 @@ func Resources() []Resource {
 // AddToScheme registers every type of this package with s.
 func AddToScheme(s *runtime.Scheme) error {
 	s.AddKnownTypes(GroupVersion,
+		&AccessPolicy{}, &AccessPolicyList{},
 		&Application{}, &ApplicationList{},
 		&Cluster{}, &ClusterList{},
 		&Environment{}, &EnvironmentList{},
