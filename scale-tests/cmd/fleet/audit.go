@@ -34,8 +34,9 @@ func (i *intent) add(key record.Key, version record.Version, round int) {
 
 // verdict is what the agents' logs say when they are held against the intent.
 type verdict struct {
-	// Wrong writes are of a version that was never wanted, a removal of what was wanted, or older than what was there.
-	// Repeated ones are of the version that was there. Lost are keys that in the end are not as wanted.
+	// Wrong are writes of a version or a key that was never wanted, removals, writes that are older than what was there or
+	// under a lower fence than one before, and keys that in the end are there and were never wanted. Repeated ones are of
+	// the version that was there. Lost are keys that in the end are not as wanted.
 	Wrong, Lost, Repeated int
 	// Examples are the first few.
 	Examples []string
@@ -48,14 +49,14 @@ func (v *verdict) note(count *int, format string, args ...any) {
 	}
 }
 
-// audit holds writes, in order, and what clusters have in the end against the intent of each. Keys of which the intent of
-// a cluster says nothing are passed over.
+// audit holds writes, in order, and what clusters have in the end against the intent of each, which is of all that belongs
+// in the cluster. Clusters without an intent are passed over.
 func audit(intents map[string]*intent, writes []simagent.Write, holds map[string]map[record.Key]record.Version) verdict {
 	var v verdict
 	fences := map[string]simagent.Write{}
 	for _, w := range writes {
 		in := intents[w.Cluster]
-		if in == nil || in.rounds[w.Key] == nil {
+		if in == nil {
 			continue
 		}
 		if last, ok := fences[w.Cluster]; ok && last.Fence.Epoch == w.Fence.Epoch && w.Fence.Fence < last.Fence.Fence {
@@ -65,13 +66,23 @@ func audit(intents map[string]*intent, writes []simagent.Write, holds map[string
 		in.judge(&v, w)
 	}
 	for cluster, in := range intents {
-		for key, want := range in.final {
-			if got := holds[cluster][key]; got != want {
-				v.note(&v.Lost, "cluster %s: %s is at %s in the end, and should be at %s", cluster, key, got, want)
-			}
-		}
+		in.judgeEnd(&v, cluster, holds[cluster])
 	}
 	return v
+}
+
+// judgeEnd takes what a cluster has in the end.
+func (i *intent) judgeEnd(v *verdict, cluster string, holds map[record.Key]record.Version) {
+	for key, want := range i.final {
+		if got := holds[key]; got != want {
+			v.note(&v.Lost, "cluster %s: %s is at %s in the end, and should be at %s", cluster, key, got, want)
+		}
+	}
+	for key := range holds {
+		if i.rounds[key] == nil {
+			v.note(&v.Wrong, "cluster %s: %s is there in the end, and never should have been", cluster, key)
+		}
+	}
 }
 
 // judge takes one write.
@@ -79,6 +90,8 @@ func (i *intent) judge(v *verdict, w simagent.Write) {
 	round, wanted := i.rounds[w.Key][w.Version]
 	before, known := i.rounds[w.Key][w.Before]
 	switch {
+	case w.Version.IsZero():
+		v.note(&v.Wrong, "cluster %s: %s was removed", w.Cluster, w.Key)
 	case !wanted:
 		v.note(&v.Wrong, "cluster %s: %s was written at %s, which was never wanted", w.Cluster, w.Key, w.Version)
 	case w.Version == w.Before:

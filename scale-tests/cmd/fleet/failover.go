@@ -85,7 +85,29 @@ func (f *federation) intents(zone string) (map[string]*intent, error) {
 			return nil, err
 		}
 	}
-	return out, nil
+	return out, f.intendGround(out)
+}
+
+// intendGround adds to the intents what clusters have beside applications.
+func (f *federation) intendGround(intents map[string]*intent) error {
+	used := map[int]bool{}
+	for _, a := range f.base {
+		used[a.slice] = true
+	}
+	for _, c := range f.topo.clusters {
+		in := intents[c.name]
+		if in == nil {
+			continue
+		}
+		objects, err := c.ground(used[c.slice])
+		if err != nil {
+			return err
+		}
+		for _, o := range objects {
+			in.add(o.Record.Key, o.Record.Version, 0)
+		}
+	}
+	return nil
 }
 
 // intend adds a round of an application to the intents of its clusters.

@@ -108,3 +108,14 @@ func (a *application) objects(c cluster, round int) ([]mesh.Object, error) {
 	}
 	return mesh.Application(mesh.ApplicationInput{Cluster: c.compiled(), Spec: compiled, Binding: binding})
 }
+
+// ground is what a cluster has beside its applications: the Sidecar of the mesh's root namespace and, if it is used, the
+// applications' Namespace.
+func (c cluster) ground(used bool) ([]mesh.Object, error) {
+	objects, err := mesh.Root(c.compiled())
+	if err != nil || !used {
+		return objects, err
+	}
+	space, err := mesh.Namespace(mesh.NamespaceInput{Cluster: c.compiled(), Namespace: namespace, Environment: environment})
+	return append(objects, space...), err
+}
