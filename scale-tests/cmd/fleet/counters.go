@@ -55,6 +55,16 @@ func parseMetrics(r io.Reader) ([]sample, error) {
 	return out, lines.Err()
 }
 
+// retire keeps what a worker had counted when it was ended. By their names, counters alone are kept: the rest was of that
+// process.
+func (c counters) retire(worker string, last []sample) {
+	for _, s := range last {
+		if strings.HasSuffix(s.name, "_total") {
+			c[worker] = append(c[worker], s)
+		}
+	}
+}
+
 // matches tells whether a metric has the name and all the labels, written NAME="VALUE".
 func (s sample) matches(name string, labels ...string) bool {
 	if s.name != name {

@@ -141,8 +141,8 @@ func (f *federation) killReplica(ctx context.Context, registry store.Registry, z
 		victim = others[k/2%len(others)]
 	}
 	owned := f.ownedBy(before, zone, victim)
-	killed := time.Now()
-	if err := f.kill(ctx, victim); err != nil {
+	killed, err := f.kill(ctx, victim)
+	if err != nil {
 		return nil, err
 	}
 	took, err := owned.await(ctx, killed, func(was, s simagent.Session) bool {

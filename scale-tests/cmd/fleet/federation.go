@@ -40,6 +40,8 @@ type federation struct {
 	workers map[string]*worker
 	journal *journal
 	agents  []*simagent.Agent
+	// past is what the killed workers had counted.
+	past counters
 	// base are the applications that the hub has.
 	base []*application
 	// query is where Global answers questions.
@@ -60,7 +62,7 @@ type worker struct {
 // error. The context that it returns ends when a process crashes.
 func newFederation(ctx context.Context, o options, root, dir string) (*federation, context.Context, error) {
 	f := &federation{o: o, dir: dir, topo: newTopology(o.clusters, o.zones, o.regions, o.placed, o.near), workers: map[string]*worker{},
-		journal: newJournal(), ports: map[int]bool{}, endAgents: func() {}}
+		journal: newJournal(), past: counters{}, ports: map[int]bool{}, endAgents: func() {}}
 	f.fleet, ctx = fleet.New(ctx, root, dir)
 	var err error
 	if f.exe, err = os.Executable(); err != nil {
@@ -264,8 +266,16 @@ func (f *federation) start(ctx context.Context, name string) error {
 	})
 }
 
-// kill ends a worker as a crash would.
-func (f *federation) kill(ctx context.Context, name string) error { return f.fleet.Kill(ctx, name) }
+// kill ends a worker as a crash would, and returns when. What it has counted stays in metrics.
+func (f *federation) kill(ctx context.Context, name string) (time.Time, error) {
+	last, err := scrape(ctx, f.workers[name].spec.Admin)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("reading worker %s for the last time: %w", name, err)
+	}
+	f.past.retire(name, last)
+	killed := time.Now()
+	return killed, f.fleet.Kill(ctx, name)
+}
 
 // connect starts the agents, and waits until each has agreed with its zone for the first time.
 func (f *federation) connect(ctx context.Context) error {
@@ -310,7 +320,7 @@ func (f *federation) stop() error {
 // clusters is how many clusters an application is for.
 func (f *federation) clusters(a *application) int { return len(f.topo.slice(a.slice)) }
 
-// metrics reads those of all workers.
+// metrics reads those of all workers, whose counters go on through all their lives.
 func (f *federation) metrics(ctx context.Context) (counters, error) {
 	out := counters{}
 	for name, w := range f.workers {
@@ -318,7 +328,7 @@ func (f *federation) metrics(ctx context.Context) (counters, error) {
 		if err != nil {
 			return nil, fmt.Errorf("worker %s: %w", name, err)
 		}
-		out[name] = samples
+		out[name] = append(samples, f.past[name]...)
 	}
 	return out, nil
 }

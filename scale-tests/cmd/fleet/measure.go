@@ -7,6 +7,9 @@ import (
 	"github.com/meridian-federation/meridian/scale-tests/internal/usage"
 )
 
+// linkChildren is the label of what concerns a tier's children.
+const linkChildren = `link="children"`
+
 // measure is one stretch of time that is accounted for.
 type measure struct {
 	f        *federation
@@ -37,7 +40,8 @@ type cost struct {
 	CPU map[string]float64 `json:"cpu_s"`
 	RSS map[string]float64 `json:"rss_mb"`
 	// Bytes went over all hops, both ways, as the operating system was given them; BytesByHop tells them by the hop's
-	// upper tier. ContentBytes and Records are those of the records sent among them.
+	// upper tier. ContentBytes and Records are those of the records sent among them, the agents' included. What a worker
+	// sends in the moment before it is killed is missing.
 	Bytes        int64            `json:"bytes"`
 	BytesByHop   map[string]int64 `json:"bytes_by_hop"`
 	ContentBytes int64            `json:"content_bytes"`
@@ -71,22 +75,23 @@ func (m *measure) end(ctx context.Context) (cost, error) {
 	return c, err
 }
 
-// count takes in what the counters say. Those of a worker that was started meanwhile began at 0.
+// count takes in what the counters say. Agents have none: what they send is what zones receive of their children.
 func (m *measure) count(c *cost, now counters) {
-	grown := func(worker, name string) int64 {
-		only := func(w string) bool { return w == worker }
-		before, after := m.counters.sum(only, name), now.sum(only, name)
-		if after < before {
-			before = 0
-		}
-		return int64(after - before)
-	}
 	for worker := range now {
-		hop := grown(worker, wireSent) + grown(worker, wireReceived)
-		c.BytesByHop[m.f.tierOf(worker)] += hop
+		grown := func(name string, labels ...string) int64 {
+			only := func(w string) bool { return w == worker }
+			return int64(now.sum(only, name, labels...) - m.counters.sum(only, name, labels...))
+		}
+		tier := m.f.tierOf(worker)
+		hop := grown(wireSent) + grown(wireReceived)
+		c.BytesByHop[tier] += hop
 		c.Bytes += hop
-		c.ContentBytes += grown(worker, "meridian_feed_sent_bytes_total")
-		c.Records += grown(worker, "meridian_feed_records_sent_total")
+		c.ContentBytes += grown("meridian_feed_sent_bytes_total")
+		c.Records += grown("meridian_feed_records_sent_total")
+		if tier == tierZones {
+			c.ContentBytes += grown("meridian_feed_received_bytes_total", linkChildren)
+			c.Records += grown("meridian_feed_records_received_total", linkChildren)
+		}
 	}
 	delete(c.BytesByHop, tierEtcd)
 }

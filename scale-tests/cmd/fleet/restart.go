@@ -78,10 +78,10 @@ func (f *federation) restart(ctx context.Context, name string, wait func(context
 	if err != nil {
 		return r, err
 	}
-	if err := f.kill(ctx, name); err != nil {
+	killed, err := f.kill(ctx, name)
+	if err != nil {
 		return r, err
 	}
-	killed := time.Now()
 	if err := f.start(ctx, name); err != nil {
 		return r, err
 	}
@@ -139,8 +139,8 @@ func (f *federation) sessionsBack(ctx context.Context, worker, region string) bo
 	}
 	c := counters{worker: samples}
 	all := func(string) bool { return true }
-	return int(c.sum(all, "meridian_feed_sessions", `link="children"`)) == want &&
-		c.sum(all, "meridian_feed_pending_keys", `link="children"`) == 0
+	return int(c.sum(all, "meridian_feed_sessions", linkChildren)) == want &&
+		c.sum(all, "meridian_feed_pending_keys", linkChildren) == 0
 }
 
 // overview asks Global how the tree stands.

@@ -91,7 +91,7 @@ func (f *federation) compareScopes(ctx context.Context, s *scopeFigures, apps []
 	sent := func(tier string) volume {
 		of := func(w string) bool { return f.tierOf(w) == tier }
 		grown := func(name string) int64 {
-			return int64(now.sum(of, name, `link="children"`) - before.sum(of, name, `link="children"`))
+			return int64(now.sum(of, name, linkChildren) - before.sum(of, name, linkChildren))
 		}
 		return volume{grown("meridian_feed_records_sent_total"), grown("meridian_feed_sent_bytes_total")}
 	}
