@@ -71,10 +71,7 @@ func checkResult(t *testing.T, r result) {
 	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	positive := []string{"bytes"}
-	if r.Scenario != "scope" {
-		positive = append(positive, "p50_ms", "p90_ms", "p99_ms", "max_ms")
-	}
+	positive := []string{"bytes", "content_bytes", "records", "p50_ms", "p90_ms", "p99_ms", "max_ms"}
 	var zero []string
 	switch r.Scenario {
 	case "restart":
@@ -110,6 +107,9 @@ func checkResult(t *testing.T, r result) {
 				t.Errorf("%s: got %+v, want no less than needed, and no more needed than there is", c.name, c.sums)
 			}
 		}
+		if each := s.EachCluster; each.Least.Sent.Bytes < each.Least.Needed.Bytes || each.Most.Sent.Bytes < each.Least.Sent.Bytes {
+			t.Errorf("got %+v, want each sent at least what it needs", each)
+		}
 	}
 }
 
@@ -119,8 +119,8 @@ func checkPictures(t *testing.T, o options, all []result) {
 		t.Fatal(err)
 	}
 	pictures, err := filepath.Glob(filepath.Join(o.results, "*.svg"))
-	if err != nil || len(pictures) != len(all)+1 { // churn has two
-		t.Errorf("got the pictures %q, %v; want %d", pictures, err, len(all)+1)
+	if err != nil || len(pictures) != len(all)+2 { // churn and scope have two
+		t.Errorf("got the pictures %q, %v; want %d", pictures, err, len(all)+2)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/meridian-federation/meridian/scale-tests/internal/latency"
 )
 
@@ -14,33 +16,44 @@ type loadFigures struct {
 	cost
 }
 
-// load creates applications, waits until they are in their clusters, and until the hub knows.
-func (f *federation) load(ctx context.Context, apps []*application) (loadFigures, error) {
+// load creates applications, waits until they are in their clusters, and until the hub knows. A change counts from the
+// request.
+func (f *federation) load(ctx context.Context, apps []*application) (loadFigures, []change, error) {
 	var figures loadFigures
-	list := make([]resource, len(apps))
-	for i, a := range apps {
-		var err error
-		if list[i], err = a.resource(0); err != nil {
-			return figures, err
-		}
-	}
 	m, err := f.begin(ctx)
 	if err != nil {
-		return figures, err
+		return figures, nil, err
 	}
-	if err := f.hub.createAll(ctx, list); err != nil {
-		return figures, err
+	changes, err := f.createAll(ctx, apps)
+	if err != nil {
+		return figures, nil, err
 	}
-	for _, a := range apps {
-		if err := f.journal.await(ctx, a.name, 0, f.clusters(a)); err != nil {
-			return figures, err
-		}
+	if err := f.catchUp(ctx, apps); err != nil {
+		return figures, nil, err
 	}
 	figures.Arrived = latency.Seconds(time.Since(m.begun))
 	if err := f.hub.settle(ctx, len(apps)); err != nil {
-		return figures, err
+		return figures, nil, err
 	}
 	figures.Settled = latency.Seconds(time.Since(m.begun))
 	figures.cost, err = m.end(ctx)
-	return figures, err
+	return figures, changes, err
+}
+
+// createAll creates applications at their first round.
+func (f *federation) createAll(ctx context.Context, apps []*application) ([]change, error) {
+	changes := make([]change, len(apps))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(f.hub.writers)
+	for i, a := range apps {
+		g.Go(func() error {
+			body, err := a.resource(0)
+			if err != nil {
+				return err
+			}
+			changes[i] = change{application: a, at: time.Now()}
+			return f.hub.create(ctx, body)
+		})
+	}
+	return changes, g.Wait()
 }

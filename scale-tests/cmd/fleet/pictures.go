@@ -44,7 +44,7 @@ func (r result) pictures() map[string]string {
 		out[r.Scenario+"-rss"] = r.Churn.picture()
 	}
 	if r.Scope != nil {
-		out[r.Scenario] = r.Scope.picture()
+		out[r.Scenario+"-sent"] = r.Scope.picture()
 	}
 	return out
 }
@@ -72,7 +72,7 @@ func (c *churnFigures) picture() string {
 func (s *scopeFigures) picture() string {
 	var groups []plot.Group
 	for _, c := range s.children() {
-		groups = append(groups, plot.Group{Name: "all " + c.name, Bars: []float64{float64(c.sums.Needed.Bytes),
+		groups = append(groups, plot.Group{Name: c.name, Bars: []float64{float64(c.sums.Needed.Bytes),
 			float64(c.sums.Sent.Bytes), float64(c.sums.Everything.Bytes)}})
 	}
 	return plot.Bars(plot.Axes{Title: "scope: content sent to children", Y: "bytes"}, []string{"needed", "sent", "everything"}, groups)

@@ -55,6 +55,7 @@ func (r result) table(w io.Writer) {
 var what = map[string]string{
 	"fanout": "placement, until its last cluster", "restart": "agents of the zone, until in sync", "storm": "agents, until in sync",
 	"churn": "staleness of a change at a cluster", failoverName: "clusters, until an owner has compared",
+	"scope": "placement, each cluster",
 }
 
 // own writes what only this scenario has.
@@ -81,7 +82,7 @@ func (r result) own(w io.Writer) {
 	if s := r.Scope; s != nil {
 		fmt.Fprintf(w, "  calls\t%d links\tthe most called by %d\n", s.Links, s.Dependents)
 		for _, c := range s.children() {
-			fmt.Fprintf(w, "  all %s\tsent %s in %d records\tneeded %s in %d\teverything %s in %d\tsent %.2f of needed\t1/%.0f of everything\n", c.name,
+			fmt.Fprintf(w, "  %s\tsent %s in %d records\tneeded %s in %d\teverything %s in %d\tsent %.2f of needed\t1/%.0f of everything\n", c.name,
 				megabytes(c.sums.Sent.Bytes), c.sums.Sent.Records, megabytes(c.sums.Needed.Bytes), c.sums.Needed.Records,
 				megabytes(c.sums.Everything.Bytes), c.sums.Everything.Records, c.sums.SentToNeeded, c.sums.EverythingToSent)
 		}
@@ -93,8 +94,10 @@ type namedSums struct {
 	sums scopeSums
 }
 
+// children are the sums of all of a kind, and single clusters: those that were sent the least, the median and the most.
 func (s *scopeFigures) children() []namedSums {
-	return []namedSums{{"regions", s.Regions}, {"zones", s.Zones}, {"clusters", s.Clusters}}
+	return []namedSums{{"all regions", s.Regions}, {"all zones", s.Zones}, {"all clusters", s.Clusters},
+		{"least cluster", s.EachCluster.Least}, {"median cluster", s.EachCluster.Median}, {"most cluster", s.EachCluster.Most}}
 }
 
 func (p percentiles) row(w io.Writer, name string) {

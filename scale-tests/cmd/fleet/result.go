@@ -12,8 +12,8 @@ import (
 type result struct {
 	Scenario string `json:"scenario"`
 	sizes
-	// The percentiles say, in milliseconds: in fanout, how long a placement took to the last of its clusters; in churn, how
-	// long a change took to one cluster; in storm and restart, how long an agent took to be in sync again; in failover, how
+	// The percentiles say, in milliseconds: in fanout, how long a placement took to the last of its clusters; in churn and
+	// scope, how long a change took to one cluster; in storm and restart, how long an agent took to be in sync again; in failover, how
 	// long a cluster was without an owner that had compared digests.
 	percentiles
 	cost
@@ -30,7 +30,7 @@ type result struct {
 	// Idle is the CPU time of each tier while nothing happens, in percent of one core.
 	Idle *idleFigures `json:"idle,omitempty"`
 
-	// curves are what is plotted.
+	// took is what the percentiles are of.
 	took []time.Duration
 }
 

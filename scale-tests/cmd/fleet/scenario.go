@@ -114,7 +114,7 @@ func (f *federation) measure(ctx context.Context, list []scenario) ([]result, er
 		if s.loaded && f.base == nil {
 			f.o.say("loading %d applications", f.o.applications)
 			apps := workload("app", f.o.applications, f.topo.slices, rand.New(rand.NewPCG(f.o.seed, 0)))
-			figures, err := f.load(ctx, apps)
+			figures, _, err := f.load(ctx, apps)
 			if err != nil {
 				return nil, fmt.Errorf("loading %d applications: %w", len(apps), err)
 			}

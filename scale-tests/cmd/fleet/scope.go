@@ -1,24 +1,27 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
 
+	"github.com/meridian-federation/meridian/internal/mesh"
 	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/internal/store/etcd"
 )
 
-// scopeFigures hold what children were sent against what they need and against all that there is. Each figure is of one
-// kind of child, in sum.
+// scopeFigures hold what children were sent, since they first connected, against what they need and against all that there
+// is. Clusters, Zones and Regions are sums over all of a kind.
 type scopeFigures struct {
 	Clusters scopeSums `json:"clusters"`
 	Zones    scopeSums `json:"zones"`
 	Regions  scopeSums `json:"regions"`
-	// ClusterBytes are those of a single cluster.
-	ClusterBytes spread `json:"cluster_bytes"`
+	// EachCluster is of single clusters: the one that was sent the fewest bytes, the one in the middle, and the one that was
+	// sent the most.
+	EachCluster spread `json:"each_cluster"`
 	// Dependents is how many applications call the most called one.
 	Dependents int `json:"most_dependents"`
 	// Links is the size of the call graph.
@@ -50,27 +53,27 @@ func (s *scopeSums) compare() {
 }
 
 type spread struct {
-	Least  int64 `json:"least"`
-	Median int64 `json:"median"`
-	Most   int64 `json:"most"`
+	Least  scopeSums `json:"least"`
+	Median scopeSums `json:"median"`
+	Most   scopeSums `json:"most"`
 }
 
 // runScope brings many applications with a heavy-tailed call graph to their clusters.
 func runScope(ctx context.Context, f *federation) (result, error) {
 	r := result{Scenario: "scope", sizes: f.sizes(f.o.scopeApplications), Scope: &scopeFigures{}}
 	apps := workload("app", f.o.scopeApplications, f.topo.slices, rand.New(rand.NewPCG(f.o.seed, 3)))
-	begun, err := f.metrics(ctx)
-	if err != nil {
-		return r, err
-	}
 	f.journal.record(false)
 	profiled := f.profile(ctx, "scope")
-	load, err := f.load(ctx, apps)
+	load, changes, err := f.load(ctx, apps)
 	if err != nil {
 		return r, err
 	}
-	f.journal.stop()
-	r.cost = load.cost
+	arrivals, _ := f.journal.stop()
+	var missing int
+	if r.took, missing = staleness(changes, arrivals, f.clusters); missing > 0 {
+		return r, fmt.Errorf("%d arrivals were not seen", missing)
+	}
+	r.percentiles, r.cost = percentilesOf(r.took), load.cost
 	if err := profiled(); err != nil {
 		return r, err
 	}
@@ -78,7 +81,7 @@ func runScope(ctx context.Context, f *federation) (result, error) {
 	if err != nil {
 		return r, err
 	}
-	if err := f.compareScopes(ctx, r.Scope, apps, begun, now); err != nil {
+	if err := f.compareScopes(ctx, r.Scope, apps, now); err != nil {
 		return r, err
 	}
 	if r.Idle, err = f.idle(ctx); err != nil {
@@ -87,17 +90,21 @@ func runScope(ctx context.Context, f *federation) (result, error) {
 	return r, nil
 }
 
-func (f *federation) compareScopes(ctx context.Context, s *scopeFigures, apps []*application, before, now counters) error {
+func (f *federation) compareScopes(ctx context.Context, s *scopeFigures, apps []*application, now counters) error {
 	sent := func(tier string) volume {
 		of := func(w string) bool { return f.tierOf(w) == tier }
-		grown := func(name string) int64 {
-			return int64(now.sum(of, name, linkChildren) - before.sum(of, name, linkChildren))
-		}
-		return volume{grown("meridian_feed_records_sent_total"), grown("meridian_feed_sent_bytes_total")}
+		counted := func(name string) int64 { return int64(now.sum(of, name, linkChildren)) }
+		return volume{counted("meridian_feed_records_sent_total"), counted("meridian_feed_sent_bytes_total")}
 	}
 	s.Regions.Sent, s.Zones.Sent, s.Clusters.Sent = sent(tierGlobal), sent(tierRegions), sent(tierZones)
-	if err := f.needOfClusters(s, apps); err != nil {
+	each, err := f.eachCluster(apps)
+	if err != nil {
 		return err
+	}
+	s.EachCluster = spread{each[0], each[len(each)/2], each[len(each)-1]}
+	for _, c := range each {
+		s.Clusters.Needed.add(c.Needed)
+		s.Clusters.Everything.add(c.Everything)
 	}
 	if err := f.needOfTiers(ctx, s, apps); err != nil {
 		return err
@@ -116,32 +123,41 @@ func (f *federation) compareScopes(ctx context.Context, s *scopeFigures, apps []
 	return nil
 }
 
-// needOfClusters compiles every application, which gives the objects that each of its clusters should have.
-func (f *federation) needOfClusters(s *scopeFigures, apps []*application) error {
-	var everything volume
+// eachCluster compiles every application, which gives the objects that each of its clusters should have, and asks the
+// agents what they were sent. Clusters come in the order of the bytes sent.
+func (f *federation) eachCluster(apps []*application) ([]scopeSums, error) {
 	bySlice := make([]volume, f.topo.slices)
+	var everything volume
 	for _, a := range apps {
 		objects, err := a.objects(f.topo.clusters[0], a.round)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		for _, o := range objects {
-			bySlice[a.slice].add(volume{1, int64(len(o.Record.Content))})
-			everything.add(volume{1, int64(len(o.Record.Content))})
+		bySlice[a.slice].add(contentOf(objects))
+		everything.add(contentOf(objects))
+	}
+	out := make([]scopeSums, len(f.topo.clusters))
+	for i, c := range f.topo.clusters {
+		objects, err := c.ground(bySlice[c.slice].Records > 0)
+		if err != nil {
+			return nil, err
 		}
+		sums := scopeSums{Needed: contentOf(objects), Everything: contentOf(objects)}
+		sums.Needed.add(bySlice[c.slice])
+		sums.Everything.add(everything)
+		sums.Sent.Records, sums.Sent.Bytes = f.agents[i].Received()
+		sums.compare()
+		out[i] = sums
 	}
-	s.Clusters.Everything = everything.times(len(f.topo.clusters))
-	for _, c := range f.topo.clusters {
-		s.Clusters.Needed.add(bySlice[c.slice])
+	slices.SortFunc(out, func(a, b scopeSums) int { return cmp.Compare(a.Sent.Bytes, b.Sent.Bytes) })
+	return out, nil
+}
+
+func contentOf(objects []mesh.Object) (v volume) {
+	for _, o := range objects {
+		v.add(volume{1, int64(len(o.Record.Content))})
 	}
-	var sizes []int64
-	for _, a := range f.agents {
-		_, bytes := a.Size()
-		sizes = append(sizes, bytes)
-	}
-	slices.Sort(sizes)
-	s.ClusterBytes = spread{sizes[0], sizes[len(sizes)/2], sizes[len(sizes)-1]}
-	return nil
+	return v
 }
 
 // needOfTiers works out from the call graph which records each zone and each region needs. How large they are Global's

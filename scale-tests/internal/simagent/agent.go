@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/meridian-federation/meridian/internal/feed"
@@ -42,6 +43,8 @@ type Agent struct {
 	outbox  *feed.Outbox
 	ledger  *feed.Ledger
 	retries sync.WaitGroup
+
+	records, bytes atomic.Int64 // received
 
 	mu      sync.Mutex // guards all below
 	session Session
@@ -151,11 +154,15 @@ func (a *Agent) Drop() int {
 // Holds lists the versions that the cluster has.
 func (a *Agent) Holds() map[record.Key]record.Version { return a.cluster.versions() }
 
-// Size is how many objects the cluster has, and the bytes of their manifests.
-func (a *Agent) Size() (objects int, bytes int64) { return a.cluster.size() }
+// Received counts the records that the zone sent, the same ones again included, and the bytes of their content.
+func (a *Agent) Received() (records, bytes int64) { return a.records.Load(), a.bytes.Load() }
 
 // apply makes a batch effective after the cluster's latency. What is accepted late is written as long as life lasts.
 func (a *Agent) apply(life, ctx context.Context, b feed.Batch) ([]feed.Rejection, error) {
+	for _, r := range b.Puts {
+		a.records.Add(1)
+		a.bytes.Add(int64(len(r.Content)))
+	}
 	rounds := (len(b.Puts) + len(b.Removals) + 15) / 16
 	if !pause(ctx, time.Duration(rounds)*a.cfg.Latency) {
 		return nil, errors.New("the session ended first")

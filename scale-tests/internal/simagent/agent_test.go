@@ -63,6 +63,9 @@ func TestAgentAppliesAndReports(t *testing.T) {
 	if len(writes) > 0 {
 		t.Errorf("an unchanged view was written again: %+v", <-writes)
 	}
+	if records, bytes := a.Received(); records != 1 || bytes != int64(len(deployment("1").Content)) {
+		t.Errorf("received: got %d records with %d bytes, want 1 with %d", records, bytes, len(deployment("1").Content))
+	}
 	if got, want := a.Holds()[deployment("1").Key], deployment("1").Version; got != want {
 		t.Errorf("got version %s, want %s", got, want)
 	}

@@ -2,6 +2,7 @@ package simagent
 
 import (
 	"bytes"
+	"maps"
 	"sync"
 	"time"
 
@@ -29,30 +30,23 @@ type cluster struct {
 	name  string
 	wrote func(Write)
 
-	mu      sync.Mutex // guards all below
-	objects map[record.Key]held
-	bytes   int64
-}
-
-type held struct {
-	version record.Version
-	bytes   int
+	mu      sync.Mutex // guards objects
+	objects map[record.Key]record.Version
 }
 
 func newCluster(name string, wrote func(Write)) *cluster {
 	if wrote == nil {
 		wrote = func(Write) {}
 	}
-	return &cluster{name: name, wrote: wrote, objects: map[record.Key]held{}}
+	return &cluster{name: name, wrote: wrote, objects: map[record.Key]record.Version{}}
 }
 
 func (c *cluster) put(r record.Record, fence feed.Fence) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	before := c.objects[r.Key]
-	c.objects[r.Key] = held{r.Version, len(r.Content)}
-	c.bytes += int64(len(r.Content) - before.bytes)
-	c.wrote(Write{Cluster: c.name, Key: r.Key, Version: r.Version, Before: before.version, Round: roundOf(r), Fence: fence,
+	c.objects[r.Key] = r.Version
+	c.wrote(Write{Cluster: c.name, Key: r.Key, Version: r.Version, Before: before, Round: roundOf(r), Fence: fence,
 		At: time.Now()})
 }
 
@@ -61,24 +55,13 @@ func (c *cluster) remove(key record.Key, fence feed.Fence) {
 	defer c.mu.Unlock()
 	before := c.objects[key]
 	delete(c.objects, key)
-	c.bytes -= int64(before.bytes)
-	c.wrote(Write{Cluster: c.name, Key: key, Before: before.version, Round: -1, Fence: fence, At: time.Now()})
+	c.wrote(Write{Cluster: c.name, Key: key, Before: before, Round: -1, Fence: fence, At: time.Now()})
 }
 
 func (c *cluster) versions() map[record.Key]record.Version {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	out := make(map[record.Key]record.Version, len(c.objects))
-	for key, h := range c.objects {
-		out[key] = h.version
-	}
-	return out
-}
-
-func (c *cluster) size() (objects int, bytes int64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.objects), c.bytes
+	return maps.Clone(c.objects)
 }
 
 // deployment reads a Deployment's key.

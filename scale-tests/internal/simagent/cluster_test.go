@@ -34,12 +34,12 @@ func TestClusterTellsOfWrites(t *testing.T) {
 	fence := feed.Fence{Epoch: 1, Fence: 2}
 	c.put(first, fence)
 	c.put(second, fence)
-	if objects, bytes := c.size(); objects != 1 || bytes != int64(len(second.Content)) {
-		t.Errorf("got %d objects with %d bytes, want 1 with %d", objects, bytes, len(second.Content))
+	if holds := c.versions(); len(holds) != 1 || holds[key] != second.Version {
+		t.Errorf("got %v, want %s alone", holds, second.Version)
 	}
 	c.remove(key, fence)
-	if objects, bytes := c.size(); objects != 0 || bytes != 0 {
-		t.Errorf("after the removal: got %d objects with %d bytes, want none", objects, bytes)
+	if holds := c.versions(); len(holds) != 0 {
+		t.Errorf("after the removal: got %v, want nothing", holds)
 	}
 	want := []Write{{Version: first.Version, Round: 1}, {Version: second.Version, Before: first.Version, Round: 22},
 		{Before: second.Version, Round: -1}}
