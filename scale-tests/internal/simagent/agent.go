@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,6 +47,10 @@ type Agent struct {
 
 	records, bytes atomic.Int64 // received
 
+	applying sync.Mutex // makes what apply and a retry write one step with looking at offered, which it guards
+	// offered are the versions that the zone last wanted.
+	offered map[record.Key]record.Version
+
 	mu      sync.Mutex // guards all below
 	session Session
 	link    *feedgrpc.Link
@@ -66,7 +71,7 @@ type Session struct {
 // New makes an agent of an empty cluster.
 func New(cfg Config) *Agent {
 	a := &Agent{cfg: cfg, cluster: newCluster(cfg.Cluster, cfg.Wrote), outbox: feed.NewOutbox(),
-		ledger: feed.NewLedger(feed.State{}, nil), changed: make(chan struct{})}
+		ledger: feed.NewLedger(feed.State{}, nil), offered: map[record.Key]record.Version{}, changed: make(chan struct{})}
 	health := record.Health{Cluster: cfg.Cluster, Zone: cfg.Zone, Region: cfg.Region, Connected: true, Nodes: nodes,
 		KubernetesVersion: "v1.34.0"}.Record()
 	a.outbox.Edit(feed.Put(&health))
@@ -167,16 +172,20 @@ func (a *Agent) apply(life, ctx context.Context, b feed.Batch) ([]feed.Rejection
 	if !pause(ctx, time.Duration(rounds)*a.cfg.Latency) {
 		return nil, errors.New("the session ended first")
 	}
+	a.applying.Lock()
+	defer a.applying.Unlock()
 	var rejected []feed.Rejection
 	for _, r := range b.Puts {
+		a.offered[r.Key] = r.Version
 		if a.cfg.FailureRate > 0 && rand.Float64() < a.cfg.FailureRate {
 			rejected = append(rejected, feed.Rejection{Key: r.Key, Version: r.Version, Reason: "Unavailable"})
-			a.retries.Go(func() { a.retry(life, *r, b.Fence) })
+			a.retries.Go(func() { a.retry(life, *r) })
 			continue
 		}
 		a.put(*r, b.Fence)
 	}
 	for _, r := range b.Removals {
+		delete(a.offered, r.Key)
 		a.cluster.remove(r.Key, b.Fence)
 		if namespace, name, ok := deployment(r.Key); ok {
 			a.outbox.Edit(feed.Remove(record.StatusKey(namespace, name), record.CausePerson))
@@ -185,16 +194,29 @@ func (a *Agent) apply(life, ctx context.Context, b feed.Batch) ([]feed.Rejection
 	return rejected, nil
 }
 
-// retry writes what was refused, unless the zone wants something else by then.
-func (a *Agent) retry(life context.Context, r record.Record, fence feed.Fence) {
-	if !pause(life, a.cfg.RetryAfter) {
-		return
+// retry writes late what was refused.
+func (a *Agent) retry(life context.Context, r record.Record) {
+	for pause(life, a.cfg.RetryAfter) {
+		if a.late(r) {
+			return
+		}
 	}
-	if version, ok := a.ledger.Holds(r.Key); !ok || version != r.Version {
-		return
+}
+
+// late writes what was refused, under the fence of now, and tells whether nothing is left to do: it is written, or the zone
+// wants something else. Until the session has told the ledger of the refusal there is nobody to tell of the success.
+func (a *Agent) late(r record.Record) bool {
+	a.applying.Lock()
+	defer a.applying.Unlock()
+	if a.offered[r.Key] != r.Version || a.cluster.has(r.Key, r.Version) {
+		return true
 	}
-	a.put(r, fence)
+	if !slices.ContainsFunc(a.ledger.Standing().Rejected, func(x feed.Rejection) bool { return x.Key == r.Key && x.Version == r.Version }) {
+		return false
+	}
+	a.put(r, a.ledger.State().Fence)
 	a.ledger.Accept(record.KeyVersion{Key: r.Key, Version: r.Version})
+	return true
 }
 
 func (a *Agent) put(r record.Record, fence feed.Fence) {

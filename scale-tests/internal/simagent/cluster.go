@@ -58,6 +58,12 @@ func (c *cluster) remove(key record.Key, fence feed.Fence) {
 	c.wrote(Write{Cluster: c.name, Key: key, Before: before, Round: -1, Fence: fence, At: time.Now()})
 }
 
+func (c *cluster) has(key record.Key, version record.Version) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.objects[key] == version
+}
+
 func (c *cluster) versions() map[record.Key]record.Version {
 	c.mu.Lock()
 	defer c.mu.Unlock()
