@@ -33,6 +33,9 @@ type ClientConfig struct {
 	// Learned is called with the addresses that the parent tells, for a child that keeps them over its own restarts; nil
 	// where it does not. It must not block.
 	Learned func(addresses []string)
+	// Kept are the addresses that Learned was last called with, in an earlier run. Any may be wrong by now: they are
+	// forgotten when the parent tells which there are.
+	Kept []string
 	// Hello is what the child says of itself: Role, Path, Release.
 	Hello feed.Hello
 	// Credentials are those of the transport; nil is plain text.
@@ -54,7 +57,7 @@ func Run(ctx context.Context, cfg ClientConfig, ep Endpoint) error {
 	if cfg.Credentials == nil {
 		cfg.Credentials = insecure.NewCredentials()
 	}
-	r := newRoute(cfg.Targets)
+	r := newRoute(cfg.Targets, cfg.Kept...)
 	for {
 		address := r.address()
 		began := time.Now()

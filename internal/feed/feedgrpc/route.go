@@ -26,7 +26,8 @@ const (
 // route tells where a child looks for its parent next, and when. It knows no clock: it is told how long sessions lasted.
 //
 // The addresses that the parent tells are tried in an order of the child's own, so that children of a parent that is
-// gone spread over those that are left; then those of the configuration, which are never forgotten.
+// gone spread over those that are left; then those of the configuration, which are never forgotten. What it was told in an
+// earlier run counts until it is told anew.
 type route struct {
 	targets []string
 	learnt  []string
@@ -51,10 +52,17 @@ type attempt struct {
 	stay     time.Duration
 }
 
-func newRoute(targets []string) *route {
-	targets = slices.Clone(targets)
-	rand.Shuffle(len(targets), func(i, j int) { targets[i], targets[j] = targets[j], targets[i] })
-	return &route{targets: targets, free: len(targets), pause: minPause}
+// newRoute begins with the addresses of the configuration and those learnt in an earlier run.
+func newRoute(targets []string, learnt ...string) *route {
+	r := &route{targets: shuffled(targets), learnt: shuffled(learnt), pause: minPause}
+	r.free = len(r.addresses())
+	return r
+}
+
+func shuffled(addresses []string) []string {
+	out := slices.Clone(addresses)
+	rand.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
+	return out
 }
 
 // address is where to go now.

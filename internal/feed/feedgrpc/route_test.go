@@ -80,6 +80,19 @@ func TestRouteKeepsItsOrderWhenItLearns(t *testing.T) {
 	}
 }
 
+func TestRouteForgetsWhatItKeptWhenItIsToldAnew(t *testing.T) {
+	r := newRoute([]string{"x"}, "old:1", "old:2", "x")
+	addresses, paused := walk(r, 3, attempt{})
+	got := slices.Sorted(slices.Values(addresses))
+	if want := []string{"old:1", "old:2", "x"}; !slices.Equal(got, want) || paused != 0 {
+		t.Errorf("first round: got %v with %d pauses, want %v with none", got, paused, want)
+	}
+	r.learn([]string{"new"})
+	if got, want := r.addresses(), []string{"new", "x"}; !slices.Equal(got, want) {
+		t.Errorf("addresses after the parent told them: got %v, want %v", got, want)
+	}
+}
+
 func TestRouteFollowsRedirects(t *testing.T) {
 	r := newRoute([]string{"x"})
 	for n := range maxRedirects {
