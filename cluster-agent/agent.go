@@ -4,7 +4,6 @@ import (
 	"context"
 	"iter"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -105,8 +104,9 @@ func (a *agent) open(state feed.State) {
 func (a *agent) serve(ctx context.Context) error {
 	b := &batches{desk: a.desk, persist: a.lease.accept}
 	return feedgrpc.Run(ctx, feedgrpc.ClientConfig{
-		Targets: a.targets(),
+		Targets: a.cfg.ZoneAddresses,
 		Learned: a.lease.learn,
+		Kept:    a.lease.addresses(),
 		Hello: feed.Hello{Role: string(question.TierCluster), Path: a.cfg.path().String(),
 			Release: buildinfo.Read().Version},
 		Session: feed.Config{Stats: a.stats},
@@ -120,17 +120,6 @@ func (a *agent) serve(ctx context.Context) error {
 		Closed: func(error) { a.link.closed(time.Now()) },
 		State:  a.link.stands,
 	})
-}
-
-// targets are the addresses of the configuration, and those that the zone told of before a restart.
-func (a *agent) targets() []string {
-	all := slices.Clone(a.cfg.ZoneAddresses)
-	for _, address := range a.lease.addresses() {
-		if !slices.Contains(all, address) {
-			all = append(all, address)
-		}
-	}
-	return all
 }
 
 // link is how the session with the zone stands.

@@ -67,7 +67,9 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// path is the agent's place in the hierarchy.
+// path is the agent's place in the hierarchy, zone its parent's.
 func (c *Config) path() question.Path {
 	return question.Path{Region: c.Region, Zone: c.Zone, Cluster: c.Cluster}
 }
+
+func (c *Config) zone() question.Path { return question.Path{Region: c.Region, Zone: c.Zone} }

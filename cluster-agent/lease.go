@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/question"
 )
 
 // Where the Lease is.
@@ -43,6 +44,7 @@ var errLost = errors.New("another agent has taken the lease")
 type lease struct {
 	kube *kube
 	id   string
+	zone question.Path
 	log  *slog.Logger
 
 	writing sync.Mutex // held during a write; taken before mu
@@ -50,14 +52,14 @@ type lease struct {
 	held    *coordinationv1.Lease
 	kept    feed.State // what held says
 	state   feed.State // what it should say
-	zone    []string   // addresses of the zone's replicas, as it should say
+	peers   []string   // addresses of the zone's replicas, as it should say
 	renewed time.Time  // when the last successful write began; zero while not held
 	opened  chan struct{}
 	standby bool
 }
 
-func newLease(k *kube, id string, log *slog.Logger) *lease {
-	return &lease{kube: k, id: id, log: log, opened: make(chan struct{})}
+func newLease(k *kube, id string, zone question.Path, log *slog.Logger) *lease {
+	return &lease{kube: k, id: id, zone: zone, log: log, opened: make(chan struct{})}
 }
 
 // acquire waits until the Lease is this agent's, and returns the state that it keeps. A Lease under this agent's own id
@@ -131,7 +133,7 @@ func (l *lease) takeOver(ctx context.Context, current *coordinationv1.Lease) (fe
 		return state, fmt.Errorf("%w: %w", errState, err)
 	}
 	l.mu.Lock()
-	l.held, l.kept, l.state, l.zone = current, state, state, readAddresses(current.Annotations)
+	l.held, l.kept, l.state, l.peers = current, state, state, readAddresses(current.Annotations, l.zone)
 	l.mu.Unlock()
 	if err := l.write(ctx); err != nil {
 		return state, err
@@ -194,7 +196,7 @@ func (l *lease) next(holder string) (*coordinationv1.Lease, feed.State, error) {
 	if err := writeState(next.Annotations, l.state); err != nil {
 		return nil, l.state, err
 	}
-	writeAddresses(next.Annotations, l.zone)
+	writeAddresses(next.Annotations, l.zone, l.peers)
 	now, seconds := metav1.NowMicro(), int32(leaseDuration/time.Second)
 	if was := next.Spec.HolderIdentity; was == nil || *was != holder {
 		next.Spec.AcquireTime = &now

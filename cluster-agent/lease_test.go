@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/question"
 )
 
 func testLease(t *testing.T, id string) *lease {
@@ -18,7 +19,7 @@ func testLease(t *testing.T, id string) *lease {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newLease(k, id, slog.New(slog.DiscardHandler))
+	return newLease(k, id, question.Path{Region: "r", Zone: "z"}, slog.New(slog.DiscardHandler))
 }
 
 // freeLease begins and ends a test with no Lease.
@@ -55,6 +56,34 @@ func TestLeaseKeepsState(t *testing.T) {
 	}
 	if got := second.addresses(); len(got) != 2 || got[1] != "zone.example:7420" {
 		t.Errorf("addresses: got %q, want the two that the first learned", got)
+	}
+}
+
+// TestKeptAddresses has an agent come back whose configured address leads nowhere any more: it finds the zone where it was
+// told that it is. One that was given to another zone does not look there.
+func TestKeptAddresses(t *testing.T) {
+	freeLease(t)
+	z := newZone(t)
+	first := testLease(t, "kept")
+	if _, err := first.acquire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	first.learn([]string{z.address})
+	if err := first.write(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	z.address = "127.0.0.1:1" // as the agent is configured; nothing listens there
+	second := startAgent(t, shared, z, "kept")
+	second.settle()
+	second.stop()
+
+	moved := testLease(t, "kept")
+	moved.zone.Zone = "other"
+	if _, err := moved.acquire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := moved.addresses(); len(got) > 0 {
+		t.Errorf("the agent of another zone would look at %q", got)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/question"
 )
 
 // What the Lease keeps beside its holder, as annotations.
@@ -18,8 +19,10 @@ const (
 	annotationFloor = "meridian.dev/floor"
 	// annotationGuard is the JSON of feed.Guard.
 	annotationGuard = "meridian.dev/guard"
-	// annotationAddresses is where the zone's replicas were last reached, separated by commas.
+	// annotationAddresses is where the zone's replicas were last reached, separated by commas, and annotationZone which zone
+	// that is, as a path.
 	annotationAddresses = "meridian.dev/zone-addresses"
+	annotationZone      = "meridian.dev/zone"
 )
 
 // writeState puts a state into annotations.
@@ -56,17 +59,20 @@ func readState(annotations map[string]string) (feed.State, error) {
 	return state, nil
 }
 
-// writeAddresses keeps the addresses that an agent which starts anew turns to beside those of its configuration.
-func writeAddresses(annotations map[string]string, addresses []string) {
+// writeAddresses keeps the addresses of a zone's replicas, which an agent that starts anew turns to beside those of its
+// configuration.
+func writeAddresses(annotations map[string]string, zone question.Path, addresses []string) {
 	if len(addresses) == 0 {
 		delete(annotations, annotationAddresses)
+		delete(annotations, annotationZone)
 		return
 	}
-	annotations[annotationAddresses] = strings.Join(addresses, ",")
+	annotations[annotationAddresses], annotations[annotationZone] = strings.Join(addresses, ","), zone.String()
 }
 
-func readAddresses(annotations map[string]string) []string {
-	if annotations[annotationAddresses] == "" {
+// readAddresses reads what writeAddresses wrote; none if that was of another zone.
+func readAddresses(annotations map[string]string, zone question.Path) []string {
+	if annotations[annotationAddresses] == "" || annotations[annotationZone] != zone.String() {
 		return nil
 	}
 	return strings.Split(annotations[annotationAddresses], ",")

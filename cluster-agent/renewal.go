@@ -95,14 +95,14 @@ func (l *lease) accept(ctx context.Context, state feed.State) error {
 func (l *lease) learn(addresses []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.zone = addresses
+	l.peers = addresses
 }
 
 // addresses are those that were learned, here or in an earlier run.
 func (l *lease) addresses() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.zone
+	return l.peers
 }
 
 // close closes the gate.

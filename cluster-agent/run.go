@@ -42,7 +42,7 @@ func Run(ctx context.Context, cfg Config, deps Deps) error {
 	if err != nil {
 		return err
 	}
-	l := newLease(k, cfg.ID, deps.Log)
+	l := newLease(k, cfg.ID, cfg.zone(), deps.Log)
 	r := &runner{cfg: cfg, deps: deps, kube: k, lease: l}
 	if deps.Health != nil {
 		deps.Health.Add("cluster", r.ready)
