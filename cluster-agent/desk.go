@@ -72,13 +72,12 @@ func (d *desk) put(id object.ID, r *record.Record, done func(*feed.Rejection)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	e := d.entry(id)
-	if e.busy && e.want != nil && e.want.record != nil && e.want.record.Version == r.Version {
-		e.done = done // it is being written for a session that has ended
+	same := e.want != nil && e.want.record != nil && e.want.record.Version == r.Version
+	switch {
+	case same && e.busy:
+		e.done = done // that write's outcome is this one's too
 		return
-	}
-	again := e.applied && e.want != nil && e.want.record != nil && e.want.record.Version == r.Version &&
-		e.seen != nil && e.inOrder(e.seen) && !e.dirty && !e.busy && e.rejection == nil
-	if again {
+	case same && e.applied && e.seen != nil && e.inOrder(e.seen) && !e.dirty && e.rejection == nil:
 		done(nil)
 		return
 	}
