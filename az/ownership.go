@@ -30,6 +30,7 @@ const (
 // taking is a cluster that is to be claimed, from whoever has the fence; then what came of it.
 type taking struct {
 	cluster string
+	joined  int // the membership in which that was decided
 	from    store.Claim
 	claim   store.Claim
 	err     error
@@ -51,6 +52,10 @@ func (s *clusterShard) reconcile(now time.Time) {
 		return
 	}
 	s.doubtful = time.Time{}
+	if here.joined != s.joined {
+		s.joined = here.joined
+		clear(s.outrun)
+	}
 	s.release()
 	s.deal(here.dealt)
 	wanted := s.wanted(here.calm)
@@ -90,14 +95,22 @@ func (s *clusterShard) doubt(now time.Time) {
 	s.lookAgain(s.doubtful)
 }
 
-// release lets go of the clusters that others have claimed. Their agents are sent there.
+// release lets go of the clusters that others have claimed. Their agents are sent there. It lets go as well of those whose
+// claim is gone or an older one of this replica's own, which a store that was set back brings about: no agent is served by a
+// fence that the store does not have, and take has them again at once.
 func (s *clusterShard) release() {
 	for _, name := range s.names() {
 		claim, _ := s.roster.claim(name)
-		if claim.Owner == s.roster.self.ID || claim.Owner == "" {
+		o, _ := s.get(name)
+		if claim.Owner == s.roster.self.ID && claim.Fence == o.fence.Fence {
 			continue
 		}
 		s.lose(name)
+		if claim.Owner == s.roster.self.ID || claim.Owner == "" {
+			s.log.Warn("the store no longer has this replica's claim", "cluster", name, "fence", o.fence, "claim", claim.Fence)
+			s.agents.Dismiss(name, "the claim on this cluster is another than it was")
+			continue
+		}
 		address, known := s.roster.owner(name)
 		s.log.Info("cluster taken over by another replica", "cluster", name, "owner", claim.Owner, "fence", claim.Fence)
 		if known {
@@ -146,7 +159,7 @@ func (s *clusterShard) wanted(calm bool) []taking {
 			continue
 		}
 		delete(s.outrun, name)
-		out = append(out, taking{cluster: name, from: claim})
+		out = append(out, taking{cluster: name, joined: s.joined, from: claim})
 	}
 	slices.SortFunc(out, func(a, b taking) int { return strings.Compare(a.cluster, b.cluster) })
 	return out
@@ -223,14 +236,15 @@ func (s *clusterShard) took(results []taking) {
 		delete(s.taking, t.cluster)
 		switch {
 		case t.err == nil:
-			s.roster.claimed(t.claim)
-			if s.prepared[t.cluster] != nil {
+			if s.roster.claimed(t.claim, t.joined) && s.prepared[t.cluster] != nil {
 				s.own(t.cluster, t.claim.Fence)
 			}
 		case errors.Is(t.err, store.ErrClaimed):
 			s.stats.Outrun.Add(1)
 			s.log.Debug("another was faster", "error", t.err)
-			s.outrun[t.cluster] = t.from.Fence + 1
+			if t.joined == s.joined {
+				s.outrun[t.cluster] = t.from.Fence + 1
+			}
 		default:
 			s.log.Warn("claiming clusters", "error", t.err, "again", claimPause)
 			s.paused = time.Now().Add(claimPause)

@@ -45,6 +45,8 @@ type roster struct {
 	claims     map[string]store.Claim
 	proofs     map[string]time.Time // when a member was last seen to act
 	membership store.Membership
+	// joined counts the memberships: what the store says in one may be older than what it said in the last.
+	joined int
 	// certain: what is known of claims is not older than the membership.
 	certain bool
 	// stirred is when the members last changed.
@@ -140,6 +142,7 @@ func (r *roster) take(now *store.Roster, m store.Membership, first bool) {
 	}
 	if first {
 		r.claims, r.stirred = maps.Clone(now.Claims), at
+		r.joined++
 	}
 	for name, c := range now.Claims {
 		if c.Fence > r.claims[name].Fence {
@@ -249,12 +252,15 @@ type attendance struct {
 	calm bool
 	// again is when to look again although nothing changed; zero is never.
 	again time.Time
+	// joined tells one membership of this replica's from another.
+	joined int
 }
 
 // attendance returns who takes part; ok is false while that is not known, as it is to one whose own lease is not fresh.
 func (r *roster) attendance(now time.Time) (a attendance, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	a.joined = r.joined
 	for _, id := range slices.Sorted(maps.Keys(r.members)) {
 		gone, until := r.gone(id, now)
 		if gone && (a.again.IsZero() || until.Before(a.again)) {
@@ -279,13 +285,18 @@ func (r *roster) claim(cluster string) (c store.Claim, keeps bool) {
 	return c, r.live(c.Owner, time.Now()) && !r.members[c.Owner].Leaving
 }
 
-// claimed notes a claim of this replica's own, before the store's roster tells of it.
-func (r *roster) claimed(c store.Claim) {
+// claimed notes a claim of this replica's own, before the store's roster tells of it. It returns false if the claim was
+// decided on in another membership: the store may have been set back since, so only its roster can tell.
+func (r *roster) claimed(c store.Claim, joined int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if joined != r.joined {
+		return false
+	}
 	if c.Fence > r.claims[c.Name].Fence {
 		r.claims[c.Name] = c
 	}
+	return true
 }
 
 // holds tells whether this replica is sure to own a cluster by a fence: its lease is fresh, and nobody has taken the claim

@@ -51,6 +51,7 @@ type clusterShard struct {
 	taking   map[string]bool
 	outrun   map[string]int64
 	wants    []taking
+	joined   int // the membership by whose roster the shard was last reconciled
 	// paused is until when nothing is claimed, again when the timer fires.
 	paused, again time.Time
 	timer         *time.Timer

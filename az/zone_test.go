@@ -1,6 +1,7 @@
 package az_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/internal/store"
+	"github.com/meridian-federation/meridian/internal/store/mem"
 	"github.com/meridian-federation/meridian/internal/tiertest"
 )
 
@@ -244,6 +246,65 @@ func TestZoneSetBack(t *testing.T) {
 	z.agents["c1"].Await(t, "c1 has what the restored zone says", func(held map[record.Key]record.Record) bool { return len(held) == 5 })
 }
 
+// TestZoneSetBackWhileItRuns restores the zone's store from a copy in which the cluster is not claimed yet, or by an older
+// fence of the same replica's, without a restart: the zone claims it again, and its agent takes what it is sent.
+func TestZoneSetBackWhileItRuns(t *testing.T) {
+	tests := map[string]func(z *zone) (backup *mem.Store){
+		"not claimed": func(z *zone) *mem.Store {
+			backup := z.store.Copy()
+			z.parent.Put(cluster("c1").Record())
+			return backup
+		},
+		"an older claim": func(z *zone) *mem.Store {
+			z.parent.Put(cluster("c1").Record())
+			claim := z.awaitClaim("c1", 0)
+			backup := z.store.Copy()
+			if _, err := z.store.Claim(z.t.Context(), "c1", "gone", claim.Fence); err != nil {
+				z.t.Fatal(err)
+			}
+			z.awaitClaim("c1", claim.Fence)
+			return backup
+		},
+	}
+	for name, prepare := range tests {
+		t.Run(name, func(t *testing.T) {
+			z := newZone(t)
+			backup := prepare(z)
+			agent := z.agent("c1")
+			agent.Start()
+			before := app{name: "cart", image: "cart:1", replicas: 1}
+			z.submit(before)
+			z.parent.AwaitStatus(t, "n/cart", "cart is ready", ready(before.hash(), 1))
+			z.store.Restore(backup)
+			z.submit(app{name: "late", image: "x:1", replicas: 1})
+			tiertest.Await(t, "c1 has what came after", func() bool {
+				_ = agent.Confirm(question.WhatFloor) // as a person does, once it refuses
+				_, ok := agent.Held()[deploymentKey("late")]
+				return ok
+			})
+		})
+	}
+}
+
+// awaitClaim waits until this zone has a claim on a cluster that is newer than a fence.
+func (z *zone) awaitClaim(cluster string, than int64) store.Claim {
+	z.t.Helper()
+	var claim store.Claim
+	found := errors.New("found")
+	ctx, cancel := context.WithTimeout(z.t.Context(), time.Minute)
+	defer cancel()
+	err := z.store.WatchRoster(ctx, func(r *store.Roster) error {
+		if claim = r.Claims[cluster]; claim.Owner == "zone-0" && claim.Fence > than {
+			return found
+		}
+		return nil
+	})
+	if !errors.Is(err, found) {
+		z.t.Fatal(err)
+	}
+	return claim
+}
+
 // TestZoneAnswers asks for one application.
 func TestZoneAnswers(t *testing.T) {
 	z := newZone(t, "c1", "c2")
@@ -271,15 +332,7 @@ func TestZoneFences(t *testing.T) {
 	a := app{name: "cart", image: "cart:1", replicas: 1}
 	z.submit(a)
 	z.parent.AwaitStatus(t, "n/cart", "cart is ready", ready(a.hash(), 1))
-	var claim store.Claim
-	enough := errors.New("enough")
-	err := z.store.WatchRoster(t.Context(), func(r *store.Roster) error {
-		claim = r.Claims["c1"]
-		return enough
-	})
-	if err != enough || claim.Owner != "zone-0" {
-		t.Fatalf("the claim of c1: got %v, %v, want one of zone-0", claim, err)
-	}
+	claim := z.awaitClaim("c1", 0)
 	for _, f := range z.agents["c1"].Fences() {
 		if f.Fence != claim.Fence || f.Epoch == 0 {
 			t.Errorf("a batch has fence %s, want %d", f, claim.Fence)
