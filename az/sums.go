@@ -209,6 +209,9 @@ func (s *sums) noteStatus(c *testimony, st record.Standing) {
 	status := *st.Status
 	remember(&status.Counts, before.Counts)
 	s.report.Put(st.Cluster, status)
+	if s.whole(c) {
+		s.openIfAllSpoke()
+	}
 	if now := status.Counts; rollup.Ready(now) &&
 		!(rollup.Ready(before.Counts) && before.Revision == now.Revision && before.Desired == now.Desired) {
 		s.news.ready(app)
@@ -229,14 +232,20 @@ func remember(now *record.Counts, before record.Counts) {
 // noteHealth notes a cluster's health. While the term is young the scheduler is told of numbers of nodes only when all
 // clusters have said theirs, or it would move replicas to whoever speaks first.
 func (s *sums) noteHealth(c *testimony, h record.Health) {
-	first := c.health == nil
 	c.health = &h
 	s.report.PutHealth(h)
 	if s.report.Opened() {
 		s.news.counted(h.Cluster, h.Nodes)
-	} else if first {
+	} else if s.whole(c) {
 		s.openIfAllSpoke()
 	}
+}
+
+// whole tells whether the owner of a cluster has said all that it means to. It may say how the cluster is before it can say
+// how its applications stand; then it says how many there are.
+func (s *sums) whole(c *testimony) bool {
+	return c != nil && c.health != nil && len(c.replicas) >= int(c.health.Applications) &&
+		(c.source == "" || s.complete[c.source])
 }
 
 // openIfAllSpoke ends the waiting of a young term when all clusters are known, by the whole word of their owners: what a
@@ -248,7 +257,7 @@ func (s *sums) openIfAllSpoke() {
 	any := false // a zone whose inventory has not come yet waits
 	for e := range s.mirror.Snapshot().All(record.KindCluster) {
 		any = true
-		if c := s.clusters[e.Key.Name]; c == nil || c.health == nil || c.source != "" && !s.complete[c.source] {
+		if !s.whole(s.clusters[e.Key.Name]) {
 			return
 		}
 	}

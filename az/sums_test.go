@@ -151,6 +151,53 @@ func TestSumsOpen(t *testing.T) {
 	}
 }
 
+// TestSumsOpenAfterRefusals begins a term with clusters whose agents refuse all: how they are is told at once, how their
+// applications stand is not known yet.
+func TestSumsOpenAfterRefusals(t *testing.T) {
+	l := newLeader(t)
+	b := newBoard("a", "west", time.Minute)
+	for i, cluster := range []string{"c1", "c2"} {
+		u := &unit{id: unitID{cluster, "n", "cart"}, made: &compiled{},
+			binding: record.Binding{Namespace: "n", Application: "cart", Cluster: cluster, Revision: "v1", Replicas: 2}}
+		b.add(cluster, feed.Fence{Epoch: 1, Fence: int64(i + 5)})
+		b.expect(cluster, &shift{units: []*unit{u}}, time.Now())
+		b.session(cluster, true)
+		b.state(cluster, feed.Status{RefusedBy: &feed.Refusal{Kind: feed.RefusedFloor}})
+	}
+	b.lead(l.sums)
+	if !l.connected("c1") || !l.connected("c2") {
+		t.Fatal("the region is not told how the clusters are")
+	}
+	if l.outbox.Complete() {
+		t.Error("the region was told that this is all, and nothing of cart")
+	}
+	b.age(time.Now().Add(time.Hour))
+	if !l.outbox.Complete() {
+		t.Error("all was told, and the region does not know")
+	}
+}
+
+// TestSumsOpenAfterReconnecting has a replica that had told all connect again with a cluster that it has come to own.
+func TestSumsOpenAfterReconnecting(t *testing.T) {
+	l := newLeader(t)
+	counted := func(st record.Standing) record.Standing {
+		st.Health.Applications = 1
+		return st
+	}
+	l.tell("r1", counted(well("c1", 5)), cart("c1", 5, 2))
+	l.heardAll("r1")
+	l.attended("r1", false)
+	l.attended("r1", true)
+	l.tell("r1", counted(well("c2", 6)))
+	if l.outbox.Complete() {
+		t.Error("the region was told that this is all, and nothing of cart in c2")
+	}
+	l.tell("r1", cart("c2", 6, 2))
+	if !l.outbox.Complete() {
+		t.Error("all was told, and the region does not know")
+	}
+}
+
 // TestSumsHandOver moves c1 from r1 to r2.
 func TestSumsHandOver(t *testing.T) {
 	l := newLeader(t)
