@@ -34,12 +34,17 @@ type Axes struct {
 	LogX bool
 }
 
-// CDF is the distribution of values: for each, which part of all is not above it.
+// cdfPoints is the most that CDF draws: one for each pixel of height.
+const cdfPoints = height - top - bottom
+
+// CDF is the distribution of values: for each, which part of all is not above it. Of very many values only some are
+// among the points, the last always is.
 func CDF(values []float64) []Point {
 	sorted := slices.Sorted(slices.Values(values))
-	points := make([]Point, len(sorted))
-	for i, v := range sorted {
-		points[i] = Point{v, float64(i+1) / float64(len(sorted))}
+	points := make([]Point, min(len(sorted), cdfPoints))
+	for i := range points {
+		rank := (i + 1) * len(sorted) / len(points)
+		points[i] = Point{sorted[rank-1], float64(rank) / float64(len(sorted))}
 	}
 	return points
 }

@@ -19,6 +19,25 @@ func TestCDF(t *testing.T) {
 	}
 }
 
+func TestCDFOfManyIsThinned(t *testing.T) {
+	values := make([]float64, 100_001)
+	for i := range values {
+		values[len(values)-1-i] = float64(i)
+	}
+	got := plot.CDF(values)
+	if len(got) < 200 || len(got) > 400 {
+		t.Errorf("got %d points, want about as many as a picture has pixels", len(got))
+	}
+	if last := got[len(got)-1]; last != (plot.Point{X: 100_000, Y: 1}) {
+		t.Errorf("got the last point %v, want the largest value", last)
+	}
+	for _, p := range got {
+		if part := (p.X + 1) / float64(len(values)); p.Y != part {
+			t.Fatalf("got %v at %v, want %v", p.Y, p.X, part)
+		}
+	}
+}
+
 func TestPicturesAreWellFormed(t *testing.T) {
 	for name, picture := range map[string]string{
 		"line":      plot.Lines(plot.Axes{Title: "a < b", X: "x", Y: "y"}, plot.Series{Name: "s & t", Points: []plot.Point{{X: 0, Y: 1}, {X: 5, Y: 2}}}),
