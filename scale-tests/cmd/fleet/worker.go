@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -80,9 +81,24 @@ func serveEtcd(ctx context.Context, spec workerSpec, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	return closeWith(ctx, server)
+}
+
+// ending is a server that may end before it is closed.
+type ending interface {
+	Done() <-chan struct{}
+	Close() error
+}
+
+// closeWith closes a server when ctx ends. One that ends before is an error.
+func closeWith(ctx context.Context, server ending) error {
 	select {
 	case <-ctx.Done():
+		return server.Close()
 	case <-server.Done():
 	}
-	return server.Close()
+	if ctx.Err() != nil {
+		return server.Close()
+	}
+	return errors.Join(errors.New("etcd ended by itself"), server.Close())
 }
