@@ -19,30 +19,19 @@ type board struct {
 	settle       time.Duration
 	// aged receives when a site's time to be heard may have begun.
 	aged chan struct{}
+	// outbox is what a session with another leader sends: standings while another leads, else nothing.
+	outbox *feed.Outbox
 
 	mu     sync.Mutex
 	sites  map[string]*site // guarded by mu
 	leader *sums            // guarded by mu; nil while another leads
-	outbox *feed.Outbox     // guarded by mu; holds standings while another leads
 }
 
 func newBoard(zone, region string, settle time.Duration) *board {
-	return &board{zone: zone, region: region, settle: settle, outbox: newStandings(), aged: make(chan struct{}, 1),
+	b := &board{zone: zone, region: region, settle: settle, outbox: feed.NewOutbox(), aged: make(chan struct{}, 1),
 		sites: map[string]*site{}}
-}
-
-// newStandings is an outbox of which nothing more is to come than what is known.
-func newStandings() *feed.Outbox {
-	o := feed.NewOutbox()
-	o.SetComplete(true)
-	return o
-}
-
-// standings are what a session with another leader sends.
-func (b *board) standings() *feed.Outbox {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.outbox
+	b.outbox.SetComplete(true) // nothing more is to come than what is known
+	return b
 }
 
 // lead has everything told to the sums of this replica from now on; nil: to whoever leads.
@@ -51,7 +40,11 @@ func (b *board) lead(s *sums) {
 	defer b.mu.Unlock()
 	b.leader = s
 	if s != nil {
-		b.outbox = newStandings() // nobody is told by the old one any more
+		var edits []feed.Edit
+		for _, kv := range b.outbox.Keys() {
+			edits = append(edits, feed.Remove(kv.Key, record.CauseScope))
+		}
+		b.outbox.Edit(edits...)
 	}
 	for _, s := range b.sites {
 		b.sayAll(s)

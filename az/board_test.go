@@ -39,25 +39,27 @@ func TestBoardWaitsForAgents(t *testing.T) {
 }
 
 // TestBoardTellsWhoLeads changes leaders: what this replica knows goes to its own sums while it leads, else to its outbox.
+// That is the same from beginning to end, since a session may go on with it.
 func TestBoardTellsWhoLeads(t *testing.T) {
 	l := newLeader(t)
 	b := newBoard("a", "west", time.Minute)
+	outbox := b.outbox
 	b.add("c1", feed.Fence{Epoch: 1, Fence: 7})
 	b.session("c1", true)
 	b.state("c1", feed.Status{InSync: true, Heard: true})
-	if b.outbox.Len() != 1 || l.connected("c1") {
-		t.Fatalf("another leads: %d standings in the outbox, c1 in the sums: %v; want 1, false", b.outbox.Len(), l.connected("c1"))
+	if outbox.Len() != 1 || l.connected("c1") {
+		t.Fatalf("another leads: %d standings in the outbox, c1 in the sums: %v; want 1, false", outbox.Len(), l.connected("c1"))
 	}
 	b.lead(l.sums)
-	if b.outbox.Len() != 0 || !l.connected("c1") {
-		t.Errorf("this one leads: %d standings in the outbox, c1 in the sums: %v; want 0, true", b.outbox.Len(), l.connected("c1"))
+	if outbox.Len() != 0 || !l.connected("c1") {
+		t.Errorf("this one leads: %d standings in the outbox, c1 in the sums: %v; want 0, true", outbox.Len(), l.connected("c1"))
 	}
 	b.lead(nil)
-	if b.outbox.Len() != 1 {
-		t.Errorf("another leads again: %d standings in the outbox, want 1", b.outbox.Len())
+	if outbox.Len() != 1 {
+		t.Errorf("another leads again: %d standings in the outbox, want 1", outbox.Len())
 	}
 	b.release("c1")
-	if b.outbox.Len() != 0 {
-		t.Errorf("c1 is another's: %d standings in the outbox, want 0", b.outbox.Len())
+	if outbox.Len() != 0 {
+		t.Errorf("c1 is another's: %d standings in the outbox, want 0", outbox.Len())
 	}
 }

@@ -60,7 +60,7 @@ func (z *Zone) report(ctx context.Context, id, address string) error {
 	err := feedgrpc.Run(ctx, feedgrpc.ClientConfig{Targets: []string{address},
 		Hello:   feed.Hello{Role: roleReplica, Path: z.replicaPath(z.cfg.ID), Release: buildinfo.Read().Version},
 		Session: feed.Config{Stats: &z.side}, Log: z.log.With("leader", id),
-	}, feedgrpc.Endpoint{Outbox: z.board.standings(), Answer: z.answerHere})
+	}, feedgrpc.Endpoint{Outbox: z.board.outbox, Answer: z.answerHere})
 	cancel()
 	<-watched
 	return err
