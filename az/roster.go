@@ -17,8 +17,11 @@ const (
 	proofAfter = store.MemberLease + time.Second
 	// calmAfter is how long the members must have been the same before a cluster is taken from a member that lives.
 	calmAfter = time.Second
-	// joinPause is how long a replica waits after it lost its place among the members, or did not get it.
+	// joinPause is how long a replica waits after it lost its place among the members, or did not get it, or could not depose
+	// a leader.
 	joinPause = 200 * time.Millisecond
+	// deposeWithin bounds a try to depose a leader that is gone: by then its lease has ended, too.
+	deposeWithin = store.MemberLease
 )
 
 // Gossip finds out quickly who is gone; internal/shard/gossip is one.
@@ -184,29 +187,74 @@ func (r *roster) alone() bool {
 	return true
 }
 
-// listen brings in what gossip notices, until ctx ends. A leader that is gone is deposed, so that the next need not wait
-// for its lease.
+// listen brings in what gossip notices, until ctx ends, and that a member which gossip lost counts again. A leader that is
+// gone is deposed, so that the next need not wait for its lease.
 func (r *roster) listen(ctx context.Context) error {
 	if r.gossip == nil {
 		return nil
 	}
 	for {
 		changed := r.gossip.Changed()
-		if gone := r.goneLeader(); gone != "" {
-			if err := r.registry.Depose(ctx, gone); err != nil && ctx.Err() == nil {
-				r.log.Warn("deposing a leader that is gone", "leader", gone, "error", err)
+		back := r.back()
+		due := back
+		if !r.deposeGone(ctx) {
+			if again := time.Now().Add(joinPause); due.IsZero() || again.Before(due) {
+				due = again
 			}
+		}
+		var timer <-chan time.Time
+		if !due.IsZero() {
+			timer = time.After(time.Until(due))
 		}
 		select {
 		case <-changed:
+			r.heard(true)
+		case <-timer:
+			if !back.IsZero() && !time.Now().Before(back) {
+				r.heard(false)
+			}
 		case <-ctx.Done():
 			return nil
 		}
-		r.mu.Lock()
-		r.stirred = time.Now()
-		r.wake(true)
-		r.mu.Unlock()
 	}
+}
+
+// heard tells that others may take part now; stirred: because some of them came or went.
+func (r *roster) heard(stirred bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if stirred {
+		r.stirred = time.Now()
+	}
+	r.wake(true)
+}
+
+// back is when the first of the members that are gone counts again by its lease; zero if none is gone.
+func (r *roster) back() (first time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	for id := range r.members {
+		if gone, until := r.gone(id, now); gone && (first.IsZero() || until.Before(first)) {
+			first = until
+		}
+	}
+	return first
+}
+
+// deposeGone deposes the leader if it is gone. It returns false if that has to be tried again.
+func (r *roster) deposeGone(ctx context.Context) bool {
+	gone := r.goneLeader()
+	if gone == "" {
+		return true
+	}
+	try, cancel := context.WithTimeout(ctx, deposeWithin)
+	defer cancel()
+	err := r.registry.Depose(try, gone)
+	if err != nil && ctx.Err() == nil {
+		r.log.Warn("deposing a leader that is gone", "leader", gone, "error", err, "again", joinPause)
+	}
+	return err == nil
 }
 
 func (r *roster) goneLeader() string {
