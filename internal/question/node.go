@@ -22,9 +22,27 @@ type Node struct {
 	Overview *Overview `json:"overview,omitempty"`
 	// Confirmed answers KindConfirm, at the node that it was for: one sentence for each thing done.
 	Confirmed []string `json:"confirmed,omitempty"`
+	// Verdict answers KindCanI, at the node that it was for.
+	Verdict *Verdict `json:"verdict,omitempty"`
+	// Page answers KindExport, at the cluster that it was for.
+	Page *Page `json:"page,omitempty"`
 
 	// Children are ordered by tier and name.
 	Children []Node `json:"children,omitempty"`
+}
+
+// At finds the node that the path ends at, among n, which is Global's, and those below it; nil if it is not there.
+func (n *Node) At(path Path) *Node {
+	name, below := path.Child(n.Tier)
+	if !below {
+		return n
+	}
+	for i := range n.Children {
+		if n.Children[i].Name == name {
+			return n.Children[i].At(path)
+		}
+	}
+	return nil
 }
 
 // Application is what one node knows of an application: a cluster of itself, the others of all that is below them.
