@@ -85,3 +85,13 @@ func escapesSeparator(path string) bool {
 		}
 	}
 }
+
+// Opaque tells whether a port carries something else than HTTP: rules that name methods or paths allow nothing there. One
+// that does not say what it carries may carry HTTP, which the proxies find out.
+func Opaque(p record.Port) bool {
+	switch p.AppProtocol {
+	case "", "http", "http2", "grpc", "grpc-web":
+		return p.Protocol == "UDP"
+	}
+	return true
+}
