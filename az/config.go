@@ -1,7 +1,9 @@
 package az
 
 import (
+	"cmp"
 	"errors"
+	"net"
 	"os"
 	"time"
 
@@ -16,12 +18,13 @@ type Config struct {
 	Parent []string `usage:"addresses of the region's replicas; any will do"`
 	Listen string   `usage:"address at which the agents connect"`
 	// Advertise is what agents and the zone's other replicas are told.
-	Advertise string `usage:"HOST:PORT at which agents and the zone's other replicas reach this one; the address listened at unless given"`
+	Advertise string `usage:"HOST:PORT at which agents and the zone's other replicas reach this one; the address listened at, if that is one, unless given"`
 	Gossip    GossipConfig
-	Settle    time.Duration `usage:"how long after its start the zone waits for agents before it reports what it does not know of them"`
-	Etcd      config.Etcd
-	Admin     config.Admin
-	Log       config.Log
+	// Settle is counted for each cluster. A leader reports all that it knows after twice that and silentFor at most.
+	Settle time.Duration `usage:"how long an agent has, since its cluster is owned or it came, before what is not known of the cluster is reported"`
+	Etcd   config.Etcd
+	Admin  config.Admin
+	Log    config.Log
 }
 
 // GossipConfig is how the zone's replicas find out about each other. Without Bind a replica has none: it is the zone's
@@ -95,8 +98,18 @@ func (c *Config) Validate() error {
 	if c.Advertise != "" {
 		errs = append(errs, config.Address("advertise", c.Advertise))
 	}
+	if unspecified(cmp.Or(c.Advertise, c.Listen)) {
+		errs = append(errs, errors.New("advertise: required as a single address where listen is none"))
+	}
 	for _, address := range c.Parent {
 		errs = append(errs, config.Address("parent", address))
 	}
 	return errors.Join(errs...)
+}
+
+// unspecified tells whether an address stands for all that a host has, which is nowhere to be reached at.
+func unspecified(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	ip := net.ParseIP(host)
+	return err == nil && (host == "" || ip != nil && ip.IsUnspecified())
 }

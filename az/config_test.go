@@ -1,0 +1,32 @@
+package az
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestAdvertise shows that the zone does not tell anybody an address at which it is not reached.
+func TestAdvertise(t *testing.T) {
+	for _, test := range []struct{ listen, advertise, want string }{
+		{"127.0.0.1:7443", "", ""},
+		{"zone.example:7443", "", ""},
+		{":7443", "zone.example:7443", ""},
+		{":7443", "", "advertise: required"},
+		{"0.0.0.0:7443", "", "advertise: required"},
+		{"[::]:7443", "", "advertise: required"},
+		{"[::]:7443", "0.0.0.0:7443", "advertise: required"},
+		{"[::]:7443", "zone.example", "advertise: "},
+	} {
+		t.Run(test.listen+" "+test.advertise, func(t *testing.T) {
+			cfg := Config{ID: "r0", Region: "west", Zone: "a", Listen: test.listen, Advertise: test.advertise}
+			cfg.Default()
+			err := cfg.Validate()
+			if test.want == "" && err != nil {
+				t.Errorf("error %v, want none", err)
+			}
+			if test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+				t.Errorf("error %v, want one that contains %q", err, test.want)
+			}
+		})
+	}
+}
