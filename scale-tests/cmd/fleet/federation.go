@@ -277,8 +277,8 @@ func (f *federation) kill(ctx context.Context, name string) (time.Time, error) {
 	return killed, f.fleet.Kill(ctx, name)
 }
 
-// connect starts the agents, and waits until each has agreed with its zone for the first time.
-func (f *federation) connect(ctx context.Context) error {
+// startAgents starts the agents, which stop ends.
+func (f *federation) startAgents(ctx context.Context) {
 	addresses := map[string][]string{}
 	for _, w := range f.workers {
 		for _, n := range w.spec.Nodes {
@@ -294,7 +294,6 @@ func (f *federation) connect(ctx context.Context) error {
 		f.agents = append(f.agents, a)
 		f.agentsDone.Go(func() { _ = a.Run(run) }) // it ends without error, having addresses
 	}
-	return f.allSynced(ctx)
 }
 
 // allSynced waits until all agents have agreed with their zones.

@@ -24,24 +24,30 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// TestAllScenarios measures a small federation in every way.
+// TestAllScenarios measures small federations in every way. In failover clusters refuse some writes, too.
 func TestAllScenarios(t *testing.T) {
 	if testing.Short() {
-		t.Skip("starts an API server and two federations")
+		t.Skip("starts an API server and three federations")
 	}
 	t.Setenv("TMPDIR", t.TempDir())
-	results := t.TempDir()
-	o, err := parseOptions(strings.Fields("-clusters 8 -zones 4 -regions 2 -placed 4 -applications 10 -repeats 3 -kills 2 -rate 20 -pause 0s"+
-		" -duration 2s -idle 600ms -scope-applications 12 -scope-placed 2 -results "+results), io.Discard)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var said, tables bytes.Buffer
-	o.progress, o.tables = &said, &tables
-	all, err := measureAll(t.Context(), o)
-	if err != nil {
-		t.Fatalf("%v\n%s", err, said.String())
+	small := "-clusters 8 -zones 4 -regions 2 -placed 4 -applications 10 -repeats 3 -kills 2 -rate 20 -pause 0s -duration 2s -idle 600ms" +
+		" -scope-applications 12 -scope-placed 2 -results " + t.TempDir()
+	measure := func(args string) (options, []result) {
+		o, err := parseOptions(strings.Fields(small+args), &said)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.tables = &tables
+		results, err := measureAll(t.Context(), o)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, said.String())
+		}
+		return o, results
 	}
+	_, all := measure(" -scenario fanout,restart,storm,churn,scope")
+	o, failover := measure(" -scenario failover -failures 0.05")
+	all = slices.Insert(all, len(all)-1, failover...)
 	var measured []string
 	for _, r := range all {
 		measured = append(measured, r.Scenario)
@@ -64,7 +70,7 @@ func TestAllScenarios(t *testing.T) {
 // checkResult holds a result, as JSON, to what every result has and to what its scenario promises.
 func checkResult(t *testing.T, r result) {
 	var out bytes.Buffer
-	if err := writeJSON(&out, []result{r}); err != nil {
+	if err := writeJSON(&out, []result{r}, false); err != nil {
 		t.Fatal(err)
 	}
 	var got map[string]any
@@ -131,8 +137,17 @@ func TestOptions(t *testing.T) {
 		{"two scenarios", "-scenario churn,scope", ""},
 		{"no scenario", "-scenario rain", `-scenario: "rain"`},
 		{"more zones than clusters", "-clusters 5 -zones 6 -regions 1 -placed 2 -scope-placed 2", "-clusters: 5 is less than 6"},
-		{"more placed than there are", "-placed 2000", "2000 is more than the 1000 clusters"},
-		{"no rate", "-rate 0", "-rate and -duration"},
+		{"more placed than there are", "-placed 2000", "-placed: 2000 is not from 1 to the 1000 clusters"},
+		{"more placed by scope than there are", "-scope-placed 2000", "-scope-placed: 2000"},
+		{"as many placed by scope, which is not asked for", "-scenario churn -scope-placed 2000 -scope-applications 0", ""},
+		{"as many placed, and scope alone asked for", "-scenario scope -placed 2000", ""},
+		{"one application of scope", "-scope-applications 1", "-scope-applications: 1 is less than 2"},
+		{"failover with one replica", "-scenario failover -replicas 1", "-replicas"},
+		{"restart with one replica", "-scenario restart -replicas 1", ""},
+		{"no rate", "-rate 0", "-rate is above 0"},
+		{"no duration", "-duration 0s", "-duration, -idle and -timeout"},
+		{"nothing idle", "-idle 0s", "-duration, -idle and -timeout"},
+		{"no time", "-timeout 0s", "-duration, -idle and -timeout"},
 		{"arguments", "churn", "unknown arguments"},
 	} {
 		_, err := parseOptions(strings.Fields(c.args), io.Discard)

@@ -46,13 +46,15 @@ func main() {
 	}
 }
 
+// measureAndReport reports, after an error, what was measured before.
 func measureAndReport(ctx context.Context, o options) error {
 	results, err := measureAll(ctx, o)
-	if err != nil {
+	switch {
+	case len(results) == 0:
 		return err
+	case o.json:
+		return errors.Join(err, writeJSON(os.Stdout, results, len(o.scenarios) > 1))
+	default:
+		return errors.Join(err, o.plot(results))
 	}
-	if o.json {
-		return writeJSON(os.Stdout, results)
-	}
-	return o.plot(results)
 }

@@ -59,7 +59,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.Float64Var(&o.failures, "failures", 0, "part of all writes that a cluster refuses for a second, 0 to 1")
 	flags.IntVar(&o.writers, "writers", 8, "writers at the hub")
 	flags.Uint64Var(&o.seed, "seed", 1, "seed of what is drawn")
-	flags.DurationVar(&o.timeout, "timeout", 30*time.Minute, "the most that one scenario may take")
+	flags.DurationVar(&o.timeout, "timeout", 30*time.Minute, "the most that one scenario, or connecting and loading before, may take")
 	flags.BoolVar(&o.json, "json", false, "print one JSON object on the last line instead of tables and plots")
 	flags.BoolVar(&o.keep, "keep", false, "keep the folder with data and logs")
 	flags.StringVar(&o.profiles, "profiles", "", "folder for CPU and memory profiles of all processes in each scenario")
@@ -69,12 +69,6 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	}
 	if o.scenarios = strings.Split(*scenario, ","); *scenario == all {
 		o.scenarios = names()
-	}
-	if o.replicas == 0 {
-		o.replicas = 1
-		if slices.Contains(o.scenarios, failoverName) {
-			o.replicas = 3
-		}
 	}
 	var errs []error
 	if flags.NArg() > 0 {
@@ -95,20 +89,42 @@ func (o options) validate() error {
 		value, least int
 	}{
 		{"regions", o.regions, 1}, {"zones", o.zones, o.regions}, {"clusters", o.clusters, o.zones},
-		{"zones-per-process", o.zonesPerProcess, 1}, {"placed", o.placed, 1}, {"applications", o.applications, 2}, {"scope-applications", o.scopeApplications, 2},
-		{"scope-placed", o.scopePlaced, 2}, {"replicas", o.replicas, 1}, {"repeats", o.repeats, 1}, {"kills", o.kills, 1}, {"writers", o.writers, 1},
+		{"zones-per-process", o.zonesPerProcess, 1}, {"applications", o.applications, 2}, {"replicas", o.replicas, 0},
+		{"repeats", o.repeats, 1}, {"kills", o.kills, 1}, {"writers", o.writers, 1},
 	} {
 		if c.value < c.least {
 			errs = append(errs, fmt.Errorf("-%s: %d is less than %d", c.name, c.value, c.least))
 		}
 	}
-	if placed := max(o.placed, o.scopePlaced); placed > o.clusters {
-		errs = append(errs, fmt.Errorf("-placed and -scope-placed: %d is more than the %d clusters", placed, o.clusters))
+	if o.rate <= 0 || o.failures < 0 || o.failures >= 1 {
+		errs = append(errs, errors.New("-rate is above 0, and -failures from 0 to below 1"))
 	}
-	if o.rate <= 0 || o.duration <= 0 || o.failures < 0 || o.failures >= 1 {
-		errs = append(errs, errors.New("-rate and -duration are above 0, and -failures from 0 to below 1"))
+	if o.duration <= 0 || o.idle <= 0 || o.timeout <= 0 {
+		errs = append(errs, errors.New("-duration, -idle and -timeout are above 0"))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, o.validatePlaced()...)...)
+}
+
+// validatePlaced checks what only some scenarios look at, if one of them was asked for.
+func (o options) validatePlaced() (errs []error) {
+	placed := func(name string, value, least int) {
+		if value < least || value > o.clusters {
+			errs = append(errs, fmt.Errorf("-%s: %d is not from %d to the %d clusters", name, value, least, o.clusters))
+		}
+	}
+	if slices.ContainsFunc(o.scenarios, func(name string) bool { return name != scopeName }) {
+		placed("placed", o.placed, 1)
+	}
+	if slices.Contains(o.scenarios, scopeName) {
+		placed("scope-placed", o.scopePlaced, 2)
+		if o.scopeApplications < 2 {
+			errs = append(errs, fmt.Errorf("-scope-applications: %d is less than 2", o.scopeApplications))
+		}
+	}
+	if slices.Contains(o.scenarios, failoverName) && o.replicas == 1 {
+		errs = append(errs, errors.New("-replicas: failover takes at least 2"))
+	}
+	return errs
 }
 
 // say tells of progress.

@@ -11,10 +11,10 @@ import (
 // tiers are those of a report, in its order.
 var tiers = [...]string{tierGlobal, tierRegions, tierZones, tierEtcd, tierHub, tierAgents}
 
-// writeJSON writes one line: the result of the one scenario, or all by their names.
-func writeJSON(out io.Writer, results []result) error {
+// writeJSON writes one line: the result of a single scenario, or all by their names.
+func writeJSON(out io.Writer, results []result, named bool) error {
 	var value any = results[0]
-	if len(results) > 1 {
+	if named {
 		byName := map[string]result{}
 		for _, r := range results {
 			byName[r.Scenario] = r
@@ -55,7 +55,7 @@ func (r result) table(w io.Writer) {
 var what = map[string]string{
 	"fanout": "placement, until its last cluster", "restart": "agents of the zone, until in sync", "storm": "agents, until in sync",
 	"churn": "staleness of a change at a cluster", failoverName: "clusters, until an owner has compared",
-	"scope": "placement, each cluster",
+	scopeName: "placement, each cluster",
 }
 
 // own writes what only this scenario has.

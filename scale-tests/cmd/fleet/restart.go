@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -31,48 +33,59 @@ func runRestart(ctx context.Context, f *federation) (result, error) {
 	if r.Idle, err = f.idle(ctx); err != nil {
 		return r, err
 	}
-	region, zone := f.topo.regions()[0], f.topo.zones()[0]
+	all, err := f.begin(ctx)
+	if err != nil {
+		return r, err
+	}
+	region := f.topo.regions()[0]
+	for _, of := range []struct{ worker, region string }{{"global", ""}, {region, region}} {
+		figures, err := f.restart(ctx, of.worker, func(ctx context.Context, since time.Time) error {
+			return f.awaitChildren(ctx, of.worker, of.region, since)
+		})
+		if err != nil {
+			return r, err
+		}
+		r.Restarts = append(r.Restarts, figures)
+	}
+	figures, took, err := f.restartReplica(ctx)
+	if err != nil {
+		return r, err
+	}
+	r.Restarts = append(r.Restarts, figures)
+	worst := slices.MaxFunc(r.Restarts, func(a, b restartFigures) int { return cmp.Compare(a.Settle, b.Settle) }).Settle
+	r.Settle, r.took, r.percentiles = &worst, took, percentilesOf(took)
+	r.cost, err = all.end(ctx)
+	return r, err
+}
+
+// restartReplica restarts a replica of the first zone, and returns how long each of its agents took to be in sync again.
+func (f *federation) restartReplica(ctx context.Context) (figures restartFigures, took []time.Duration, err error) {
+	zone := f.topo.zones()[0]
 	replica := zone + "-0"
 	registry, err := f.openStore(nodeSpec{Zone: zone})
 	if err != nil {
-		return r, err
+		return figures, nil, err
 	}
 	defer registry.Close()
 	roster, err := f.whole(ctx, registry, zone)
 	if err != nil {
-		return r, err
+		return figures, nil, err
 	}
 	owned := f.ownedBy(roster, zone, replica)
-	whole, err := f.begin(ctx)
-	if err != nil {
-		return r, err
-	}
-	var worst float64
-	for _, restart := range []struct {
-		worker string
-		wait   func(ctx context.Context, since time.Time) error
-	}{
-		{"global", func(ctx context.Context, since time.Time) error { return f.awaitChildren(ctx, "global", "", since) }},
-		{region, func(ctx context.Context, since time.Time) error { return f.awaitChildren(ctx, region, region, since) }},
-		{replica, func(ctx context.Context, since time.Time) (err error) {
-			r.took, err = owned.await(ctx, since, func(was, s simagent.Session) bool { return s.Number > was.Number })
-			return err
-		}},
-	} {
-		figures, err := f.restart(ctx, restart.worker, restart.wait)
-		if err != nil {
-			return r, fmt.Errorf("restarting %s: %w", restart.worker, err)
-		}
-		r.Restarts = append(r.Restarts, figures)
-		worst = max(worst, figures.Settle)
-	}
-	r.Settle, r.percentiles = &worst, percentilesOf(r.took)
-	r.cost, err = whole.end(ctx)
-	return r, err
+	figures, err = f.restart(ctx, replica, func(ctx context.Context, since time.Time) (err error) {
+		took, err = owned.await(ctx, since, func(was, s simagent.Session) bool { return s.Number > was.Number })
+		return err
+	})
+	return figures, took, err
 }
 
 // restart kills and starts a worker.
-func (f *federation) restart(ctx context.Context, name string, wait func(context.Context, time.Time) error) (restartFigures, error) {
+func (f *federation) restart(ctx context.Context, name string, wait func(context.Context, time.Time) error) (_ restartFigures, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("restarting %s: %w", name, err)
+		}
+	}()
 	r := restartFigures{Killed: name}
 	m, err := f.begin(ctx)
 	if err != nil {
@@ -113,34 +126,55 @@ func (f *federation) awaitChildren(ctx context.Context, worker, region string, s
 	defer client.Close()
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
+	var last error
 	for {
-		if f.sessionsBack(ctx, worker, region) {
-			if node, err := overview(ctx, client); err == nil && settled(node, region, since) {
-				return nil
-			}
+		err := f.lookAtChildren(ctx, client, worker, region, since)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() == nil {
+			last = err
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return errors.Join(context.Cause(ctx), last)
 		}
 	}
 }
 
-// sessionsBack tells, by its metrics, whether a process has as many sessions as children, and nothing to send.
-func (f *federation) sessionsBack(ctx context.Context, worker, region string) bool {
+// lookAtChildren says what is missing until all children have what they should.
+func (f *federation) lookAtChildren(ctx context.Context, client *question.Client, worker, region string, since time.Time) error {
+	if err := f.sessionsBack(ctx, worker, region); err != nil {
+		return err
+	}
+	node, err := overview(ctx, client)
+	if err != nil {
+		return err
+	}
+	if !settled(node, region, since) {
+		return fmt.Errorf("not all sessions of %s are in sync", worker)
+	}
+	return nil
+}
+
+// sessionsBack holds, by its metrics, that a process has as many sessions as children, and nothing to send.
+func (f *federation) sessionsBack(ctx context.Context, worker, region string) error {
 	want := len(f.topo.regions())
 	if region != "" {
 		want = len(slices.DeleteFunc(f.topo.zones(), func(z string) bool { return regionOf(z) != region }))
 	}
 	samples, err := scrape(ctx, f.workers[worker].spec.Admin)
 	if err != nil {
-		return false
+		return err
 	}
 	c := counters{worker: samples}
 	all := func(string) bool { return true }
-	return int(c.sum(all, "meridian_feed_sessions", linkChildren)) == want &&
-		c.sum(all, "meridian_feed_pending_keys", linkChildren) == 0
+	sessions, pending := int(c.sum(all, "meridian_feed_sessions", linkChildren)), c.sum(all, "meridian_feed_pending_keys", linkChildren)
+	if sessions != want || pending > 0 {
+		return fmt.Errorf("%s has %d sessions and should have %d, and %.0f keys to send", worker, sessions, want, pending)
+	}
+	return nil
 }
 
 // overview asks Global how the tree stands.

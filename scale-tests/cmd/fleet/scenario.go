@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,27 +12,31 @@ import (
 	"github.com/meridian-federation/meridian/internal/localkube"
 )
 
-const failoverName = "failover"
+// Scenarios that other files know by name.
+const (
+	failoverName = "failover"
+	scopeName    = "scope"
+)
 
 // scenario is one measurement.
 type scenario struct {
 	name string
 	// loaded: it begins with all applications in their clusters, which it leaves so.
 	loaded bool
-	// alone: it has a federation of its own.
-	alone bool
-	run   func(context.Context, *federation) (result, error)
+	// fit makes the options of a federation that the scenario has for itself; without, it shares one.
+	fit func(*options)
+	run func(context.Context, *federation) (result, error)
 }
 
-// scenarios are all of them, in the order in which they share a federation.
+// scenarios are all of them, in the order in which they are measured.
 func scenarios() []scenario {
 	return []scenario{
 		{name: "fanout", run: runFanout},
 		{name: "restart", loaded: true, run: runRestart},
 		{name: "storm", loaded: true, run: runStorm},
 		{name: "churn", loaded: true, run: runChurn},
-		{name: failoverName, loaded: true, run: runFailover},
-		{name: "scope", alone: true, run: runScope},
+		{name: failoverName, loaded: true, run: runFailover, fit: func(o *options) { o.replicas = cmp.Or(o.replicas, 3) }},
+		{name: scopeName, run: runScope, fit: func(o *options) { o.placed, o.near = o.scopePlaced, true }},
 	}
 }
 
@@ -43,7 +48,8 @@ func names() []string {
 	return out
 }
 
-// measureAll runs the scenarios that were asked for, in as few federations as may be.
+// measureAll runs the scenarios that were asked for, in as few federations as may be. After an error it returns the results
+// of those before.
 func measureAll(ctx context.Context, o options) ([]result, error) {
 	root, err := localkube.FindRoot("")
 	if err != nil {
@@ -52,37 +58,42 @@ func measureAll(ctx context.Context, o options) ([]result, error) {
 	if err := localkube.Build(ctx, root, root+"/bin", func(text string) { o.say("  %s", text) }); err != nil {
 		return nil, fmt.Errorf("building the API server: %w", err)
 	}
+	var out []result
+	for _, round := range rounds(o.scenarios) {
+		o := o
+		if fit := round[0].fit; fit != nil {
+			fit(&o)
+		}
+		o.replicas = cmp.Or(o.replicas, 1)
+		results, err := measureRound(ctx, o, root, round)
+		out = append(out, results...)
+		if err != nil {
+			return out, err
+		}
+	}
+	return out, nil
+}
+
+// rounds deals scenarios to federations.
+func rounds(names []string) (out [][]scenario) {
 	var shared []scenario
-	var rounds [][]scenario
 	for _, s := range scenarios() {
 		switch {
-		case !slices.Contains(o.scenarios, s.name):
-		case s.alone:
-			rounds = append(rounds, []scenario{s})
+		case !slices.Contains(names, s.name):
+		case s.fit != nil:
+			out = append(out, []scenario{s})
 		default:
 			shared = append(shared, s)
 		}
 	}
 	if len(shared) > 0 {
-		rounds = slices.Insert(rounds, 0, shared)
+		out = slices.Insert(out, 0, shared)
 	}
-	var out []result
-	for _, round := range rounds {
-		o := o
-		if round[0].alone {
-			o.placed, o.near = o.scopePlaced, true
-		}
-		results, err := measureRound(ctx, o, root, round)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, results...)
-	}
-	return out, nil
+	return out
 }
 
-// measureRound runs scenarios in one federation.
-func measureRound(ctx context.Context, o options, root string, list []scenario) (_ []result, err error) {
+// measureRound runs scenarios in one federation. After an error it returns the results of those before.
+func measureRound(ctx context.Context, o options, root string, list []scenario) (out []result, err error) {
 	dir, err := os.MkdirTemp("", "meridian-fleet-")
 	if err != nil {
 		return nil, fmt.Errorf("making a folder: %w", err)
@@ -94,7 +105,6 @@ func measureRound(ctx context.Context, o options, root string, list []scenario) 
 	}
 	o.say("starting %d regions, %d zones and %d clusters", o.regions, o.zones, o.clusters)
 	f, fctx, err := newFederation(ctx, o, root, dir)
-	var out []result
 	if err == nil {
 		out, err = f.measure(fctx, list)
 	}
@@ -104,27 +114,29 @@ func measureRound(ctx context.Context, o options, root string, list []scenario) 
 	return out, errors.Join(err, f.stop())
 }
 
+// measure runs scenarios. After an error it returns the results of those before.
 func (f *federation) measure(ctx context.Context, list []scenario) ([]result, error) {
-	if err := f.connect(ctx); err != nil {
-		return nil, err
+	f.startAgents(ctx)
+	if err := f.within(ctx, f.allSynced); err != nil {
+		return nil, fmt.Errorf("connecting the clusters: %w", err)
 	}
 	var out []result
 	var load *loadFigures
 	for _, s := range list {
 		if s.loaded && f.base == nil {
-			f.o.say("loading %d applications", f.o.applications)
-			apps := workload("app", f.o.applications, f.topo.slices, rand.New(rand.NewPCG(f.o.seed, 0)))
-			figures, _, err := f.load(ctx, apps)
-			if err != nil {
-				return nil, fmt.Errorf("loading %d applications: %w", len(apps), err)
+			var err error
+			if load, err = f.loadBase(ctx); err != nil {
+				return out, fmt.Errorf("loading %d applications: %w", f.o.applications, err)
 			}
-			f.base, load = apps, &figures
-			figures.tell(f.o.tables)
 		}
 		f.o.say("measuring %s", s.name)
-		r, err := f.within(ctx, s)
+		var r result
+		err := f.within(ctx, func(ctx context.Context) (err error) {
+			r, err = s.run(ctx, f)
+			return err
+		})
 		if err != nil {
-			return nil, fmt.Errorf("measuring %s: %w", s.name, err)
+			return out, fmt.Errorf("measuring %s: %w", s.name, err)
 		}
 		if s.loaded {
 			r.Load = load
@@ -135,9 +147,26 @@ func (f *federation) measure(ctx context.Context, list []scenario) ([]result, er
 	return out, nil
 }
 
-// within bounds a scenario.
-func (f *federation) within(ctx context.Context, s scenario) (result, error) {
+// loadBase brings the applications to their clusters that scenarios share.
+func (f *federation) loadBase(ctx context.Context) (*loadFigures, error) {
+	f.o.say("loading %d applications", f.o.applications)
+	apps := workload("app", f.o.applications, f.topo.slices, rand.New(rand.NewPCG(f.o.seed, 0)))
+	var figures loadFigures
+	err := f.within(ctx, func(ctx context.Context) (err error) {
+		figures, _, err = f.load(ctx, apps)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	f.base = apps
+	figures.tell(f.o.tables)
+	return &figures, nil
+}
+
+// within bounds a part of the work.
+func (f *federation) within(ctx context.Context, work func(context.Context) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, f.o.timeout, fmt.Errorf("it took more than %s", f.o.timeout))
 	defer cancel()
-	return s.run(ctx, f)
+	return work(ctx)
 }

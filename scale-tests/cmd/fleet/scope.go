@@ -60,7 +60,7 @@ type spread struct {
 
 // runScope brings many applications with a heavy-tailed call graph to their clusters.
 func runScope(ctx context.Context, f *federation) (result, error) {
-	r := result{Scenario: "scope", sizes: f.sizes(f.o.scopeApplications), Scope: &scopeFigures{}}
+	r := result{Scenario: scopeName, sizes: f.sizes(f.o.scopeApplications), Scope: &scopeFigures{}}
 	apps := workload("app", f.o.scopeApplications, f.topo.slices, rand.New(rand.NewPCG(f.o.seed, 3)))
 	f.journal.record(false)
 	profiled := f.profile(ctx, "scope")
