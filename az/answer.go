@@ -26,6 +26,10 @@ func (z *Zone) answer(ctx context.Context, q feed.Question) ([]byte, error) {
 		z.overview(ctx, q, &node)
 	case question.KindConfirm:
 		err = z.confirm(ctx, q, &node)
+	case question.KindCanI:
+		err = z.canI(q, &node)
+	case question.KindExport:
+		err = z.export(ctx, q, &node)
 	default:
 		err = fmt.Errorf("%w: a zone knows nothing of %q", question.ErrInvalid, q.Kind)
 	}
@@ -90,15 +94,20 @@ func (z *Zone) bound(req question.ApplicationRequest) []string {
 	return out
 }
 
-// gather puts a question to all replicas at once and hangs what they say of their clusters below the zone, sorted. It
-// returns the replicas' answers by ID.
+// gather puts a question to all replicas at once and hangs what they say of their clusters below the zone, sorted, and with
+// it what they left out. It returns the replicas' answers by ID.
 func (z *Zone) gather(ctx context.Context, q feed.Question, node *question.Node) map[string]question.Node {
 	answers := map[string]question.Node{}
+	var omitted []string
 	for _, a := range question.Gather(ctx, question.Node{}, z.owners(), q.Kind, q.Payload).Children {
 		answers[a.Name] = a
 		node.Children = append(node.Children, a.Children...)
 		node.Confirmed = append(node.Confirmed, a.Confirmed...)
+		if a.Omitted != "" { // it may have left clusters out
+			omitted = append(omitted, "replica "+a.Name+": "+a.Omitted)
+		}
 	}
+	node.Omitted = sentences(omitted)
 	// Two replicas may speak of a cluster that changes hands: then the one whose agent answered.
 	slices.SortStableFunc(node.Children, func(a, b question.Node) int {
 		return cmp.Or(byName(a, b), cmp.Compare(len(a.Unanswered), len(b.Unanswered)))
@@ -207,22 +216,26 @@ func (z *Zone) confirm(ctx context.Context, q feed.Question, node *question.Node
 	if below {
 		z.lament(node, answers, []string{cluster})
 	} else {
-		node.Omitted = silent(answers)
+		node.Omitted = sentences(append(silent(answers), node.Omitted))
 	}
-	if refused != nil && len(node.Children) == 0 {
+	if refused != nil && len(node.Children) == 0 && node.Omitted == "" {
 		return fmt.Errorf("%w: %w", question.ErrInvalid, refused)
 	}
 	return nil
 }
 
-// silent says which replicas did not answer; empty is none.
-func silent(answers map[string]question.Node) string {
-	var out []string
+// silent says which replicas did not answer.
+func silent(answers map[string]question.Node) (out []string) {
 	for id, a := range answers {
 		if a.Unanswered != "" {
 			out = append(out, "replica "+id+" did not say what waits in its clusters: "+a.Unanswered)
 		}
 	}
 	slices.Sort(out)
-	return strings.Join(out, "; ")
+	return out
+}
+
+// sentences joins what is said, if anything is.
+func sentences(all []string) string {
+	return strings.Join(slices.DeleteFunc(all, func(s string) bool { return s == "" }), "; ")
 }

@@ -177,6 +177,27 @@ func TestReplicaDoesNotAnswer(t *testing.T) {
 	if !strings.Contains(confirm.Omitted, "replica r2 did not say") {
 		t.Errorf("confirming in all clusters: omitted is %q, want it to name the replica", confirm.Omitted)
 	}
+	confirm = ask(t, z.parent, question.KindConfirm, question.ConfirmRequest{What: question.WhatFloor,
+		Target: question.Path{Region: "west", Zone: "a"}})
+	if len(confirm.Children) > 0 || !strings.Contains(confirm.Omitted, "replica r2 did not say") {
+		t.Errorf("confirming what nobody who answers waits for: got %+v, want nothing but the replica that did not answer", confirm)
+	}
+}
+
+// TestReplicasLeaveOut has the agents say so much that their replicas leave them out.
+func TestReplicasLeaveOut(t *testing.T) {
+	z := newShared(t, 2, 6)
+	for _, a := range z.agents {
+		a.Answers(func(feed.Question) ([]byte, error) {
+			return question.Encode(question.Node{Overview: &question.Overview{Version: strings.Repeat("1", question.MaxAnswer*2/3)}})
+		})
+	}
+	z.awaitOwners("r0", "r1")
+	z.everywhere(app{name: "cart", image: "cart:1"})
+	z.overview("the answer says that clusters are left out", func(n question.Node) bool {
+		return len(n.Children) == 0 && strings.Contains(n.Omitted, "replica r0: the answer was too long") &&
+			strings.Contains(n.Omitted, "replica r1: the answer was too long")
+	})
 }
 
 // TestLeaderIsSlowToAnswer has an agent of the leader's that never answers; the other replicas' clusters do.
