@@ -18,29 +18,52 @@ const (
 	progressAfter  = 250 * time.Millisecond
 	progressRate   = 5 // a second
 	progressBursts = 10
+	// progressPatience bounds the line of those that wait for their turn: what finds it longer asks again after that.
+	progressPatience = 10 * time.Second
 )
 
 // pace says when a status that only tells of progress is due.
 type pace struct {
 	mu      sync.Mutex
-	due     map[target]time.Time
+	due     map[target]turn // guarded by mu
 	limiter *rate.Limiter
 }
 
-func newPace() *pace {
-	return &pace{due: map[target]time.Time{}, limiter: rate.NewLimiter(progressRate, progressBursts)}
+// turn is when to look at an object's progress again; reserved says that it is written then.
+type turn struct {
+	at       time.Time
+	reserved bool
 }
 
-// wait is how long the object's progress is not due yet. The first call begins the waiting, done ends it.
+func newPace() *pace {
+	return &pace{due: map[target]turn{}, limiter: rate.NewLimiter(progressRate, progressBursts)}
+}
+
+// wait is how long the object's progress is not due yet. The first call begins the waiting, done ends it. Only what is
+// progress still after progressAfter takes a turn from others.
 func (p *pace) wait(t target, now time.Time) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	due, waits := p.due[t]
-	if !waits {
-		due = now.Add(progressAfter + p.limiter.ReserveN(now, 1).DelayFrom(now))
-		p.due[t] = due
+	switch {
+	case !waits:
+		due = turn{at: now.Add(progressAfter)}
+	case !due.reserved && !now.Before(due.at):
+		due = p.reserve(now)
 	}
-	return due.Sub(now)
+	p.due[t] = due
+	return due.at.Sub(now)
+}
+
+// reserve takes a place in the line, with mu held.
+func (p *pace) reserve(now time.Time) turn {
+	place := p.limiter.ReserveN(now, 1)
+	delay := place.DelayFrom(now)
+	if delay > progressPatience {
+		place.CancelAt(now)
+		return turn{at: now.Add(progressPatience)}
+	}
+	return turn{at: now.Add(delay), reserved: true}
 }
 
 // done ends the object's waiting: its status is written, or what was to be said is no longer so.
@@ -50,8 +73,8 @@ func (p *pace) done(t target) {
 	delete(p.due, t)
 }
 
-// underWay tells whether a status only tells of progress: nothing has come to its end, and nothing is wrong that was not
-// said before.
+// underWay tells whether a status only tells of progress: nothing has come to its end, nothing that had is undone, and
+// nothing is wrong that was not said before.
 func underWay(before, after any) bool {
 	b, ok := before.(v1alpha1.ApplicationStatus)
 	if !ok {
@@ -59,7 +82,8 @@ func underWay(before, after any) bool {
 	}
 	a := after.(v1alpha1.ApplicationStatus)
 	for _, kind := range []string{v1alpha1.ConditionConverged, v1alpha1.ConditionReady} {
-		if isTrue(a, kind) && (!isTrue(b, kind) || a.Revision != b.Revision) {
+		was := a.Revision == b.Revision && isTrue(b, kind)
+		if isTrue(a, kind) != was {
 			return false
 		}
 	}
