@@ -24,6 +24,8 @@ const (
 	// awaitWithin is generous: a busy machine is slow, and only a failure takes so long.
 	awaitWithin = 60 * time.Second
 	lookEvery   = 20 * time.Millisecond
+	// replicas is how many the zone has.
+	replicas = 3
 	// firstHost is the number of the first replica's namespace.
 	firstHost = 10
 	// changeEvery is the pace of changes while something is broken.
@@ -56,8 +58,8 @@ type fixture struct {
 	held     bool
 }
 
-// newFixture starts everything with n replicas, and ends it with the test.
-func newFixture(t *testing.T, n int) *fixture {
+// newFixture starts everything, and ends it with the test.
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	_, bin, err := binaries()
 	if err != nil {
@@ -72,7 +74,7 @@ func newFixture(t *testing.T, n int) *fixture {
 	rand.Read(secret) // never fails
 	must(t, os.WriteFile(f.key, []byte(base64.StdEncoding.EncodeToString(secret)+"\n"), 0o600))
 	must(t, makeNetwork())
-	for i := range n {
+	for i := range replicas {
 		f.addHost(t, i)
 	}
 	f.startParents(t)
@@ -149,15 +151,28 @@ func background(t *testing.T, run func(context.Context) error) <-chan error {
 func (f *fixture) startParents(t *testing.T) {
 	t.Helper()
 	endpoint := legStore.address(self, portEtcd)
-	_, err := f.start(t.Context(), nil, "etcd", "localkube", endpoint, "etcd", "--etcd-data-dir", f.data("etcd"),
-		"--etcd-listen", endpoint, "--etcd-fsync")
-	must(t, err)
+	f.startParent(t, "etcd", "localkube", endpoint, "etcd", "--etcd-data-dir", f.data("etcd"), "--etcd-listen", endpoint,
+		"--etcd-fsync")
+	var err error
 	f.intent, err = newIntent(tiertest.NewParent(t))
 	must(t, err)
 	admin := legParent.address(self, portAdmin)
-	_, err = f.start(t.Context(), nil, "region", "meridian-region", admin, "--id", "region-0", "--region", region,
+	f.startParent(t, "region", "meridian-region", admin, "--id", "region-0", "--region", region,
 		"--global", f.intent.parent.Address, "--listen", legParent.address(self, portRegion), "--admin-address", admin,
 		"--etcd-data-dir", f.data("region"), "--settle", "3s")
+}
+
+// startParent starts a program that runs until the test ends, and is gone when its data is removed.
+func (f *fixture) startParent(t *testing.T, name, program, admin string, args ...string) {
+	t.Helper()
+	proc, err := f.start(t.Context(), nil, name, program, admin, args...)
+	if proc != nil {
+		t.Cleanup(func() {
+			if err := proc.Stop(context.Background(), 0); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 	must(t, err)
 }
 
@@ -167,7 +182,7 @@ func (f *fixture) watchRoster(t *testing.T) {
 	s, err := etcd.Dial(etcd.Config{Endpoints: []string{"http://" + legStore.address(self, portEtcd)},
 		Prefix: prefix, Log: slog.New(slog.DiscardHandler)})
 	must(t, err)
-	f.roster = newRoster()
+	f.roster = &roster{}
 	background(t, func(ctx context.Context) error { return errors.Join(f.roster.run(ctx, s), s.Close()) })
 }
 

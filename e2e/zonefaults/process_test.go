@@ -86,9 +86,6 @@ func (r *replica) args(all []*replica, key string) []string {
 	args := []string{"--id", r.id, "--region", region, "--zone", zone, "--parent", legParent.address(self, portRegion),
 		"--listen", legFront.address(r.host.number, portZone), "--admin-address", r.admin(),
 		"--etcd-endpoints", "http://" + legStore.address(self, portEtcd), "--etcd-prefix", prefix, "--settle", "3s"}
-	if len(all) == 1 {
-		return args
-	}
 	args = append(args, "--gossip-bind", legGossip.address(r.host.number, portGossip), "--gossip-key-file", key)
 	for _, other := range all {
 		args = append(args, "--gossip-join", legGossip.address(other.host.number, portGossip))

@@ -17,11 +17,9 @@ type roster struct {
 	members map[string]store.Member
 	leader  string
 	claims  map[string]store.Claim
-	// taken is how often each cluster was claimed.
-	taken map[string]int
+	// taken is how often clusters were claimed, all together.
+	taken int
 }
-
-func newRoster() *roster { return &roster{taken: map[string]int{}} }
 
 // run follows the registry until ctx ends.
 func (r *roster) run(ctx context.Context, registry store.Registry) error {
@@ -30,7 +28,7 @@ func (r *roster) run(ctx context.Context, registry store.Registry) error {
 		defer r.mu.Unlock()
 		for name, c := range now.Claims {
 			if c.Fence != r.claims[name].Fence {
-				r.taken[name]++
+				r.taken++
 			}
 		}
 		r.members, r.leader, r.claims = maps.Clone(now.Members), now.Leader, maps.Clone(now.Claims)
@@ -71,9 +69,5 @@ func (r *roster) owners() map[string]string {
 func (r *roster) takings() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n := 0
-	for _, times := range r.taken {
-		n += times
-	}
-	return n
+	return r.taken
 }

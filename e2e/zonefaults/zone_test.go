@@ -21,14 +21,13 @@ import (
 // settled waits until all replicas run and are listed, one of them leads, and the clusters are claimed as they are dealt.
 func (f *fixture) settled(t *testing.T) {
 	t.Helper()
-	var running []string
 	for _, r := range f.replicas {
 		must(t, r.host.healAll())
 		if !r.runs() {
 			f.startReplica(t, r)
 		}
-		running = append(running, r.id)
 	}
+	running := f.others(nil)
 	f.await(t, "the zone is whole", func(ctx context.Context) error {
 		if got := f.roster.listed(); !slices.Equal(got, running) {
 			return fmt.Errorf("listed are %q, want %q", got, running)
@@ -36,11 +35,16 @@ func (f *fixture) settled(t *testing.T) {
 		if leader := f.roster.leads(); !slices.Contains(running, leader) {
 			return fmt.Errorf("%q leads", leader)
 		}
-		if got, want := f.roster.owners(), dealt(running); !maps.Equal(got, want) {
-			return fmt.Errorf("the clusters are claimed by %v, want %v", got, want)
-		}
-		return nil
+		return f.shared()
 	})
+}
+
+// shared is an error unless the clusters are claimed as they are dealt to all replicas that run.
+func (f *fixture) shared() error {
+	if got, want := f.roster.owners(), dealt(f.others(nil)); !maps.Equal(got, want) {
+		return fmt.Errorf("the clusters are claimed by %v, want %v", got, want)
+	}
+	return nil
 }
 
 // dealt says which replica the clusters, all of one size, are dealt to.
@@ -63,7 +67,7 @@ func (f *fixture) owned(by []string) error {
 	return nil
 }
 
-// others are the replicas that run but one.
+// others are the replicas that run but one, which may be nil.
 func (f *fixture) others(but *replica) []string {
 	var out []string
 	for _, r := range f.replicas {
