@@ -45,8 +45,9 @@ func (r *Run) Logs() string { return r.l.logs() }
 // Data is the folder in which a process keeps its records, or a cluster (kube-NAME) all that it has.
 func (r *Run) Data(name string) string { return r.l.data(name) }
 
-// Processes names all processes, from the top down: global, region-REGION, zone-ZONE, agent-CLUSTER, then the API
-// servers, NAME-apiserver. A zone of several replicas is etcd-ZONE, zone-ZONE-0, zone-ZONE-1 and so on.
+// Processes names Meridian's processes, from the top down: global, region-REGION, zone-ZONE, agent-CLUSTER, then the API
+// servers, NAME-apiserver. A zone of several replicas is etcd-ZONE, zone-ZONE-0, zone-ZONE-1 and so on. The clusters'
+// controllers, schedulers and simulated nodes are not among them.
 func (r *Run) Processes() []string {
 	var out []string
 	for _, tier := range r.t.tiers(r.l) {
