@@ -40,7 +40,6 @@ type federation struct {
 
 	root, dir string
 	base      int // of the ports
-	kept      bool
 	guard     *guard
 	// upSaid is what the first `meridian up` printed.
 	upSaid string
@@ -51,6 +50,8 @@ type federation struct {
 	hub      dynamic.Interface
 	clusters map[string]*cluster
 	beats    int
+	// seenTo: what the test that runs has failed with was seen to.
+	seenTo bool
 }
 
 var shared federation
@@ -66,13 +67,23 @@ func start(t *testing.T) *federation {
 	if f.err != nil {
 		t.Fatalf("starting a Meridian: %v", f.err)
 	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			f.showLogs(t)
-		}
-	})
+	f.seenTo = false
+	t.Cleanup(func() { f.seeTo(t) })
 	f.settled(t)
 	return f
+}
+
+// seeTo shows the logs of a test that has failed, and starts what it has left dead, so that those after it are not judged
+// by that.
+func (f *federation) seeTo(t *testing.T) {
+	if !t.Failed() || f.seenTo {
+		return
+	}
+	f.seenTo = true
+	f.showLogs(t)
+	if _, err := f.up(context.Background()); err != nil { // the test's context has ended by now
+		t.Logf("bringing everything up again: %v", err)
+	}
 }
 
 func (f *federation) begin(t *testing.T) error {
@@ -81,8 +92,11 @@ func (f *federation) begin(t *testing.T) error {
 		return err
 	}
 	f.root = root
-	if f.dir, f.kept = os.LookupEnv(keepEnv); f.kept {
+	if dir, kept := os.LookupEnv(keepEnv); kept {
 		f.base = 15000
+		if f.dir, err = filepath.Abs(dir); err != nil { // programs run in other folders
+			return err
+		}
 	} else if err := f.claim(); err != nil {
 		return err
 	}

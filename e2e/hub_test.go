@@ -39,6 +39,7 @@ func (f *federation) inNamespace(t *testing.T, name string) {
 	t.Helper()
 	f.submit(t, namespaceManifest(name))
 	t.Cleanup(func() {
+		f.seeTo(t) // the deletion needs all that it goes through
 		// The test's context has ended by now.
 		ctx, cancel := context.WithTimeout(context.Background(), awaitWithin)
 		defer cancel()
