@@ -3,7 +3,6 @@ package e2e
 import (
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -87,14 +86,15 @@ func (f *federation) upFails(t *testing.T, want ...string) {
 // processesOf lists the processes that name a folder in their command line.
 func processesOf(t *testing.T, dir string) []string {
 	t.Helper()
-	out, err := exec.Command("ps", "-eo", "pid,args").Output()
-	if err != nil {
-		t.Skipf("listing processes: %v", err)
+	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("listing processes: got %d, %v", len(files), err)
 	}
 	var found []string
-	for line := range strings.Lines(string(out)) {
-		if strings.Contains(line, dir+"/") {
-			found = append(found, strings.TrimSpace(line))
+	for _, file := range files {
+		b, err := os.ReadFile(file) // fails for one that has ended by now
+		if line := strings.ReplaceAll(string(b), "\x00", " "); err == nil && strings.Contains(line, dir+"/") {
+			found = append(found, filepath.Base(filepath.Dir(file))+" "+line)
 		}
 	}
 	return found
