@@ -2,8 +2,8 @@ package e2e
 
 import "testing"
 
-// TestKilledProcessesComeBack kills one process of each kind, then all of them, and brings them back by `meridian up`:
-// nothing may be lost, removed or written again, in the clusters as at the hub.
+// TestKilledProcessesComeBack kills Meridian's processes and API servers, one of each kind and a whole zone, then all of
+// them, and brings them back by `meridian up`: nothing may be lost, removed or written again, in the clusters as at the hub.
 func TestKilledProcessesComeBack(t *testing.T) {
 	f := start(t)
 	for _, c := range []struct {
@@ -15,10 +15,11 @@ func TestKilledProcessesComeBack(t *testing.T) {
 		{"zone replica", []string{"zone-west-a-0"}},
 		{"zone of one replica", []string{"zone-west-b"}},
 		{"etcd of a zone", []string{"etcd-west-a"}},
+		{"zone of several replicas", f.zone("west-a")},
 		{"agent", []string{"agent-west-a-1"}},
 		{"member API server", []string{"west-a-1-apiserver"}},
 		{"hub API server", []string{"global-apiserver"}},
-		{"everything", f.run.Processes()},
+		{"all of Meridian and every API server", f.run.Processes()},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			before, since, statuses := f.inventory(t), f.mark(t), f.statusWrites(t)
