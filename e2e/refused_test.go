@@ -3,9 +3,11 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -80,10 +82,13 @@ func TestBadApplicationsSayWhatIsWrong(t *testing.T) {
 	})
 }
 
-// TestClusterRefusesATemplate has a template that only an API server finds fault with.
+// TestClusterRefusesATemplate has a template that only an API server finds fault with. It is tried again, ever more rarely.
 func TestClusterRefusesATemplate(t *testing.T) {
 	f := start(t)
 	f.inNamespace(t, "limits")
+	f.submit(t, appSpec{namespace: "limits", name: "first", clusters: only(eastA1)}.manifest())
+	f.ready(t, "limits", "first") // a namespace that comes to be has what was refused in it tried at once
+	since := f.mark(t)
 	app := appSpec{namespace: "limits", name: "web", clusters: only(eastA1), pod: "resources: {requests: {cpu: 2}, limits: {cpu: 1}}\n"}
 	f.submit(t, app.manifest())
 	await(t, "the hub shows what the cluster says", func(ctx context.Context) error {
@@ -98,8 +103,21 @@ func TestClusterRefusesATemplate(t *testing.T) {
 		}
 		return fmt.Errorf("problems are %+v", got.Status.Problems)
 	})
-	since := f.mark(t)
-	f.wroteNothing(t, since) // nor is it tried again and again
+	var tries []time.Time
+	await(t, "it was tried four times", func(context.Context) error {
+		tries = nil
+		for _, w := range f.agentWrites(t, eastA1)[since[eastA1]:] {
+			if w.Code == http.StatusUnprocessableEntity && w.Namespace == "limits" {
+				tries = append(tries, w.Time)
+			}
+		}
+		return wrong("at least four tries", len(tries) >= 4, true)
+	})
+	for i, least := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second} {
+		if pause := tries[i+1].Sub(tries[i]); pause < least {
+			t.Errorf("try %d came %v after the one before, want at least %v", i+2, pause, least)
+		}
+	}
 	app.pod = ""
 	f.submit(t, app.manifest())
 	f.ready(t, "limits", "web")
