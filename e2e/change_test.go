@@ -40,8 +40,7 @@ func TestChangesArriveWhereTheyConcern(t *testing.T) {
 		f.submit(t, web.manifest())
 		f.ready(t, "change", "web")
 		f.eachDeployment(t, "web", []string{westA1, westA2}, func(d *unstructured.Unstructured) error {
-			containers, _, _ := unstructured.NestedSlice(d.Object, "spec", "template", "spec", "containers")
-			return wrong[any]("image", containers[0].(map[string]any)["image"], "example.com/app:2")
+			return wrong("image", imageOf(d), web.image)
 		})
 	}, each("patch deployments change/web"))
 

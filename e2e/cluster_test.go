@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -98,6 +99,23 @@ func (c *cluster) delete(t *testing.T, r schema.GroupVersionResource, namespace,
 	if err := c.objects.Resource(r).Namespace(namespace).Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
 		t.Fatalf("deleting %s %s/%s in %s: %v", r.Resource, namespace, name, c.kube.Name(), err)
 	}
+}
+
+// comesBack deletes an object and waits until it is there again.
+func (c *cluster) comesBack(t *testing.T, r schema.GroupVersionResource, namespace, name string) {
+	t.Helper()
+	before, err := c.get(t.Context(), r, namespace, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.delete(t, r, namespace, name)
+	await(t, fmt.Sprintf("%s %s/%s is back in %s", r.Resource, namespace, name, c.kube.Name()), func(ctx context.Context) error {
+		got, err := c.get(ctx, r, namespace, name)
+		if err == nil && got.GetUID() == before.GetUID() {
+			err = errors.New("it has not been deleted yet")
+		}
+		return err
+	})
 }
 
 // create makes an object as its administrator. It is removed when the test ends, unless it is gone by then.

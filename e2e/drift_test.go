@@ -39,14 +39,17 @@ func TestDriftIsPutBack(t *testing.T) {
 	} {
 		what := fmt.Sprintf("%s %s", o.resource.Resource, o.name)
 		t.Run(what+" edited "+strings.Join(o.field, "."), func(t *testing.T) {
-			before := generationOf(t, c, o.resource, "drift", o.name)
+			before, err := c.get(t.Context(), o.resource, "drift", o.name)
+			if err != nil {
+				t.Fatal(err)
+			}
 			c.patch(t, o.resource, "drift", o.name, o.edit)
 			await(t, what+" is as it was", func(ctx context.Context) error {
 				got, err := c.get(ctx, o.resource, "drift", o.name)
 				if err != nil {
 					return err
 				}
-				if got.GetResourceVersion() == before {
+				if got.GetResourceVersion() == before.GetResourceVersion() {
 					return errors.New("it has not been edited")
 				}
 				value, _, _ := unstructured.NestedFieldNoCopy(got.Object, o.field...)
@@ -65,31 +68,9 @@ func TestDriftIsPutBack(t *testing.T) {
 		resource schema.GroupVersionResource
 		name     string
 	}{{deployments, "web"}, {services, "web"}, {sidecars, "web"}, {configMaps, "drift-settings"}} {
-		t.Run(o.resource.Resource+" deleted", func(t *testing.T) {
-			before, err := c.get(t.Context(), o.resource, "drift", o.name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			c.delete(t, o.resource, "drift", o.name)
-			await(t, "it is back", func(ctx context.Context) error {
-				got, err := c.get(ctx, o.resource, "drift", o.name)
-				if err == nil && got.GetUID() == before.GetUID() {
-					err = errors.New("it has not been deleted yet")
-				}
-				return err
-			})
-		})
+		t.Run(o.resource.Resource+" deleted", func(t *testing.T) { c.comesBack(t, o.resource, "drift", o.name) })
 	}
 	f.ready(t, "drift", "web")
-}
-
-func generationOf(t *testing.T, c *cluster, r schema.GroupVersionResource, namespace, name string) string {
-	t.Helper()
-	o, err := c.get(t.Context(), r, namespace, name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return o.GetResourceVersion()
 }
 
 // settings is a ConfigMap that goes along with an application.
@@ -115,6 +96,7 @@ func TestStrangersAreLeftAlone(t *testing.T) {
 	copied.SetAnnotations(ours.GetAnnotations())
 	uids := map[string]types.UID{}
 	versions := map[string]string{}
+	since := f.mark(t)
 	for _, o := range []*unstructured.Unstructured{copied, configMap("stranger", "plain")} {
 		c.create(t, configMaps, "stranger", o)
 		made, err := c.get(t.Context(), configMaps, "stranger", o.GetName())
@@ -123,7 +105,6 @@ func TestStrangersAreLeftAlone(t *testing.T) {
 		}
 		uids[o.GetName()], versions[o.GetName()] = made.GetUID(), made.GetResourceVersion()
 	}
-	since := f.mark(t)
 	f.wroteNothing(t, since)
 
 	f.deleteApp(t, "stranger", "web")

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -88,17 +87,5 @@ func (f *federation) positions(t *testing.T) map[string]int64 {
 // driftIsPutBack deletes a Deployment and waits until it is back, as its zone sees to alone.
 func (f *federation) driftIsPutBack(t *testing.T, cluster, namespace, name string) {
 	t.Helper()
-	c := f.clusters[cluster]
-	before, err := c.get(t.Context(), deployments, namespace, name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.delete(t, deployments, namespace, name)
-	await(t, fmt.Sprintf("Deployment %s/%s is back in %s", namespace, name, cluster), func(ctx context.Context) error {
-		got, err := c.get(ctx, deployments, namespace, name)
-		if err == nil && got.GetUID() == before.GetUID() {
-			err = errors.New("it has not been deleted yet")
-		}
-		return err
-	})
+	f.clusters[cluster].comesBack(t, deployments, namespace, name)
 }
