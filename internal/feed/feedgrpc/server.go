@@ -24,7 +24,7 @@ type ServerConfig struct {
 	// Hello is what the parent says of itself: Role, Path, Release.
 	Hello feed.Hello
 	// Identify is the one place where a child's claim is held against what the transport knows of it. Nil believes
-	// every claim.
+	// every claim. ctx ends with the stream, with Close, and when the child comes anew, as Accept's does.
 	Identify func(ctx context.Context, claimed feed.Hello) (Identity, error)
 	// Accept gives the endpoint for a child. Its error is told to the child and ends the session; a *Redirect sends the
 	// child elsewhere. A child that waited in line is accepted once more when its turn comes, since much may have
@@ -110,7 +110,7 @@ func (s *Server) Session(stream feedpb.Feed_SessionServer) error {
 	c := newConn(stream.Context(), stream, &s.io)
 	defer c.cancel(nil)
 	defer context.AfterFunc(s.running, func() { c.cancel(errStopping) })()
-	err := s.serve(c, stream)
+	err := s.serve(c)
 	parting, told := goodbye(err)
 	if parting.Redirect != "" {
 		s.cfg.Session.Stats.Redirects.Add(1)
@@ -147,12 +147,12 @@ func goodbye(err error) (parting feed.Goodbye, told bool) {
 	return parting, true
 }
 
-func (s *Server) serve(c *conn, stream feedpb.Feed_SessionServer) error {
+func (s *Server) serve(c *conn) error {
 	hello, err := awaitHello(c)
 	if err != nil {
 		return dismissal{err}
 	}
-	peer, err := s.cfg.Identify(stream.Context(), hello)
+	peer, err := s.cfg.Identify(c.ctx, hello)
 	if err != nil {
 		return dismissal{fmt.Errorf("identifying %s: %w", hello.Path, err)}
 	}
@@ -162,7 +162,7 @@ func (s *Server) serve(c *conn, stream feedpb.Feed_SessionServer) error {
 	}
 	defer s.rise(peer.Path, seat)
 	log := s.cfg.Log.With("peer", peer.Path)
-	accept := func() (Endpoint, error) { return s.cfg.Accept(stream.Context(), hello, peer) }
+	accept := func() (Endpoint, error) { return s.cfg.Accept(c.ctx, hello, peer) }
 	endpoint, leave, err := s.admit(c.ctx, accept)
 	var elsewhere *Redirect
 	switch {
