@@ -1,5 +1,5 @@
-// Package children is the parent's end of its children's sessions, as regions and zones share it: who is connected and
-// how each session stands, whom a question can go on to, and the gRPC server around them. It knows no tier.
+// Package children is the parent's end of its children's sessions, as Global, regions and zones share it: who is
+// connected and how each session stands, whom a question can go on to, and the gRPC server around them. It knows no tier.
 package children
 
 import (
@@ -19,7 +19,7 @@ import (
 // Table knows the sessions with children, by name. It is safe for concurrent use.
 type Table struct {
 	mu    sync.Mutex
-	seats map[string]*seat // guarded by mu; a child that was once connected stays until it is forgotten
+	seats map[string]*seat // guarded by mu; a child that was once accepted stays until it is forgotten
 }
 
 type seat struct {
@@ -30,22 +30,27 @@ type seat struct {
 	refusedSince time.Time
 	// late ends a session that was accepted, and had not begun when it was to end; nil if there is none.
 	late func(*feedgrpc.Link)
+	// awaited: a session was accepted, and has not begun; it may never do so.
+	awaited bool
+	// forgotten: the seat goes with its session.
+	forgotten bool
 }
 
 // NewTable returns an empty table.
 func NewTable() *Table { return &Table{seats: map[string]*seat{}} }
 
 // Watch has a child's sessions noted here; the endpoint's own functions are called as before. It is for the accept
-// function: what Redirect and Dismiss are told from now on reaches the session even if it has yet to begin.
+// function: whatever is to end the session from now on does so even if it has yet to begin. What was to end it before is
+// void, so what makes a child acceptable is to be looked at after Watch.
 func (t *Table) Watch(name string, ep feedgrpc.Endpoint) feedgrpc.Endpoint {
 	opened, closed, state := ep.Opened, ep.Closed, ep.State
-	t.set(name, func(s *seat) { s.late = nil })
+	t.set(name, func(s *seat) { s.late, s.awaited, s.forgotten = nil, true, false })
 	ep.Opened = func(link *feedgrpc.Link) {
 		t.set(name, func(s *seat) {
 			if s.late != nil {
 				s.late(link)
 			}
-			*s = seat{link: link, since: time.Now()}
+			*s = seat{link: link, since: time.Now(), forgotten: s.forgotten}
 		})
 		if opened != nil {
 			opened(link)
@@ -80,11 +85,15 @@ func (t *Table) set(name string, change func(*seat)) {
 	change(t.seats[name])
 }
 
-// leave notes that a child's session has ended, unless the child was forgotten.
+// leave notes that a child's session has ended.
 func (t *Table) leave(name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if s := t.seats[name]; s != nil {
+	switch s := t.seats[name]; {
+	case s == nil:
+	case s.forgotten:
+		delete(t.seats, name)
+	default:
 		*s = seat{since: time.Now()}
 	}
 }
@@ -92,7 +101,7 @@ func (t *Table) leave(name string) {
 func (t *Table) get(name string) seat {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if s := t.seats[name]; s != nil {
+	if s := t.seats[name]; s != nil && !s.forgotten {
 		return *s
 	}
 	return seat{}
@@ -101,11 +110,14 @@ func (t *Table) get(name string) seat {
 // Forget drops a child that is no longer one, and ends its session.
 func (t *Table) Forget(name, reason string) {
 	t.mu.Lock()
-	s := t.seats[name]
-	delete(t.seats, name)
-	t.mu.Unlock()
-	if s != nil && s.link != nil {
-		s.link.Close(reason)
+	defer t.mu.Unlock()
+	switch s := t.seats[name]; {
+	case s == nil:
+	case s.link == nil && !s.awaited:
+		delete(t.seats, name)
+	default:
+		s.forgotten = true
+		s.end(dismissal(reason))
 	}
 }
 
@@ -115,36 +127,36 @@ func (t *Table) Redirect(name, address, reason string) {
 }
 
 // Dismiss ends a child's session, if it has one; it comes back by itself, here or elsewhere.
-func (t *Table) Dismiss(name, reason string) {
-	t.end(name, func(link *feedgrpc.Link) { link.Close(reason) })
+func (t *Table) Dismiss(name, reason string) { t.end(name, dismissal(reason)) }
+
+// DismissAll ends all sessions.
+func (t *Table) DismissAll(reason string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, s := range t.seats {
+		s.end(dismissal(reason))
+	}
+}
+
+func dismissal(reason string) func(*feedgrpc.Link) {
+	return func(link *feedgrpc.Link) { link.Close(reason) }
 }
 
 // end ends a child's session, or the one that is about to begin.
 func (t *Table) end(name string, how func(*feedgrpc.Link)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	switch s := t.seats[name]; {
-	case s == nil:
-	case s.link != nil:
-		how(s.link)
-	default:
-		s.late = how
+	if s := t.seats[name]; s != nil {
+		s.end(how)
 	}
 }
 
-// DismissAll ends all sessions.
-func (t *Table) DismissAll(reason string) {
-	t.mu.Lock()
-	var links []*feedgrpc.Link
-	for _, s := range t.seats {
-		if s.link != nil {
-			links = append(links, s.link)
-		}
+func (s *seat) end(how func(*feedgrpc.Link)) {
+	if s.link == nil {
+		s.late = how
+		return
 	}
-	t.mu.Unlock()
-	for _, link := range links {
-		link.Close(reason)
-	}
+	how(s.link)
 }
 
 // Connected tells whether a child has a session.
@@ -196,13 +208,6 @@ func RefusalOf(r *feed.Refusal, since time.Time) *question.Refusal {
 // Serve serves children at the listener until ctx ends, and returns when their sessions have ended. more registers what
 // else is served there.
 func Serve(ctx context.Context, listener net.Listener, cfg feedgrpc.ServerConfig, more ...func(grpc.ServiceRegistrar)) error {
-	accept := cfg.Accept
-	cfg.Accept = func(child context.Context, hello feed.Hello, peer feedgrpc.Identity) (feedgrpc.Endpoint, error) {
-		child, cancel := context.WithCancel(child) // whoever waits to be accepted must not hold up the end
-		defer cancel()
-		defer context.AfterFunc(ctx, cancel)()
-		return accept(child, hello, peer)
-	}
 	feeds := feedgrpc.NewServer(cfg)
 	server := grpc.NewServer(feedgrpc.ServerOptions()...)
 	feeds.Register(server)

@@ -197,6 +197,27 @@ func TestForget(t *testing.T) {
 	}
 }
 
+// TestEndOfASessionThatHasYetToBegin holds that a child which was accepted, and is no longer to be before its session
+// begins, has that session ended, and comes again.
+func TestEndOfASessionThatHasYetToBegin(t *testing.T) {
+	ends := map[string]func(*children.Table, string){
+		"forgotten": func(table *children.Table, child string) { table.Forget(child, "it is in another zone now") },
+		"dismissed": func(table *children.Table, _ string) { table.DismissAll("this replica no longer leads") },
+	}
+	for name, end := range ends {
+		t.Run(name, func(t *testing.T) {
+			p := newParent(t, nil)
+			var once sync.Once
+			p.watched = func(child string) { once.Do(func() { end(p.table, child) }) }
+			dial(t, "a", newLedger(), p.address)
+			if got := <-p.ended; got != "a" {
+				t.Errorf("the session that ended: got %s, want a", got)
+			}
+			await(t, "a is back", func() bool { return p.table.Connected("a") })
+		})
+	}
+}
+
 func TestServeEndsWhileAChildWaitsToBeAccepted(t *testing.T) {
 	waits := make(chan struct{}, 100)
 	p := newParent(t, func(ctx context.Context, _ string) error {
