@@ -33,6 +33,12 @@ func (z *Zone) answerHere(ctx context.Context, q feed.Question) ([]byte, error) 
 		if err := z.confirmHere(ctx, req, &node); err != nil {
 			return nil, err
 		}
+	case question.KindExport:
+		req, err := question.Decode[question.ExportRequest](q.Payload)
+		if err != nil {
+			return nil, err
+		}
+		node.Children = z.exportHere(req)
 	default:
 		return nil, fmt.Errorf("%w: a replica knows nothing of %q", question.ErrInvalid, q.Kind)
 	}

@@ -45,6 +45,10 @@ func (g *Global) Answer(ctx context.Context, kind string, payload []byte) ([]byt
 		if local.Confirmed, err = g.confirm(ctx, request.What); err != nil {
 			return nil, err
 		}
+	case question.KindCanI:
+		return g.canI(ctx, local, payload)
+	case question.KindExport:
+		return g.export(ctx, local, payload)
 	default:
 		return nil, fmt.Errorf("%w: unknown question %q", question.ErrInvalid, kind)
 	}

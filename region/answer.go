@@ -7,6 +7,7 @@ import (
 
 	"github.com/meridian-federation/meridian/internal/buildinfo"
 	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/permission"
 	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/internal/record"
 )
@@ -30,6 +31,22 @@ func (r *Region) answer(ctx context.Context, q feed.Question) ([]byte, error) {
 			return nil, err
 		}
 		if node.Confirmed, zones, err = r.confirm(ctx, req); err != nil {
+			return nil, err
+		}
+	case question.KindCanI:
+		req, err := question.Decode[question.CanIRequest](q.Payload)
+		if err != nil {
+			return nil, err
+		}
+		if node.Verdict, zones, err = r.canI(req); err != nil {
+			return nil, err
+		}
+	case question.KindExport:
+		req, err := question.Decode[question.ExportRequest](q.Payload)
+		if err != nil {
+			return nil, err
+		}
+		if zones, err = r.below(req.Target); err != nil {
 			return nil, err
 		}
 	default:
@@ -89,16 +106,35 @@ func (r *Region) overview() *question.Overview {
 	return o
 }
 
+// below names the zone on a path that ends further down; none if it ends here.
+func (r *Region) below(target question.Path) ([]string, error) {
+	zone, below := target.Child(question.TierRegion)
+	switch {
+	case !below:
+		return nil, nil
+	case !slices.Contains(r.directory.zones(), zone):
+		return nil, fmt.Errorf("%w: zone %s is not in region %s", question.ErrInvalid, zone, r.cfg.Region)
+	}
+	return []string{zone}, nil
+}
+
+// canI answers whether a call is allowed, or names the zone to ask.
+func (r *Region) canI(req question.CanIRequest) (*question.Verdict, []string, error) {
+	zones, err := r.below(req.Target)
+	if err != nil || len(zones) > 0 {
+		return nil, zones, err
+	}
+	verdict, err := permission.Answer(r.mirror.Snapshot(), req.Target, req)
+	return verdict, nil, err
+}
+
 // confirm goes on with what waits for a person here, or names the zone to ask.
 func (r *Region) confirm(ctx context.Context, req question.ConfirmRequest) (done, zones []string, err error) {
 	if err := req.Validate(); err != nil {
 		return nil, nil, err
 	}
-	if zone, below := req.Target.Child(question.TierRegion); below {
-		if !slices.Contains(r.directory.zones(), zone) {
-			return nil, nil, fmt.Errorf("%w: zone %s is not in region %s", question.ErrInvalid, zone, r.cfg.Region)
-		}
-		return nil, []string{zone}, nil
+	if zones, err = r.below(req.Target); err != nil || len(zones) > 0 {
+		return nil, zones, err
 	}
 	in := r.parent.Intake()
 	if in == nil {
