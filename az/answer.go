@@ -26,6 +26,10 @@ func (z *Zone) answer(ctx context.Context, q feed.Question) ([]byte, error) {
 		z.overview(ctx, q, &node)
 	case question.KindConfirm:
 		err = z.confirm(ctx, q, &node)
+	case question.KindCanI:
+		err = z.canI(q, &node)
+	case question.KindExport:
+		err = z.export(ctx, q, &node)
 	default:
 		err = fmt.Errorf("%w: a zone knows nothing of %q", question.ErrInvalid, q.Kind)
 	}
