@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -119,9 +120,26 @@ func testDefaults(t *testing.T, s *server) {
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(made.Object, &c); err != nil {
 		t.Fatal(err)
 	}
-	got = fmt.Sprintf("%s %t %s", c.Spec.Mesh.Dataplane, *c.Spec.Mesh.DefaultSidecar, c.Spec.Mesh.RootNamespace)
-	if want := "Sidecar true istio-system"; got != want {
+	got = fmt.Sprintf("%s %t %s %v", c.Spec.Mesh.Dataplane, *c.Spec.Mesh.DefaultSidecar, c.Spec.Mesh.RootNamespace, c.Spec.Mesh.Gateway)
+	if want := "Sidecar true istio-system <nil>"; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+	defaulted(t, s, cluster("gateway", "mesh: {gateway: {addresses: [192.0.2.1]}}"), "map[istio:eastwestgateway]", "spec", "mesh", "gateway", "selector")
+	defaulted(t, s, cluster("gateway", "mesh: {gateway: {addresses: [192.0.2.1]}}"), "istio-system", "spec", "mesh", "gateway", "namespace")
+	defaulted(t, s, inventory("Environment", "defaults", "{}"), "cluster.local", "spec", "trustDomain")
+	defaulted(t, s, accessPolicy("defaults", "{}"), "Allow", "spec", "sameNamespace")
+}
+
+// defaulted holds what one field of an object is once it has been created.
+func defaulted(t *testing.T, s *server, doc, want string, field ...string) {
+	t.Helper()
+	made, err := s.create(t.Context(), object(t, doc), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	value, _, err := unstructured.NestedFieldNoCopy(made.Object, field...)
+	if got := fmt.Sprint(value); err != nil || got != want {
+		t.Errorf("%s: got %s (%v), want %s", strings.Join(field, "."), got, err, want)
 	}
 }
 
@@ -163,6 +181,14 @@ func testColumns(t *testing.T, s *server) {
 	if _, err := s.applyStatus(t.Context(), u); err != nil {
 		t.Fatal(err)
 	}
+	policy := object(t, accessPolicy("columns", "{}"))
+	if _, err := s.create(t.Context(), policy, false); err != nil {
+		t.Fatal(err)
+	}
+	policy.Object["status"] = map[string]any{"applications": int64(7), "conditions": []any{condition("Accepted", "True", "Accepted")}}
+	if _, err := s.applyStatus(t.Context(), policy); err != nil {
+		t.Fatal(err)
+	}
 	for _, tc := range []struct {
 		name     string
 		resource string
@@ -173,6 +199,10 @@ func testColumns(t *testing.T, s *server) {
 			"application", "namespaces/test/applications",
 			[]string{"Name", "Converged", "Ready", "Zones", "Revision", "Age", "Message"},
 			map[string]string{"Name": "columns", "Converged": "False", "Ready": "5/6", "Zones": "3", "Revision": "0123456789", "Message": "west-a-1: image not found"},
+		},
+		{
+			"access policy", "namespaces/test/accesspolicies", []string{"Name", "Accepted", "Applications", "Age"},
+			map[string]string{"Name": "columns", "Accepted": "True", "Applications": "7"},
 		},
 		{"cluster", "clusters", []string{"Name", "Zone", "Ready", "Nodes", "Applications", "Version", "Age"}, nil},
 		{"zone", "zones", []string{"Name", "Region", "Ready", "Clusters", "Connected", "Age"}, nil},

@@ -24,6 +24,16 @@ func cluster(name, spec string) string {
 	return inventory("Cluster", name, "zone: west-a\nenvironments: [prod]\nnetwork: west\n"+spec)
 }
 
+// accessPolicy writes one in namespace test.
+func accessPolicy(name, spec string) string {
+	return fmt.Sprintf("apiVersion: meridian.dev/v1alpha1\nkind: AccessPolicy\nmetadata: {name: %q, namespace: test}\nspec:\n%s", name, indent(spec))
+}
+
+// rule writes an AccessPolicy with one rule, for callers in namespace shop.
+func rule(more string) string {
+	return accessPolicy("p", "rules: [{from: [{namespace: shop}]"+more+"}]")
+}
+
 func inventory(kind, name, spec string) string {
 	return fmt.Sprintf("apiVersion: meridian.dev/v1alpha1\nkind: %s\nmetadata: {name: %q}\nspec:\n%s", kind, name, indent(spec))
 }
@@ -141,6 +151,55 @@ func testValidation(t *testing.T, s *server) {
 		"network, unknown field":       {inventory("Network", "n", "cidr: 10.0.0.0/8"), `unknown field "spec.cidr"`},
 		"environment":                  {inventory("Environment", "e", "{}"), ""},
 		"environment, over 63 letters": {inventory("Environment", strings.Repeat("e", 64), "{}"), "must be a DNS label"},
+
+		"trust domain":               {inventory("Environment", "e", "trustDomain: prod.mesh.example"), ""},
+		"trust domain, capitals":     {inventory("Environment", "e", "trustDomain: Prod"), "spec.trustDomain"},
+		"trust domain, a path":       {inventory("Environment", "e", "trustDomain: prod/ns"), "spec.trustDomain"},
+		"pod ranges":                 {inventory("Network", "n", `podRanges: [10.0.0.0/12, "fd00::/48"]`), ""},
+		"pod range, an address":      {inventory("Network", "n", "podRanges: [10.0.0.1]"), "each range is a CIDR"},
+		"pod range twice":            {inventory("Network", "n", "podRanges: [10.0.0.0/12, 10.0.0.0/12]"), "Duplicate value"},
+		"too many pod ranges":        {inventory("Network", "n", "podRanges: "+many(65, "10.N.0.0/16")), "must have at most 64 items"},
+		"primary":                    {cluster("c", "mesh: {primary: p}"), ""},
+		"primary, no name":           {cluster("c", "mesh: {primary: P.q}"), "spec.mesh.primary"},
+		"gateway":                    {cluster("c", `mesh: {gateway: {addresses: [192.0.2.1, "2001:db8::1"], namespace: gateways, selector: {app: gw}}}`), ""},
+		"gateway, no addresses":      {cluster("c", "mesh: {gateway: {}}"), "spec.mesh.gateway.addresses: Required value"},
+		"gateway, empty addresses":   {cluster("c", "mesh: {gateway: {addresses: []}}"), "should have at least 1 items"},
+		"gateway, too many":          {cluster("c", "mesh: {gateway: {addresses: "+many(9, "192.0.2.N")+"}}"), "must have at most 8 items"},
+		"gateway, a host name":       {cluster("c", "mesh: {gateway: {addresses: [gw.example]}}"), "each address is an IPv4 or IPv6 address"},
+		"gateway, empty selector":    {cluster("c", "mesh: {gateway: {addresses: [192.0.2.1], selector: {}}}"), "should have at least 1 properties"},
+		"policy, empty":              {accessPolicy("p", "{}"), ""},
+		"policy, dotted name":        {accessPolicy("p.q", "{}"), "must be a DNS label"},
+		"policy, applications":       {accessPolicy("p", "applications: [ledger, api]"), ""},
+		"policy, application twice":  {accessPolicy("p", "applications: [ledger, ledger]"), "Duplicate value"},
+		"policy, application's name": {accessPolicy("p", "applications: [payments/ledger]"), "spec.applications[0]"},
+		"policy, most applications":  {accessPolicy("p", "applications: "+many(256, "aN")), ""},
+		"policy, too many":           {accessPolicy("p", "applications: "+many(257, "aN")), "must have at most 256 items"},
+		"policy, isolates":           {accessPolicy("p", "sameNamespace: Deny"), ""},
+		"policy, sameNamespace":      {accessPolicy("p", "sameNamespace: Maybe"), "spec.sameNamespace: Unsupported value"},
+		"most rules":                 {accessPolicy("p", "rules: "+many(64, "{from: [{namespace: nN}]}")), ""},
+		"too many rules":             {accessPolicy("p", "rules: "+many(65, "{from: [{namespace: nN}]}")), "must have at most 64 items"},
+		"rule without callers":       {accessPolicy("p", "rules: [{ports: [80]}]"), "spec.rules[0].from: Required value"},
+		"rule, empty callers":        {accessPolicy("p", "rules: [{from: []}]"), "should have at least 1 items"},
+		"rule, too many callers":     {accessPolicy("p", "rules: [{from: "+many(65, "{namespace: nN}")+"}]"), "must have at most 64 items"},
+		"caller, application":        {accessPolicy("p", "rules: [{from: [{namespace: shop, application: cart}]}]"), ""},
+		"caller, tenant":             {accessPolicy("p", "rules: [{from: [{tenant: retail}]}]"), ""},
+		"caller, nobody":             {accessPolicy("p", "rules: [{from: [{}]}]"), "either a namespace"},
+		"caller, both":               {accessPolicy("p", "rules: [{from: [{namespace: shop, tenant: retail}]}]"), "either a namespace"},
+		"caller, no namespace":       {accessPolicy("p", "rules: [{from: [{application: cart, tenant: retail}]}]"), "an application goes with its namespace"},
+		"caller, wildcard":           {accessPolicy("p", `rules: [{from: [{namespace: "*"}]}]`), "spec.rules[0].from[0].namespace"},
+		"caller, empty namespace":    {accessPolicy("p", `rules: [{from: [{namespace: ""}]}]`), "spec.rules[0].from[0].namespace"},
+		"rule, ports":                {rule(", ports: [80, 65535]"), ""},
+		"rule, port 0":               {rule(", ports: [0]"), "greater than or equal to 1"},
+		"rule, port twice":           {rule(", ports: [80, 80]"), "Duplicate value"},
+		"rule, methods":              {rule(", methods: [GET, POST]"), ""},
+		"rule, method in small":      {rule(", methods: [get]"), "spec.rules[0].methods[0]"},
+		"rule, any method":           {rule(`, methods: ["*"]`), "spec.rules[0].methods[0]"},
+		"rule, paths":                {rule(`, paths: [/, /v1/pay, "/v1/*", "*/health", "/*"]`), ""},
+		"rule, star alone":           {rule(`, paths: ["*"]`), "spec.rules[0].paths[0]"},
+		"rule, star inside":          {rule(`, paths: ["/v1/*/pay"]`), "spec.rules[0].paths[0]"},
+		"rule, two stars":            {rule(`, paths: ["*/v1/*"]`), "spec.rules[0].paths[0]"},
+		"rule, path with a query":    {rule(`, paths: ["/v1?x=1"]`), "spec.rules[0].paths[0]"},
+		"rule, relative path":        {rule(`, paths: [v1]`), "spec.rules[0].paths[0]"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
