@@ -1,25 +1,16 @@
 package az
 
 import (
-	"context"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/internal/rollup"
 	"github.com/meridian-federation/meridian/internal/store"
 )
-
-// schedulerChild is the name under which the scheduler's own word on an application is summed beside the clusters'.
-const schedulerChild = ""
-
-// silentFor is how long the clusters of a replica whose session has ended count as they did: by then another has taken
-// them over.
-const silentFor = 2 * store.MemberLease
 
 // sums is what the leader knows of all clusters of the zone, by the word of their owners, for one term. It reports the
 // sums to the region, and tells the scheduler what that waits for. Of two owners of a cluster the one with the higher
@@ -29,15 +20,13 @@ type sums struct {
 	mirror *store.Mirror
 	news   *news
 
-	// wake receives when lost has changed.
+	// wake receives when a witness has come or gone.
 	wake chan struct{}
 
-	mu       sync.Mutex
-	report   *rollup.Report          // guarded by mu, as is all below
-	clusters map[string]*testimony   // by cluster
-	ledgers  map[string]*feed.Ledger // of what the other replicas told, by ID
-	lost     map[string]time.Time    // replicas whose session ended, and when
-	complete map[string]bool         // replicas that have told all that they know, once
+	mu        sync.Mutex
+	report    *rollup.Report        // guarded by mu, as is all below
+	clusters  map[string]*testimony // by cluster
+	witnesses map[string]*witness   // the other replicas, by ID
 }
 
 // testimony is what the owner of one cluster said.
@@ -51,41 +40,10 @@ type testimony struct {
 
 // newSums reports into the outbox, which is incomplete until open: what the region remembers from before stays.
 func newSums(mirror *store.Mirror, outbox *feed.Outbox, news *news) *sums {
-	s := &sums{mirror: mirror, news: news, clusters: map[string]*testimony{},
-		ledgers: map[string]*feed.Ledger{}, lost: map[string]time.Time{}, complete: map[string]bool{}, wake: make(chan struct{}, 1)}
+	s := &sums{mirror: mirror, news: news, clusters: map[string]*testimony{}, witnesses: map[string]*witness{},
+		wake: make(chan struct{}, 1)}
 	s.report = rollup.NewReport(outbox, s.known)
 	return s
-}
-
-// known tells, with mu held, whether the owners of all clusters that an application is bound to have spoken of it.
-func (s *sums) known(app string) bool {
-	for e := range s.mirror.Snapshot().Prefix(record.KindBinding, app+"/") {
-		if _, cluster, ok := cutLast(e.Key.Name); ok {
-			if _, told := s.report.Table().Get(cluster, app); !told {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// open reports everything: what is not known by now is not waited for.
-func (s *sums) open() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.openAll()
-}
-
-func (s *sums) openAll() {
-	if s.report.Opened() {
-		return
-	}
-	s.report.Open()
-	for name, c := range s.clusters {
-		if c.health != nil {
-			s.news.counted(name, c.health.Nodes)
-		}
-	}
 }
 
 // take takes in what another replica tells.
@@ -241,41 +199,6 @@ func (s *sums) noteHealth(c *testimony, h record.Health) {
 	}
 }
 
-// whole tells whether the owner of a cluster has said all that it means to. It may say how the cluster is before it can say
-// how its applications stand; then it says how many there are.
-func (s *sums) whole(c *testimony) bool {
-	return c != nil && c.health != nil && len(c.replicas) >= int(c.health.Applications) &&
-		(c.source == "" || s.complete[c.source])
-}
-
-// openIfAllSpoke ends the waiting of a young term when all clusters are known, by the whole word of their owners: what a
-// replica tells comes in no particular order.
-func (s *sums) openIfAllSpoke() {
-	if s.report.Opened() {
-		return
-	}
-	any := false // a zone whose inventory has not come yet waits
-	for e := range s.mirror.Snapshot().All(record.KindCluster) {
-		any = true
-		if !s.whole(s.clusters[e.Key.Name]) {
-			return
-		}
-	}
-	if any {
-		s.openAll()
-	}
-}
-
-// heardAll notes that a replica has told all that it knows.
-func (s *sums) heardAll(id string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.complete[id] {
-		s.complete[id] = true
-		s.openIfAllSpoke()
-	}
-}
-
 // apply follows the zone's records: what is no longer bound, and clusters that left the zone, are no longer summed.
 func (s *sums) apply(changes []store.Change) {
 	s.mu.Lock()
@@ -292,124 +215,4 @@ func (s *sums) apply(changes []store.Change) {
 			s.openIfAllSpoke()
 		}
 	}
-}
-
-// recount tells the scheduler all numbers of nodes that are known.
-func (s *sums) recount() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.report.Opened() {
-		for name, c := range s.clusters {
-			if c.health != nil {
-				s.news.counted(name, c.health.Nodes)
-			}
-		}
-	}
-}
-
-// settled tells whether a cluster runs a binding: all applied, and ready.
-func (s *sums) settled(b record.Binding) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	app := record.ServiceName(b.Namespace, b.Application)
-	status, told := s.report.Table().Get(b.Cluster, app)
-	return told && s.clusters[b.Cluster].replicas[app] == b.Replicas && status.Converged > 0 && status.Revision == b.Revision &&
-		status.Ready >= b.Replicas && status.Updated >= b.Replicas
-}
-
-// scheduled notes what the scheduler has to say of applications; nil is nothing.
-func (s *sums) scheduled(problems map[string]*record.Problem) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, app := range slices.Sorted(maps.Keys(problems)) {
-		p := problems[app]
-		_, had := s.report.Table().Get(schedulerChild, app)
-		switch {
-		case p != nil:
-			st := record.Status{Problems: []record.Problem{*p}}
-			st.Namespace, st.Application = cutName(app)
-			s.report.Put(schedulerChild, st)
-		case had:
-			s.report.Remove(schedulerChild, app)
-		}
-	}
-}
-
-// ledger is what is held of a replica's words, from session to session.
-func (s *sums) ledger(id string) *feed.Ledger {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	l := s.ledgers[id]
-	if l == nil {
-		l = feed.NewLedger(feed.State{}, nil).Unguarded()
-		s.ledgers[id] = l
-	}
-	return l
-}
-
-// attended notes that a replica's session began or ended.
-func (s *sums) attended(id string, connected bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !connected {
-		s.lost[id] = time.Now()
-	} else {
-		delete(s.lost, id)
-		for _, c := range s.clusters {
-			if c.source == id && c.health != nil {
-				s.report.PutHealth(*c.health)
-			}
-		}
-	}
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
-
-// run opens the sums when the owners have had their time to speak, and says of clusters that nobody speaks for that they
-// are not connected, until ctx ends. An owner may have begun later than the term, by silentFor at most, and says what its
-// agents have not told after settle, or twice that where they came late.
-func (s *sums) run(ctx context.Context, settle time.Duration) error {
-	opening := time.NewTimer(2*settle + silentFor)
-	defer opening.Stop()
-	for {
-		var silent <-chan time.Time
-		if next := s.silence(time.Now()); !next.IsZero() {
-			silent = time.After(time.Until(next))
-		}
-		select {
-		case <-opening.C:
-			s.open()
-		case <-silent:
-		case <-s.wake:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// silence reports as not connected the clusters of replicas that have been away for silentFor, and returns when the next
-// is due.
-func (s *sums) silence(now time.Time) (next time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for id, since := range s.lost {
-		due := since.Add(silentFor)
-		if now.Before(due) {
-			if next.IsZero() || due.Before(next) {
-				next = due
-			}
-			continue
-		}
-		delete(s.lost, id)
-		for _, c := range s.clusters {
-			if c.source == id && c.health != nil {
-				h := *c.health
-				h.Connected = false
-				s.report.PutHealth(h)
-			}
-		}
-	}
-	return next
 }

@@ -1,0 +1,102 @@
+package az
+
+import (
+	"context"
+	"time"
+
+	"github.com/meridian-federation/meridian/internal/record"
+)
+
+// run opens the sums when the owners have had their time to speak, and says of clusters that nobody speaks for that they
+// are not connected, until ctx ends. An owner may have begun later than the term, by silentFor at most, and says what its
+// agents have not told after settle, or twice that where they came late.
+func (s *sums) run(ctx context.Context, settle time.Duration) error {
+	opening := time.NewTimer(2*settle + silentFor)
+	defer opening.Stop()
+	for {
+		var silent <-chan time.Time
+		if next := s.silence(time.Now()); !next.IsZero() {
+			silent = time.After(time.Until(next))
+		}
+		select {
+		case <-opening.C:
+			s.open()
+		case <-silent:
+		case <-s.wake:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// known tells, with mu held, whether the owners of all clusters that an application is bound to have spoken of it.
+func (s *sums) known(app string) bool {
+	for e := range s.mirror.Snapshot().Prefix(record.KindBinding, app+"/") {
+		if _, cluster, ok := cutLast(e.Key.Name); ok {
+			if _, told := s.report.Table().Get(cluster, app); !told {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// whole tells whether the owner of a cluster has said all that it means to. It may say how the cluster is before it can say
+// how its applications stand; then it says how many there are.
+func (s *sums) whole(c *testimony) bool {
+	if c == nil || c.health == nil || len(c.replicas) < int(c.health.Applications) {
+		return false
+	}
+	w := s.witnesses[c.source]
+	return c.source == "" || w != nil && w.complete
+}
+
+// openIfAllSpoke ends the waiting of a young term when all clusters are known, by the whole word of their owners: what a
+// replica tells comes in no particular order.
+func (s *sums) openIfAllSpoke() {
+	if s.report.Opened() {
+		return
+	}
+	any := false // a zone whose inventory has not come yet waits
+	for e := range s.mirror.Snapshot().All(record.KindCluster) {
+		any = true
+		if !s.whole(s.clusters[e.Key.Name]) {
+			return
+		}
+	}
+	if any {
+		s.openAll()
+	}
+}
+
+// open reports everything: what is not known by now is not waited for.
+func (s *sums) open() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.openAll()
+}
+
+func (s *sums) openAll() {
+	if s.report.Opened() {
+		return
+	}
+	s.report.Open()
+	s.countAll()
+}
+
+// recount tells the scheduler all numbers of nodes that are known.
+func (s *sums) recount() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.report.Opened() {
+		s.countAll()
+	}
+}
+
+func (s *sums) countAll() {
+	for name, c := range s.clusters {
+		if c.health != nil {
+			s.news.counted(name, c.health.Nodes)
+		}
+	}
+}
