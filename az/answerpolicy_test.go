@@ -7,9 +7,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/object"
 	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/internal/record"
+	"github.com/meridian-federation/meridian/internal/tiertest"
 )
 
 // TestExport reads what is compiled for each cluster of a zone of two replicas, and holds it against what the agent was
@@ -73,10 +75,13 @@ func TestCanI(t *testing.T) {
 		record.Policy{Namespace: "n", Application: "cart", Environment: "prod", Rules: []record.Rule{{Policy: "shop",
 			Callers: []record.Caller{{Namespace: "shop", Application: "web"}}, Ports: []int32{80}}}}.Record(),
 		record.Service{Namespace: "n", Application: "cart", Ports: []record.Port{{Name: "http", Port: 80}}}.Record())
-	z.parent.AwaitInSync(t)
 	at := question.Path{Region: "west", Zone: "a"}
 	request := question.CanIRequest{Target: at, Caller: question.ApplicationRequest{Namespace: "shop", Name: "web"},
 		Provider: question.ApplicationRequest{Namespace: "n", Name: "cart"}, Port: 80}
+	z.parent.AwaitSession(t, "the zone is connected", func(feed.Status) bool { return true })
+	tiertest.Await(t, "the zone has the policy", func() bool {
+		return ask(t, z.parent, question.KindCanI, request).Verdict.Unknown == ""
+	})
 	if v := ask(t, z.parent, question.KindCanI, request).Verdict; v == nil || !v.Allowed || v.Rule != "AccessPolicy n/shop rule 1" {
 		t.Errorf("got %+v, want it allowed", v)
 	}
