@@ -16,7 +16,7 @@ const (
 	batchesSent   = `feed_batches_sent_total{link="children"}`
 	clustersTaken = `zone_clusters_taken_total`
 	zoneReplicas  = `zone_replicas`
-	agentSessions = `feed_sessions{link="zone"}`
+	agentSessions = `feed_sessions` // an agent has one link
 )
 
 // lostByGossip is what a replica logs when gossip tells it that another is gone. No metric shows it: the other may prove

@@ -116,7 +116,8 @@ func (f *fixture) takenOver(t *testing.T, from *replica) {
 	f.await(t, from.id+" owns nothing any more", func(context.Context) error { return f.owned(f.others(from)) })
 }
 
-// metric reads one number of a process's, such as feed_batches_sent_total{link="children"}.
+// metric reads one number of a process's, such as feed_batches_sent_total{link="children"}; by a name without labels the
+// first of that name.
 func metric(ctx context.Context, admin, name string) (float64, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/metrics", nil)
 	if err != nil {
@@ -129,8 +130,9 @@ func metric(ctx context.Context, admin, name string) (float64, error) {
 	defer response.Body.Close()
 	lines := bufio.NewScanner(response.Body)
 	for lines.Scan() {
-		if value, ok := strings.CutPrefix(lines.Text(), "meridian_"+name+" "); ok {
-			return strconv.ParseFloat(value, 64)
+		labels, ok := strings.CutPrefix(lines.Text(), "meridian_"+name)
+		if ok && strings.IndexAny(labels, " {") == 0 {
+			return strconv.ParseFloat(labels[strings.LastIndexByte(labels, ' ')+1:], 64)
 		}
 	}
 	return 0, errors.Join(lines.Err(), fmt.Errorf("%s has no metric %s", admin, name))
