@@ -33,7 +33,7 @@ func (z *Zone) lead(ctx context.Context, term store.Term) error {
 	}()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return z.parent.Run(ctx, in, outbox) })
-	group.Go(func() error { return sums.run(ctx, z.cfg.Settle) })
+	group.Go(func() error { return sums.run(ctx, z.cfg.Settle, z.forget) })
 	group.Go(func() error {
 		s := &scheduler{mirror: z.mirror, writer: writer, intake: in, sums: sums, news: z.news, log: z.log}
 		return s.run(ctx)

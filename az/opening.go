@@ -9,13 +9,16 @@ import (
 
 // run opens the sums when the owners have had their time to speak, and says of clusters that nobody speaks for that they
 // are not connected, until ctx ends. An owner may have begun later than the term, by silentFor at most, and says what its
-// agents have not told after settle, or twice that where they came late.
-func (s *sums) run(ctx context.Context, settle time.Duration) error {
+// agents have not told after settle, or twice that where they came late. gone is called with the replicas that nothing is kept
+// of any more.
+func (s *sums) run(ctx context.Context, settle time.Duration, gone func(ids []string)) error {
 	opening := time.NewTimer(2*settle + silentFor)
 	defer opening.Stop()
 	for {
 		var silent <-chan time.Time
-		if next := s.silence(time.Now()); !next.IsZero() {
+		ids, next := s.silence(time.Now())
+		gone(ids)
+		if !next.IsZero() {
 			silent = time.After(time.Until(next))
 		}
 		select {

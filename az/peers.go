@@ -3,12 +3,14 @@ package az
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/meridian-federation/meridian/internal/buildinfo"
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/feed/feedgrpc"
 	"github.com/meridian-federation/meridian/internal/question"
+	"github.com/meridian-federation/meridian/internal/store"
 )
 
 // roleReplica is the role of a replica that tells the leader how its clusters stand.
@@ -94,6 +96,16 @@ func (z *Zone) acceptReplica(peer feedgrpc.Identity) (feedgrpc.Endpoint, error) 
 			}
 		},
 	}), nil
+}
+
+// forget drops the seats of replicas that have been silent, unless they are members and may come back.
+func (z *Zone) forget(replicas []string) {
+	members, _ := z.roster.replicas()
+	for _, id := range replicas {
+		if !slices.ContainsFunc(members, func(m store.Member) bool { return m.ID == id }) {
+			z.replicas.Forget(id, "replica "+id+" is not listed among the zone's")
+		}
+	}
 }
 
 // owners are this replica and the others, as a question goes on to them.

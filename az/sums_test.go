@@ -3,6 +3,7 @@ package az
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -270,12 +271,20 @@ func TestSumsSilence(t *testing.T) {
 	l.tell("r1", well("c1", 5), well("c2", 6))
 	l.tell("r2", well("c2", 9))
 	l.attended("r1", false)
-	next := l.silence(time.Now())
+	_, next := l.silence(time.Now())
 	if next.IsZero() || !l.connected("c1") {
 		t.Fatalf("r1 has just gone: c1 is connected: %v, and looked at again at %v; want true, and a time", l.connected("c1"), next)
 	}
-	if again := l.silence(next); !again.IsZero() || l.connected("c1") || !l.connected("c2") {
+	ledger := l.ledger("r1")
+	gone, again := l.silence(next)
+	if !again.IsZero() || l.connected("c1") || !l.connected("c2") {
 		t.Errorf("r1 is gone: c1, c2 are connected: %v, %v; want false, true", l.connected("c1"), l.connected("c2"))
+	}
+	if !slices.Equal(gone, []string{"r1"}) || len(l.witnesses) > 0 {
+		t.Errorf("r1 is gone: to forget are %v, and %d replicas are kept; want r1, none", gone, len(l.witnesses))
+	}
+	if l.ledger("r1") == ledger {
+		t.Error("r1 is back, and would not be asked for all again")
 	}
 	l.attended("r1", true)
 	if !l.connected("c1") {

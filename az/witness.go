@@ -11,7 +11,8 @@ import (
 // them over.
 const silentFor = 2 * store.MemberLease
 
-// witness is another replica that tells the leader how its clusters stand.
+// witness is another replica that tells the leader how its clusters stand. It is kept for as long as it has a session, and
+// silentFor after.
 type witness struct {
 	ledger   *feed.Ledger // what is held of its words, from session to session
 	complete bool         // it has told all that it knows, once
@@ -62,9 +63,9 @@ func (s *sums) attended(id string, connected bool) {
 	}
 }
 
-// silence reports as not connected the clusters of replicas that have been away for silentFor, and returns when the next
-// is due.
-func (s *sums) silence(now time.Time) (next time.Time) {
+// silence reports as not connected the clusters of replicas that have been away for silentFor, forgets those replicas, and
+// returns them, and when the next is due. One that comes back tells all again.
+func (s *sums) silence(now time.Time) (gone []string, next time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for id, w := range s.witnesses {
@@ -78,10 +79,11 @@ func (s *sums) silence(now time.Time) (next time.Time) {
 			}
 			continue
 		}
-		w.lost = time.Time{}
+		delete(s.witnesses, id)
 		s.putHealth(id, false)
+		gone = append(gone, id)
 	}
-	return next
+	return gone, next
 }
 
 // putHealth reports the health of a replica's clusters as it told, or as not connected where it is silent.
