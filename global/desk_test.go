@@ -147,9 +147,10 @@ func (d *desk) assigned(name string) map[string]record.Assignment {
 	return inForce(d.mirror.Snapshot(), "shop", name).assignments
 }
 
-// report plays a zone's word: all of these replicas run a revision.
+// report plays a zone's word: all of these replicas run a revision. Its region has told all by then.
 func (d *desk) report(a record.Assignment, replicas int32) {
 	d.t.Helper()
+	d.told(a.Region)
 	s := record.Status{Namespace: a.Namespace, Application: a.Application, Lines: []record.Line{{Zone: a.Zone,
 		Region: a.Region, Counts: record.Counts{Revision: a.Revision, Desired: replicas, Updated: replicas,
 			Ready: replicas, Clusters: 1, Converged: 1}}}}
@@ -157,6 +158,13 @@ func (d *desk) report(a record.Assignment, replicas int32) {
 		d.t.Fatal(err)
 	}
 	d.queue.add(func(w *work) { w.reported[record.ServiceName(a.Namespace, a.Application)] = true })
+}
+
+// told plays that a region has told all.
+func (d *desk) told(region string) {
+	if d.reports.told(region) {
+		d.queue.add(func(w *work) { w.regions[region] = true })
+	}
 }
 
 func names[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"maps"
 	"net"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -103,12 +102,14 @@ func (g *Global) lead(ctx context.Context, t store.Term) error {
 		return err
 	}
 	writer := store.NewWriter(g.deps.Store, g.mirror, t)
+	g.reports.begin() // before regions are accepted
 	g.writer.Store(writer)
 	g.metrics.leading.Set(1)
 	defer func() {
 		g.writer.Store(nil)
 		g.metrics.leading.Set(0)
-		g.dismiss()
+		// What regions report must reach whoever leads.
+		g.sessions.DismissAll("this replica of Global no longer leads")
 	}()
 	if err := g.meet(ctx, writer); err != nil {
 		return err
@@ -125,16 +126,6 @@ func (g *Global) lead(ctx context.Context, t store.Term) error {
 		return newPlanner(g, hub, writer, b).run(ctx)
 	})
 	return group.Wait()
-}
-
-// dismiss ends the regions' sessions with the term: what they report must reach whoever leads.
-func (g *Global) dismiss() {
-	g.mu.Lock()
-	regions := slices.Collect(maps.Keys(g.ledgers))
-	g.mu.Unlock()
-	for _, region := range regions {
-		g.sessions.Forget(region, "this replica of Global no longer leads")
-	}
 }
 
 // meet waits until the hub's API server is reached and is the one that the store remembers, and remembers the first.

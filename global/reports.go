@@ -22,13 +22,23 @@ type reports struct {
 // session is the state of one region's connection.
 type session struct {
 	connected bool
-	// told says that, since Global started, the region has sent all that it had to say.
+	// told says that, since this replica began to lead, the region has sent all that it had to say.
 	told bool
 }
 
 func newReports() *reports {
 	return &reports{statuses: map[string]map[string]record.Status{}, health: map[string]record.Health{},
 		sessions: map[string]session{}}
+}
+
+// begin begins a term: regions may have told another leader something else meanwhile, so all are to tell again.
+func (r *reports) begin() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for region, s := range r.sessions {
+		s.told = false
+		r.sessions[region] = s
+	}
 }
 
 // take notes one record from a region.
@@ -118,7 +128,8 @@ func (r *reports) status(app string) record.Status {
 }
 
 // settled tells whether an application is ready in all zones of these assignments, at their revision, with as many
-// replicas as they say unless it is scaled otherwise: a zone's last word may be of the fewer that it had before.
+// replicas as they say unless it is scaled otherwise: a zone's last word may be of the fewer that it had before. The
+// word of a region that has yet to tell all is of before.
 func (r *reports) settled(desired map[string]record.Assignment, scaled bool) bool {
 	for _, a := range desired {
 		if !r.ready(a, scaled) {
@@ -131,6 +142,9 @@ func (r *reports) settled(desired map[string]record.Assignment, scaled bool) boo
 func (r *reports) ready(a record.Assignment, scaled bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if !r.sessions[a.Region].told {
+		return false
+	}
 	for _, l := range r.statuses[record.ServiceName(a.Namespace, a.Application)][a.Region].Lines {
 		if l.Zone == a.Zone {
 			return lineConverged(l, a) && rollup.Ready(l.Counts) && (scaled || l.Desired >= a.Replicas)

@@ -38,14 +38,24 @@ func identify(_ context.Context, claimed feed.Hello) (feedgrpc.Identity, error) 
 // accept gives a region its scope. Only the leader accepts: it is the one that needs what regions report.
 func (g *Global) accept(_ context.Context, _ feed.Hello, peer feedgrpc.Identity) (feedgrpc.Endpoint, error) {
 	if g.writer.Load() == nil {
-		return feedgrpc.Endpoint{}, errors.New("this replica of Global does not lead")
+		return feedgrpc.Endpoint{}, errFollows
 	}
 	path, err := question.ParsePath(peer.Path)
 	if err != nil {
 		return feedgrpc.Endpoint{}, err
 	}
-	region := path.Region
-	return g.sessions.Watch(region, feedgrpc.Endpoint{
+	ep := g.sessions.Watch(path.Region, g.endpoint(path.Region))
+	if g.writer.Load() == nil { // the term ended, perhaps before the session was watched and could end with it
+		return feedgrpc.Endpoint{}, errFollows
+	}
+	return ep, nil
+}
+
+var errFollows = errors.New("this replica of Global does not lead")
+
+// endpoint is Global's end of a session with a region.
+func (g *Global) endpoint(region string) feedgrpc.Endpoint {
+	return feedgrpc.Endpoint{
 		Outbox: g.views.Outbox(region), Ledger: g.ledger(region),
 		Apply: func(_ context.Context, batch feed.Batch) ([]feed.Rejection, error) {
 			return g.take(region, batch), nil
@@ -57,7 +67,7 @@ func (g *Global) accept(_ context.Context, _ feed.Hello, peer feedgrpc.Identity)
 				g.queue.add(func(w *work) { w.regions[region] = true })
 			}
 		},
-	}), nil
+	}
 }
 
 // ledger is what is held of a region's reports, from session to session.
