@@ -3,6 +3,7 @@ package global
 import (
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/meridian-federation/meridian/api/v1alpha1"
@@ -47,8 +48,9 @@ type plan struct {
 	unresolved *refusal
 	// desired are the zones that should run the application; a zone that is being left is not among them.
 	desired map[string]record.Assignment
-	// draining are zones that are being left.
-	draining bool
+	// draining says that zones are left once the application is ready where it should be; scaled, that an autoscaler of
+	// its own decides on its replicas there.
+	draining, scaled bool
 	// records that should exist after it; nil when nothing can be decided and all stays as it is.
 	records []record.Record
 }
@@ -57,7 +59,7 @@ type plan struct {
 // is ready at the revision, so that zones being left can be let go.
 func decide(app *v1alpha1.Application, in *admitted, dependencies []string, zones map[string]int32, inv *inventory,
 	now force, at time.Time, settled func(map[string]record.Assignment, bool) bool) plan {
-	out := plan{generation: app.Generation, hash: in.hash, desired: map[string]record.Assignment{}}
+	out := plan{generation: app.Generation, hash: in.hash, scaled: in.scaled(), desired: map[string]record.Assignment{}}
 	accepted, generation := at, mesh.Generation
 	for _, a := range now.assignments {
 		if a.Revision == in.hash && !a.Draining {
@@ -76,7 +78,7 @@ func decide(app *v1alpha1.Application, in *admitted, dependencies []string, zone
 	for _, name := range slices.Sorted(maps.Keys(out.desired)) {
 		out.records = append(out.records, out.desired[name].Record())
 	}
-	out.leave(inv, now, func() bool { return settled(out.desired, in.scaled()) })
+	out.leave(inv, now, sync.OnceValue(func() bool { return settled(out.desired, out.scaled) }))
 	return out
 }
 

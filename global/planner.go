@@ -169,11 +169,7 @@ func (p *planner) work(ctx context.Context, w work) error {
 	for ns := range w.namespaces {
 		dirty.addAll(p.namespaces[ns])
 	}
-	for name := range w.reported {
-		if a := p.apps[name]; a != nil && a.plan.draining {
-			dirty.add(name)
-		}
-	}
+	p.settling(w, dirty)
 	for name := range w.removed {
 		dirty.add(name)
 	}
@@ -190,6 +186,23 @@ func (p *planner) work(ctx context.Context, w work) error {
 	}
 	p.publish(w, planned)
 	return nil
+}
+
+// settling has the applications planned again that can let zones go by what regions have told.
+func (p *planner) settling(w work, dirty *todo) {
+	look := func(name string) {
+		if a := p.apps[name]; a != nil && a.plan.draining && p.settled(a.plan.desired, a.plan.scaled) {
+			dirty.add(name)
+		}
+	}
+	for name := range w.reported {
+		look(name)
+	}
+	if len(w.regions) > 0 { // one may have told all by now
+		for name := range p.apps {
+			look(name)
+		}
+	}
 }
 
 // commit writes until it succeeds: a store that is slow or away delays decisions and loses none.

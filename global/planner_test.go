@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/cache"
@@ -140,6 +141,68 @@ func TestMakeBeforeBreak(t *testing.T) {
 			}
 		})
 	}
+}
+
+// leaving has web with four replicas leave w2 for w1.
+func leaving(t *testing.T) *desk {
+	d := newDesk(t, nil)
+	four := int32(4)
+	d.put("web", func(s *v1alpha1.ApplicationSpec) { s.Replicas = &four })
+	d.step()
+	d.put("web", func(s *v1alpha1.ApplicationSpec) {
+		s.Replicas, s.Placement.Zones = &four, byName("w1")
+	})
+	d.step()
+	if got := d.assigned("web"); !got["w2"].Draining || got["w1"].Replicas != 4 {
+		t.Fatalf("web is assigned %+v, want w2 draining and 4 replicas in w1", got)
+	}
+	return d
+}
+
+// TestWordOfAnEarlierTerm reports in one term that w1 is ready, and has web leave w2 in the next: w2 is let go when the
+// region has told all again.
+func TestWordOfAnEarlierTerm(t *testing.T) {
+	d := leaving(t)
+	d.report(d.assigned("web")["w1"], 4)
+	d.reports.begin()
+	d.step()
+	if got := names(d.assigned("web")); !slices.Equal(got, []string{"w1", "w2"}) {
+		t.Errorf("web is in %v by what was told before, want w2 kept", got)
+	}
+	d.told("w")
+	d.step()
+	if got := names(d.assigned("web")); !slices.Equal(got, []string{"w1"}) {
+		t.Errorf("web is in %v when all is told again, want w1", got)
+	}
+}
+
+// TestReportsOnTheWay plays reports of progress on an application that leaves a zone: it is planned when they let it.
+func TestReportsOnTheWay(t *testing.T) {
+	d := leaving(t)
+	before := counted(t, d.metrics.planned)
+	for ready := range int32(4) {
+		d.report(d.assigned("web")["w1"], ready)
+		d.step()
+	}
+	if got := counted(t, d.metrics.planned) - before; got != 0 {
+		t.Errorf("planned %v times by reports that change nothing", got)
+	}
+	d.report(d.assigned("web")["w1"], 4)
+	d.step()
+	if got := counted(t, d.metrics.planned) - before; got != 1 || len(d.assigned("web")) != 1 {
+		t.Errorf("planned %v times when web is ready, and is in %v; want once, and w1", got, names(d.assigned("web")))
+	}
+}
+
+func counted(t *testing.T, c prometheus.Collector) float64 {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(c)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return families[0].GetMetric()[0].GetCounter().GetValue()
 }
 
 // TestUnplacedKeepsItsObjects changes a spec so that it fits nowhere: what runs on keeps the objects that it owns.

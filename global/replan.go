@@ -61,12 +61,12 @@ func (p *planner) plan(name string, removed map[string]record.Cause, dirty *todo
 	return app.plan.writes(now, app.leaving)
 }
 
-// standing is the plan of an application about which nothing new can be decided: what it has, it keeps.
+// standing is the plan of an application about which nothing new can be decided: what it has, it keeps, the zones that
+// are being left among it.
 func standing(spec *v1alpha1.Application, now force) plan {
 	out := plan{generation: spec.Generation, desired: map[string]record.Assignment{}}
 	for zone, a := range now.assignments {
 		if a.Draining {
-			out.draining = true
 			continue
 		}
 		out.desired[zone], out.hash = a, a.Revision
