@@ -13,37 +13,50 @@ type reason struct {
 	key   record.Key
 }
 
-// reasons lists what a stored record makes its child need. An undecodable record gives none: intake refuses those.
-func (x *Index) reasons(e *store.Entry) []reason {
+// meaning is what a stored record means for scope: the reasons that it gives by itself, and how it bears on locations.
+type meaning struct {
+	reasons []reason
+	// callees are the applications, NAMESPACE/APPLICATION, that an assignment has its child depend on.
+	child   string
+	callees []string
+	// location is where a location record says that an application is.
+	location *sighting
+}
+
+// read finds a record's meaning. An undecodable record has none: intake refuses those.
+func (x *Index) read(e *store.Entry) (m meaning) {
 	if e == nil {
-		return nil
+		return m
 	}
 	switch e.Key.Kind {
 	case record.KindCluster:
-		c, err := record.DecodeCluster(e.Record)
-		if err != nil {
-			return nil
+		if c, err := record.DecodeCluster(e.Record); err == nil {
+			m.reasons = []reason{{x.child(c.Region, c.Zone), e.Key}}
 		}
-		return []reason{{x.child(c.Region, c.Zone), e.Key}}
 	case record.KindAssignment:
-		a, err := record.DecodeAssignment(e.Record)
-		if err != nil {
-			return nil
+		if a, err := record.DecodeAssignment(e.Record); err == nil {
+			m.child, m.callees = x.child(a.Region, a.Zone), a.Dependencies
+			m.reasons = assigned(m.child, e.Key, a)
 		}
-		return assigned(x.child(a.Region, a.Zone), e.Key, a)
-	default:
-		return nil
+	case record.KindLocation:
+		if l, err := record.DecodeLocation(e.Record); err == nil {
+			m.location = &sighting{key: e.Key, application: record.ServiceName(l.Namespace, l.Application), cluster: l.Cluster,
+				origin: x.child(l.Region, l.Zone)}
+		}
 	}
+	return m
 }
 
 // assigned is the reasons that one assignment gives.
 func assigned(child string, key record.Key, a record.Assignment) []reason {
-	out := make([]reason, 0, 3+len(a.Dependencies))
+	out := make([]reason, 0, 5+2*len(a.Dependencies))
 	out = append(out, reason{child, record.RevisionKey(a.Namespace, a.Application, a.Revision)},
-		reason{child, record.ServiceKey(a.Namespace, a.Application)})
+		reason{child, record.ServiceKey(a.Namespace, a.Application)},
+		reason{child, record.PolicyKey(a.Namespace, a.Application)},
+		reason{child, record.AudienceKey(a.Namespace, a.Application)})
 	for _, dependency := range a.Dependencies {
 		namespace, name, _ := strings.Cut(dependency, "/")
-		out = append(out, reason{child, record.ServiceKey(namespace, name)})
+		out = append(out, reason{child, record.ServiceKey(namespace, name)}, reason{child, record.AudienceKey(namespace, name)})
 	}
 	return append(out, reason{child, key})
 }
@@ -58,7 +71,8 @@ func (x *Index) child(region, zone string) string {
 // known tells whether this release gives the kind a meaning here.
 func known(kind record.Kind) bool {
 	switch kind {
-	case record.KindRevision, record.KindService, record.KindCluster, record.KindAssignment:
+	case record.KindRevision, record.KindService, record.KindPolicy, record.KindAudience, record.KindCluster,
+		record.KindAssignment, record.KindLocation, record.KindPlace:
 		return true
 	default:
 		return false

@@ -1,6 +1,7 @@
 // Package scope computes which of a tier's records each child needs: the applications assigned to it, with their
-// revisions and service records, the service records of what they depend on, and the clusters that lie in it. Scope
-// follows from the records alone; nobody configures it.
+// revisions, service records, policies and audiences; of what they depend on the service records and audiences, and where
+// that is in other children's clusters; and the clusters that lie in the child. Scope follows from the records alone;
+// nobody configures it.
 //
 // Index is incremental. It keeps, for each key, how many reasons each child has to hold it, so that a change costs in
 // proportion to itself and to the children concerned, and a record leaves a view when its last reason goes. It is not
@@ -28,6 +29,7 @@ type Index struct {
 	level    Level
 	keys     map[record.Key]*holding
 	children map[string]int
+	lookouts map[string]*lookout
 	// relayed are records of kinds that this release does not know; every child has them.
 	relayed map[record.Key]struct{}
 }
@@ -40,7 +42,7 @@ type holding struct {
 
 // NewIndex returns an empty index of a tier whose children are of the given level.
 func NewIndex(level Level) *Index {
-	return &Index{level: level, keys: map[record.Key]*holding{}, children: map[string]int{},
+	return &Index{level: level, keys: map[record.Key]*holding{}, children: map[string]int{}, lookouts: map[string]*lookout{},
 		relayed: map[record.Key]struct{}{}}
 }
 
@@ -61,14 +63,21 @@ func (x *Index) Apply(changes []store.Change) map[string][]feed.Edit {
 
 // shift moves the reasons that a change gives and takes, the new ones first.
 func (x *Index) shift(c store.Change, t touched) {
-	before, after := x.reasons(c.Old), x.reasons(c.New)
+	before, after := x.read(c.Old), x.read(c.New)
 	cause := causeOfShift(c)
-	for _, r := range after {
+	for _, r := range after.reasons {
 		x.add(r, t)
 	}
-	for _, r := range before {
+	for _, callee := range after.callees {
+		x.call(after.child, callee, t)
+	}
+	for _, r := range before.reasons {
 		x.drop(r, cause, t)
 	}
+	for _, callee := range before.callees {
+		x.uncall(before.child, callee, cause, t)
+	}
+	x.sight(before.location, after.location, cause, t)
 }
 
 // hold notes the record itself and touches all children that have a reason for it.

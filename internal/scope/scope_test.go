@@ -62,10 +62,17 @@ func (s *tier) wanted() map[string]map[record.Key]record.Version {
 			a, _ := record.DecodeAssignment(e.Record)
 			need(a.Region, key)
 			need(a.Region, record.RevisionKey(a.Namespace, a.Application, a.Revision))
-			need(a.Region, record.ServiceKey(a.Namespace, a.Application))
-			for _, d := range a.Dependencies {
-				namespace, name, _ := strings.Cut(d, "/")
+			for _, name := range append([]string{record.ServiceName(a.Namespace, a.Application)}, a.Dependencies...) {
+				namespace, name, _ := strings.Cut(name, "/")
 				need(a.Region, record.ServiceKey(namespace, name))
+				need(a.Region, record.AudienceKey(namespace, name))
+			}
+			need(a.Region, record.PolicyKey(a.Namespace, a.Application))
+			for _, l := range s.locations(a.Dependencies) {
+				if l.Region != a.Region {
+					need(a.Region, l.Record().Key)
+					need(a.Region, record.PlaceKey(l.Cluster))
+				}
 			}
 		}
 	}
@@ -74,6 +81,20 @@ func (s *tier) wanted() map[string]map[record.Key]record.Version {
 			for child := range out {
 				need(child, key)
 			}
+		}
+	}
+	return out
+}
+
+// locations are those of some applications.
+func (s *tier) locations(of []string) []record.Location {
+	var out []record.Location
+	for key, e := range s.entries {
+		if key.Kind != record.KindLocation {
+			continue
+		}
+		if l, _ := record.DecodeLocation(e.Record); slices.Contains(of, record.ServiceName(l.Namespace, l.Application)) {
+			out = append(out, l)
 		}
 	}
 	return out
@@ -108,7 +129,7 @@ func edit(t *rapid.T, s *tier) {
 	spec := record.Revision{Namespace: "n", Application: app,
 		Spec: []byte(fmt.Sprint(rapid.IntRange(0, 2).Draw(t, "spec")))}.Record()
 	var r record.Record
-	switch rapid.IntRange(0, 4).Draw(t, "kind") {
+	switch rapid.IntRange(0, 8).Draw(t, "kind") {
 	case 0:
 		r = spec
 	case 1:
@@ -124,6 +145,15 @@ func edit(t *rapid.T, s *tier) {
 			Revision: spec.Version.String(), Dependencies: dependencies}.Record()
 	case 4:
 		r = record.New(record.Key{Kind: "tomorrow", Name: app}, []byte(region))
+	case 5:
+		r = record.Policy{Namespace: "n", Application: app, TrustDomain: region}.Record()
+	case 6:
+		r = record.Audience{Namespace: "n", Application: app, Zones: []string{region}}.Record()
+	case 7:
+		r = record.Location{Namespace: "n", Application: app, Cluster: fmt.Sprint("c", rapid.IntRange(0, 2).Draw(t, "cluster")),
+			Chunk: rapid.SampledFrom([]string{"", "x"}).Draw(t, "chunk"), Region: region, Zone: region + "-a"}.Record()
+	case 8:
+		r = record.Place{Cluster: fmt.Sprint("c", rapid.IntRange(0, 2).Draw(t, "cluster")), Network: region}.Record()
 	}
 	if rapid.IntRange(0, 2).Draw(t, "remove") == 0 {
 		s.remove(r.Key, record.CausePerson)
