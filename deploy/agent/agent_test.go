@@ -33,6 +33,7 @@ func TestRoleIsOfTheKinds(t *testing.T) {
 					granted[name] = true
 				case resource == "secrets", resource == "*" && group == "", group == "*":
 					t.Errorf("the role lets the agent %v %s, which includes Secrets", rule.Verbs, name)
+				case name == "discovery.k8s.io/endpointslices" && slices.Equal(rule.Verbs, []string{"get", "list", "watch"}):
 				case name == "/nodes" && slices.Equal(rule.Verbs, []string{"list", "watch"}):
 				case slices.Equal(rule.Verbs, []string{"list"}):
 				default:

@@ -24,6 +24,9 @@ const (
 	ManagedValue = "meridian"
 	// LabelApplication is the name of the application that the object belongs to; its namespace is the object's.
 	LabelApplication = "meridian.dev/application"
+	// LabelLocate, on a Service, asks the cluster's agent to report what is ready behind it: "counts" or "addresses".
+	// EndpointSlices inherit it, so that an agent watches the slices of such Services alone.
+	LabelLocate = "meridian.dev/locate"
 	// AnnotationSelf names the object itself, as ID.String does.
 	AnnotationSelf = "meridian.dev/object"
 	// AnnotationVersion is the record version that was applied: 32 hexadecimal digits.

@@ -49,7 +49,7 @@ func TestOrder(t *testing.T) {
 		return object.ID{Group: group, Version: "v1", Kind: kind, Namespace: "shop", Name: "x"}.Key()
 	}
 	want := []record.Key{record.ClusterKey("c"), key("", "Namespace"), key("", "ServiceAccount"), key("", "ConfigMap"),
-		key("", "Service"), key("networking.istio.io", "Sidecar"), key("apps", "Deployment")}
+		key("security.istio.io", "AuthorizationPolicy"), key("", "Service"), key("networking.istio.io", "Sidecar"), key("apps", "Deployment")}
 	got := slices.Clone(want)
 	slices.Reverse(got)
 	slices.SortFunc(got, func(a, b record.Key) int { return object.Rank(a) - object.Rank(b) })

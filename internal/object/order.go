@@ -5,12 +5,14 @@ import "github.com/meridian-federation/meridian/internal/record"
 // Class is a step of the order of application: lower classes are applied first and removed last.
 type Class int
 
-// The classes: what others refer to comes before what refers to it, and workloads come last, so that a pod finds its
-// account, its configuration and its mesh rules.
+// The classes: what others refer to comes before what refers to it. Who may call comes before what can be called, and
+// both before what shows it to callers: nothing is ever reachable before the policy that guards it. Workloads come last,
+// so that a pod finds its account, its configuration and its mesh rules.
 const (
 	ClassNamespace Class = iota
 	ClassAccount
 	ClassConfig
+	ClassPolicy
 	ClassService
 	ClassMesh
 	ClassWorkload
@@ -29,7 +31,9 @@ func ClassOf(group, kind string) Class {
 		return ClassAccount
 	case group == "" && kind == "Service":
 		return ClassService
-	case group == "networking.istio.io", group == "security.istio.io", group == "networking.k8s.io":
+	case group == "security.istio.io", group == "networking.k8s.io":
+		return ClassPolicy
+	case group == "networking.istio.io":
 		return ClassMesh
 	case group == "apps", group == "batch", group == "autoscaling":
 		return ClassWorkload
