@@ -68,14 +68,14 @@ func TestSameBytesEveryTime(t *testing.T) {
 func TestWhatChanges(t *testing.T) {
 	one := int32(7)
 	config := raw(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"flags"},"data":{"on":"1"}}`)
-	edit := func(f func(*v1alpha1.ApplicationSpec)) func(*testing.T, *mesh.ApplicationInput) {
-		return func(t *testing.T, in *mesh.ApplicationInput) {
+	edit := func(f func(*v1alpha1.ApplicationSpec)) func(*testing.T, *input) {
+		return func(t *testing.T, in *input) {
 			in.Spec = decode(t, "shop", "cart", cartSpec(withResources(config), f))
 		}
 	}
 	none := []string(nil)
 	for name, c := range map[string]struct {
-		edit func(*testing.T, *mesh.ApplicationInput)
+		edit func(*testing.T, *input)
 		want []string
 	}{
 		"nothing":             {edit(func(*v1alpha1.ApplicationSpec) {}), none},
@@ -90,27 +90,27 @@ func TestWhatChanges(t *testing.T) {
 		"resource": {edit(func(s *v1alpha1.ApplicationSpec) {
 			s.Resources[0].Raw = bytes.Replace(config.Raw, []byte(`"1"`), []byte(`"0"`), 1)
 		}), []string{"ConfigMap"}},
-		"adopt":           {edit(func(s *v1alpha1.ApplicationSpec) { s.Adopt = true }), []string{"ServiceAccount", "ConfigMap", "Service", "Sidecar", "Deployment"}},
-		"replicas":        {func(_ *testing.T, in *mesh.ApplicationInput) { in.Binding.Replicas = 3 }, []string{"Deployment"}},
-		"revision's name": {func(_ *testing.T, in *mesh.ApplicationInput) { in.Binding.Revision = "other" }, none},
-		"draining":        {func(_ *testing.T, in *mesh.ApplicationInput) { in.Binding.Draining = true }, none},
-		"dependency":      {func(_ *testing.T, in *mesh.ApplicationInput) { in.Binding.Dependencies = []string{"shop/ads"} }, []string{"Sidecar"}},
-		"order":           {func(_ *testing.T, in *mesh.ApplicationInput) { slices.Reverse(in.Binding.Dependencies) }, none},
-		"platform host": {func(_ *testing.T, in *mesh.ApplicationInput) {
+		"adopt":           {edit(func(s *v1alpha1.ApplicationSpec) { s.Adopt = true }), []string{"ServiceAccount", "ConfigMap", "NetworkPolicy", "AuthorizationPolicy", "Service", "Sidecar", "Deployment"}},
+		"replicas":        {func(_ *testing.T, in *input) { in.Binding.Replicas = 3 }, []string{"Deployment"}},
+		"revision's name": {func(_ *testing.T, in *input) { in.Binding.Revision = "other" }, none},
+		"draining":        {func(_ *testing.T, in *input) { in.Binding.Draining = true }, none},
+		"dependency":      {func(_ *testing.T, in *input) { in.Binding.Dependencies = []string{"shop/ads"} }, []string{"Sidecar"}},
+		"order":           {func(_ *testing.T, in *input) { slices.Reverse(in.Binding.Dependencies) }, none},
+		"platform host": {func(_ *testing.T, in *input) {
 			in.Cluster.Mesh.PlatformHosts = []string{"o/h.example.com"}
-		}, []string{"Sidecar"}},
-		"cluster's labels": {func(_ *testing.T, in *mesh.ApplicationInput) { in.Cluster.Labels = map[string]string{"x": "y"} }, none},
-		"another cluster":  {func(_ *testing.T, in *mesh.ApplicationInput) { in.Cluster.Name, in.Binding.Cluster = "b", "b" }, none},
-		"known dependencies": {func(_ *testing.T, in *mesh.ApplicationInput) {
-			in.Services = []record.Service{{Namespace: "shop", Application: "cache", Ports: []record.Port{{Name: "tcp"}}}}
-		}, none},
+		}, []string{"NetworkPolicy", "Sidecar"}},
+		"cluster's labels": {func(_ *testing.T, in *input) { in.Cluster.Labels = map[string]string{"x": "y"} }, none},
+		"another cluster":  {func(_ *testing.T, in *input) { in.Cluster.Name, in.Binding.Cluster = "b", "b" }, none},
+		"known dependencies": {func(_ *testing.T, in *input) {
+			in.Services = []record.Service{{Namespace: "shop", Application: "cache", Ports: []record.Port{tcpPort("tcp", 11211)}}}
+		}, []string{"NetworkPolicy"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := cart(t, withResources(config))
 			in.Binding.Dependencies = []string{"shop/cache", "shop/user"}
-			before := compile(t, in)
-			c.edit(t, &in)
-			after := compile(t, in)
+			before := in.compile(t)
+			c.edit(t, in)
+			after := in.compile(t)
 			if diff := cmp.Diff(idsOf(before), idsOf(after)); diff != "" {
 				t.Fatalf("the set of objects changed (-before +after):\n%s", diff)
 			}
@@ -132,9 +132,9 @@ func TestDependenciesAreTheHosts(t *testing.T) {
 	dependency := rapid.Custom(func(t *rapid.T) string { return label.Draw(t, "namespace") + "/" + label.Draw(t, "name") })
 	with, without := cart(t), cart(t, func(s *v1alpha1.ApplicationSpec) { s.Ports = nil })
 	rapid.Check(t, func(rt *rapid.T) {
-		in, callable := without, rapid.Bool().Draw(rt, "callable")
+		in, callable := *without, rapid.Bool().Draw(rt, "callable")
 		if callable {
-			in = with
+			in = *with
 		}
 		in.Binding.Dependencies = rapid.SliceOfN(dependency, 0, 30).Draw(rt, "dependencies")
 		in.Cluster.Mesh.PlatformHosts = rapid.SliceOfN(dependency, 0, 5).Draw(rt, "platform")
@@ -144,7 +144,7 @@ func TestDependenciesAreTheHosts(t *testing.T) {
 			service := record.Service{Namespace: ns, Application: app}
 			switch rapid.SampledFrom([]string{"has ports", "has none", "unknown"}).Draw(rt, d) {
 			case "has ports":
-				service.Ports = []record.Port{{Name: "http"}}
+				service.Ports = []record.Port{tcpPort("http", 80)}
 			case "unknown":
 				continue
 			}
@@ -166,7 +166,7 @@ func TestDependenciesAreTheHosts(t *testing.T) {
 		if len(want) == 0 {
 			want["~/*"] = true
 		}
-		objects, err := mesh.Application(in)
+		objects, err := in.try()
 		if err != nil {
 			rt.Fatal(err)
 		}
@@ -179,22 +179,22 @@ func TestDependenciesAreTheHosts(t *testing.T) {
 
 func TestApplicationRefuses(t *testing.T) {
 	for name, c := range map[string]struct {
-		edit func(*mesh.ApplicationInput)
+		edit func(*input)
 		want string
 	}{
-		"later generation":  {func(in *mesh.ApplicationInput) { in.Binding.Generation = 2 }, "unknown compiler generation 2, this release has 1"},
-		"no generation":     {func(in *mesh.ApplicationInput) { in.Binding.Generation = 0 }, "unknown compiler generation 0"},
-		"another's spec":    {func(in *mesh.ApplicationInput) { in.Binding.Application = "user" }, "the spec is of shop/cart"},
-		"wildcard host":     {func(in *mesh.ApplicationInput) { in.Cluster.Mesh.PlatformHosts = []string{"monitoring/*"} }, `"monitoring/*" is not NAMESPACE/HOST`},
-		"any namespace":     {func(in *mesh.ApplicationInput) { in.Cluster.Mesh.PlatformHosts = []string{"*/a.b"} }, `"*/a.b" is not NAMESPACE/HOST`},
-		"host alone":        {func(in *mesh.ApplicationInput) { in.Cluster.Mesh.PlatformHosts = []string{"a.b"} }, `"a.b" is not NAMESPACE/HOST`},
-		"broken dependency": {func(in *mesh.ApplicationInput) { in.Binding.Dependencies = []string{"shop/*"} }, `dependency "shop/*" is not NAMESPACE/APPLICATION`},
-		"root namespace":    {func(in *mesh.ApplicationInput) { in.Cluster.Mesh.RootNamespace = "shop" }, "shop is the mesh's root namespace"},
+		"later generation":  {func(in *input) { in.Binding.Generation = 2 }, "unknown compiler generation 2, this release has 1"},
+		"no generation":     {func(in *input) { in.Binding.Generation = 0 }, "unknown compiler generation 0"},
+		"another's spec":    {func(in *input) { in.Binding.Application = "user" }, "the spec is of shop/cart"},
+		"wildcard host":     {func(in *input) { in.Cluster.Mesh.PlatformHosts = []string{"monitoring/*"} }, `"monitoring/*" is not NAMESPACE/HOST`},
+		"any namespace":     {func(in *input) { in.Cluster.Mesh.PlatformHosts = []string{"*/a.b"} }, `"*/a.b" is not NAMESPACE/HOST`},
+		"host alone":        {func(in *input) { in.Cluster.Mesh.PlatformHosts = []string{"a.b"} }, `"a.b" is not NAMESPACE/HOST`},
+		"broken dependency": {func(in *input) { in.Binding.Dependencies = []string{"shop/*"} }, `dependency "shop/*" is not NAMESPACE/APPLICATION`},
+		"root namespace":    {func(in *input) { in.Cluster.Mesh.RootNamespace = "shop" }, "shop is the mesh's root namespace"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := cart(t)
-			c.edit(&in)
-			_, err := mesh.Application(in)
+			c.edit(in)
+			_, err := in.try()
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Fatalf("got %v, want an error with %q", err, c.want)
 			}
@@ -270,7 +270,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
-		objects := compile(t, mesh.ApplicationInput{Cluster: meshed(), Binding: bound(1), Spec: s})
+		objects := inputOf(meshed(), bound(1), s).compile(t)
 		if diff := cmp.Diff(s.IDs(), idsOf(objects)); diff != "" {
 			t.Fatalf("objects differ from the claims (-claims +objects):\n%s", diff)
 		}

@@ -48,7 +48,7 @@ func BenchmarkDecode(b *testing.B) {
 
 // BenchmarkApplication is what a binding costs: 1,000 applications of ten dependencies, decoded before.
 func BenchmarkApplication(b *testing.B) {
-	var in []mesh.ApplicationInput
+	var in []*input
 	for _, rev := range benchRevisions(b) {
 		spec, err := mesh.Decode(rev)
 		if err != nil {
@@ -58,12 +58,12 @@ func BenchmarkApplication(b *testing.B) {
 		for i := range 10 {
 			binding.Dependencies = append(binding.Dependencies, fmt.Sprintf("shop/app-%d", i))
 		}
-		in = append(in, mesh.ApplicationInput{Cluster: meshed(), Binding: binding, Spec: spec})
+		in = append(in, inputOf(meshed(), binding, spec))
 	}
 	b.ReportAllocs()
 	for b.Loop() {
 		for i := range in {
-			if _, err := mesh.Application(in[i]); err != nil {
+			if _, err := in[i].try(); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -1,6 +1,7 @@
 package mesh_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -48,18 +49,77 @@ func bound(replicas int32, dependencies ...string) record.Binding {
 		Generation: mesh.Generation, Dependencies: dependencies}
 }
 
-func compile(t testing.TB, in mesh.ApplicationInput) []mesh.Object {
+// input is what the objects of one application are made of.
+type input struct {
+	mesh.WorkloadInput
+	// primary is the cluster whose istiod looks after the application's cluster.
+	primary record.Cluster
+	callees []calleeInput
+	// exported applications of the primary's gateway.
+	exported []string
+}
+
+// calleeInput is one application that the input's calls.
+type calleeInput struct {
+	Service  record.Service
+	Audience record.Audience
+	Sites    []mesh.Site
+	// Here: it runs in the cluster too.
+	Here bool
+}
+
+// compile returns the objects in the order of application, without those of the namespaces.
+func (in *input) compile(t testing.TB) []mesh.Object {
 	t.Helper()
-	objects, err := mesh.Application(in)
+	objects, err := in.try()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return objects
 }
 
-func cart(t testing.TB, edits ...func(*v1alpha1.ApplicationSpec)) mesh.ApplicationInput {
+func (in *input) try() ([]mesh.Object, error) {
+	objects, err := mesh.Workload(in.WorkloadInput)
+	if err != nil {
+		return nil, err
+	}
+	config, err := mesh.Config(in.config())
+	if err != nil {
+		return nil, err
+	}
+	return inOrder(append(objects, config...)), nil
+}
+
+func (in *input) config() mesh.ConfigInput {
+	primary := in.primary
+	if primary.Name == "" {
+		primary = in.Cluster
+	}
+	return mesh.ConfigInput{Cluster: primary, Spec: in.Spec, Generation: in.Binding.Generation,
+		Dependencies: in.Binding.Dependencies, Services: in.Services, Policy: in.Policy}
+}
+
+// inOrder sorts objects by class, then by name.
+func inOrder(objects []mesh.Object) []mesh.Object {
+	slices.SortFunc(objects, func(a, b mesh.Object) int {
+		return cmp.Or(cmp.Compare(object.ClassOf(a.ID.Group, a.ID.Kind), object.ClassOf(b.ID.Group, b.ID.Kind)),
+			cmp.Compare(a.ID.String(), b.ID.String()))
+	})
+	return objects
+}
+
+func cart(t testing.TB, edits ...func(*v1alpha1.ApplicationSpec)) *input {
 	t.Helper()
-	return mesh.ApplicationInput{Cluster: meshed(), Binding: bound(2, "shop/cache"), Spec: decode(t, "shop", "cart", cartSpec(edits...))}
+	return inputOf(meshed(), bound(2, "shop/cache"), decode(t, "shop", "cart", cartSpec(edits...)))
+}
+
+func inputOf(cluster record.Cluster, b record.Binding, spec *mesh.Spec) *input {
+	return &input{WorkloadInput: mesh.WorkloadInput{Cluster: cluster, Binding: b, Spec: spec, Policy: open(b.Namespace, b.Application)}}
+}
+
+// open is the policy of an application of which no AccessPolicy speaks.
+func open(namespace, application string) record.Policy {
+	return record.Policy{Namespace: namespace, Application: application, Environment: "prod", TrustDomain: "prod.example"}
 }
 
 func idsOf(objects []mesh.Object) []object.ID {
@@ -103,4 +163,8 @@ func hostsOf(t testing.TB, objects []mesh.Object) []string {
 		t.Fatalf("the Sidecar has %d egress listeners, want 1", len(sidecar.Spec.Egress))
 	}
 	return sidecar.Spec.Egress[0].Hosts
+}
+
+func tcpPort(name string, number int32) record.Port {
+	return record.Port{Name: name, Port: number, TargetPort: number, Protocol: "TCP"}
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/meridian-federation/meridian/internal/mesh"
 )
 
-// TestCheckAgreesWithApplication compares claims with what is compiled; without a mesh the Sidecar alone is missing.
-func TestCheckAgreesWithApplication(t *testing.T) {
+// TestCheckAgreesWithObjects compares claims with what is compiled; without a mesh Istio's objects are missing.
+func TestCheckAgreesWithObjects(t *testing.T) {
 	for _, g := range goldens(t) {
 		t.Run(g.name(), func(t *testing.T) {
 			in, spec := g.input(t)
@@ -25,12 +25,12 @@ func TestCheckAgreesWithApplication(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(claims, idsOf(compile(t, in))); diff != "" {
+			if diff := cmp.Diff(claims, idsOf(in.compile(t))); diff != "" {
 				t.Errorf("objects differ from the claims (-claims +objects):\n%s", diff)
 			}
 			in.Cluster.Mesh.Dataplane = "None"
-			if got := len(compile(t, in)); got != len(claims)-1 {
-				t.Errorf("without a mesh there are %d objects, want %d", got, len(claims)-1)
+			if got := len(in.compile(t)); got != len(claims)-2 {
+				t.Errorf("without a mesh there are %d objects, want %d", got, len(claims)-2)
 			}
 		})
 	}

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -56,40 +58,61 @@ func (g golden) read(t testing.TB, file string, into any) {
 	}
 }
 
-// compile runs the whole way from the spec that a person wrote.
+// compile runs the whole way from the spec that a person wrote, for the application's cluster and for the one whose istiod
+// looks after that.
 func (g golden) compile(t testing.TB) []mesh.Object {
 	t.Helper()
 	in, _ := g.input(t)
-	namespace := mesh.NamespaceInput{Cluster: in.Cluster, Namespace: in.Binding.Namespace,
-		Environment: "prod", Tenant: "retail", Adopt: in.Spec.Adopt()}
-	objects, err := mesh.Root(in.Cluster)
-	for _, compile := range []func() ([]mesh.Object, error){
-		func() ([]mesh.Object, error) { return mesh.Namespace(namespace) },
-		func() ([]mesh.Object, error) { return mesh.Application(in) },
-	} {
-		if err != nil {
-			break
-		}
-		var more []mesh.Object
-		more, err = compile()
-		objects = append(objects, more...)
-	}
-	if err != nil {
-		t.Fatalf("%s: %v", g.path, err)
-	}
-	return objects
+	return g.compileInput(t, in)
 }
 
-func (g golden) input(t testing.TB) (mesh.ApplicationInput, v1alpha1.ApplicationSpec) {
+func (g golden) compileInput(t testing.TB, in *input) []mesh.Object {
 	t.Helper()
-	var in mesh.ApplicationInput
+	ok := func(objects []mesh.Object, err error) []mesh.Object {
+		if err != nil {
+			t.Fatalf("%s: %v", g.path, err)
+		}
+		return objects
+	}
+	b := in.Binding
+	out := ok(mesh.Root(in.config().Cluster))
+	namespaces := map[string]bool{b.Namespace: in.Spec.Adopt()}
+	for _, c := range in.callees {
+		namespaces[c.Service.Namespace] = namespaces[c.Service.Namespace]
+	}
+	for _, namespace := range slices.Sorted(maps.Keys(namespaces)) {
+		out = append(out, ok(mesh.Namespace(mesh.NamespaceInput{Cluster: in.config().Cluster, Namespace: namespace,
+			Environment: "prod", Tenant: "retail", Strict: true, Adopt: namespaces[namespace]}))...)
+	}
+	out = append(out, in.compile(t)...)
+	for _, c := range in.callees {
+		if !c.Here {
+			out = append(out, ok(mesh.Stub(mesh.StubInput{Cluster: in.Cluster, Service: c.Service, Audience: c.Audience}))...)
+		}
+		objects, _, err := mesh.Callee(mesh.CalleeInput{Cluster: in.config().Cluster, Service: c.Service, Audience: c.Audience, Sites: c.Sites})
+		out = append(out, ok(objects, err)...)
+	}
+	return append(out, ok(mesh.Gateway(mesh.GatewayInput{Cluster: in.config().Cluster, Exported: in.exported}))...)
+}
+
+func (g golden) input(t testing.TB) (*input, v1alpha1.ApplicationSpec) {
+	t.Helper()
+	var in input
 	var spec v1alpha1.ApplicationSpec
 	g.read(t, "cluster.yaml", &in.Cluster)
+	g.read(t, "primary.yaml", &in.primary)
 	g.read(t, "binding.yaml", &in.Binding)
 	g.read(t, "services.yaml", &in.Services)
 	g.read(t, "spec.yaml", &spec)
+	in.Policy = open(in.Binding.Namespace, in.Binding.Application)
+	g.read(t, "policy.yaml", &in.Policy)
+	g.read(t, "audience.yaml", &in.Audience)
+	g.read(t, "remotes.yaml", &in.Remotes)
+	g.read(t, "locate.yaml", &in.Locate)
+	g.read(t, "callees.yaml", &in.callees)
+	g.read(t, "exported.yaml", &in.exported)
 	in.Spec = decode(t, in.Binding.Namespace, in.Binding.Application, &spec)
-	return in, spec
+	return &in, spec
 }
 
 func decode(t testing.TB, namespace, name string, spec *v1alpha1.ApplicationSpec) *mesh.Spec {

@@ -13,7 +13,7 @@ import (
 // TestSidecarIsIstios reads the compiled Sidecar with Istio's own types, which refuse unknown fields.
 func TestSidecarIsIstios(t *testing.T) {
 	var got istio.Sidecar
-	if err := json.Unmarshal(find(t, compile(t, cart(t)), "Sidecar").Record.Content, &got); err != nil {
+	if err := json.Unmarshal(find(t, cart(t).compile(t), "Sidecar").Record.Content, &got); err != nil {
 		t.Fatal(err)
 	}
 	want := &networking.Sidecar{

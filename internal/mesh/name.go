@@ -38,18 +38,27 @@ func checkNames(namespace, name string) error {
 	return nil
 }
 
-// serviceHost is the egress host, in the form NAMESPACE/HOST, of an application's Service.
-func serviceHost(namespace, application string) string {
-	return namespace + "/" + application + "." + namespace + "." + clusterDomain
+// hostOf is the name of an application's Service in every cluster.
+func hostOf(namespace, application string) string {
+	return application + "." + namespace + "." + clusterDomain
 }
 
-// dependencyHost reads NAMESPACE/APPLICATION.
-func dependencyHost(dependency string) (string, error) {
-	namespace, application, ok := strings.Cut(dependency, "/")
+// cutName reads NAMESPACE/APPLICATION.
+func cutName(name string) (namespace, application string, err error) {
+	namespace, application, ok := strings.Cut(name, "/")
 	if !ok || len(validation.IsDNS1123Label(namespace)) > 0 || len(validation.IsDNS1035Label(application)) > 0 {
-		return "", fmt.Errorf("dependency %q is not NAMESPACE/APPLICATION", dependency)
+		return "", "", fmt.Errorf("%q is not NAMESPACE/APPLICATION", name)
 	}
-	return serviceHost(namespace, application), nil
+	return namespace, application, nil
+}
+
+// dependencyHost is the egress host, in the form NAMESPACE/HOST, of a dependency's Service.
+func dependencyHost(dependency string) (string, error) {
+	namespace, application, err := cutName(dependency)
+	if err != nil {
+		return "", fmt.Errorf("dependency %w", err)
+	}
+	return namespace + "/" + hostOf(namespace, application), nil
 }
 
 // checkHost takes exact hosts alone: one wildcard has istiod scan every visible service for every proxy.

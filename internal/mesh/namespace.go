@@ -16,11 +16,13 @@ type NamespaceInput struct {
 	Environment string
 	// Tenant may be empty.
 	Tenant string
+	// Strict has istiod refuse calls that are not by mutual TLS: for namespaces in the cluster whose istiod configures them.
+	Strict bool
 	// Adopt says that an application of the namespace in this cluster has adopt set.
 	Adopt bool
 }
 
-// Namespace compiles the objects of a namespace that has applications in a cluster.
+// Namespace compiles the objects of a namespace in which a cluster runs or calls applications.
 func Namespace(in NamespaceInput) ([]Object, error) {
 	if len(validation.IsDNS1123Label(in.Namespace)) > 0 {
 		return nil, fmt.Errorf("compiling namespace %q: not a DNS label", in.Namespace)
@@ -34,5 +36,15 @@ func Namespace(in NamespaceInput) ([]Object, error) {
 			labels[label] = value
 		}
 	}
-	return []Object{draft{id: idOf("", "v1", "Namespace", "", in.Namespace), adopt: in.Adopt, labels: labels}.seal()}, nil
+	objects := []Object{draft{id: idOf("", "v1", "Namespace", "", in.Namespace), adopt: in.Adopt, labels: labels}.seal()}
+	if in.Strict && inMesh(in.Cluster) {
+		objects = append(objects, strict(in.Namespace))
+	}
+	return objects, nil
+}
+
+// strict is named as Istio has it for the whole of a namespace.
+func strict(namespace string) Object {
+	return draft{id: idOf(groupSecurity, "v1", "PeerAuthentication", namespace, "default"),
+		body: map[string]any{"spec": map[string]any{"mtls": map[string]any{"mode": "STRICT"}}}}.seal()
 }

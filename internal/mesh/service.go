@@ -7,46 +7,126 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/meridian-federation/meridian/api/v1alpha1"
+	"github.com/meridian-federation/meridian/internal/object"
+	"github.com/meridian-federation/meridian/internal/record"
 )
 
 // annotationExportTo says which namespaces of the mesh see a Service.
 const annotationExportTo = "networking.istio.io/exportTo"
 
-// exportToOwn shows a Service to its own namespace alone.
-const exportToOwn = "."
+// Locate is what a cluster's agent reports of the endpoints behind a Service.
+type Locate string
+
+// The values of the label object.LabelLocate; LocateNone is no label.
+const (
+	LocateNone      Locate = ""
+	LocateCounts    Locate = "counts"
+	LocateAddresses Locate = "addresses"
+)
+
+// face is what the Service of an application is made of. An application that runs in a cluster and one that is only
+// called from there have the same Service, byte for byte, as far as their inputs agree.
+type face struct {
+	namespace, application string
+	adopt                  bool
+	ports                  []record.Port
+	exportTo               string
+	locate                 Locate
+}
+
+func serviceID(namespace, application string) object.ID {
+	return idOf("", "v1", "Service", namespace, application)
+}
 
 // service writes numeric target ports alone: Istio drops remote endpoints of a Service whose target port is a name.
-func (s *Spec) service(ports []v1alpha1.Port) (Object, error) {
-	list := make([]any, len(ports))
-	names, numbers := map[string]bool{}, map[string]bool{}
-	for i, p := range ports {
-		p = defaultPort(p)
-		field := fmt.Sprintf("spec.ports[%d]", i)
-		if len(validation.IsDNS1123Label(p.Name)) > 0 || len(p.Name) > 15 {
-			return Object{}, invalidSpec(field+".name", "%q is not a DNS label of at most 15 characters", p.Name)
-		}
-		if p.Protocol != corev1.ProtocolTCP && p.Protocol != corev1.ProtocolUDP {
-			return Object{}, invalidSpec(field+".protocol", "%q is neither TCP nor UDP", p.Protocol)
-		}
-		if len(validation.IsValidPortNum(int(p.Port))) > 0 {
-			return Object{}, invalidSpec(field+".port", "%d is not between 1 and 65535", p.Port)
-		}
-		if len(validation.IsValidPortNum(int(p.TargetPort))) > 0 {
-			return Object{}, invalidSpec(field+".targetPort", "%d is not between 1 and 65535", p.TargetPort)
-		}
-		number := fmt.Sprintf("%d/%s", p.Port, p.Protocol)
-		if names[p.Name] || numbers[number] {
-			return Object{}, invalidSpec(field, "an earlier port has the name %s or the number %s already", p.Name, number)
-		}
-		names[p.Name], numbers[number] = true, true
-		port := map[string]any{"name": p.Name, "port": p.Port, "targetPort": p.TargetPort, "protocol": string(p.Protocol)}
+func (f face) service() (Object, error) {
+	if err := checkExportTo(f.exportTo); err != nil {
+		return Object{}, fmt.Errorf("exportTo: %w", err)
+	}
+	list := make([]any, len(f.ports))
+	for i, p := range f.ports {
+		port := map[string]any{"name": p.Name, "port": p.Port, "targetPort": p.TargetPort, "protocol": p.Protocol}
 		if p.AppProtocol != "" {
 			port["appProtocol"] = p.AppProtocol
 		}
 		list[i] = port
 	}
-	d := s.draft(idOf("", "v1", "Service", s.namespace, s.application),
-		map[string]any{"spec": map[string]any{"selector": s.selector(), "ports": list}})
-	d.annotations = map[string]string{annotationExportTo: exportToOwn}
+	d := draft{id: serviceID(f.namespace, f.application), application: f.application, adopt: f.adopt,
+		annotations: map[string]string{annotationExportTo: f.exportTo},
+		body:        map[string]any{"spec": map[string]any{"selector": selectorOf(f.application), "ports": list}}}
+	switch f.locate {
+	case LocateNone:
+	case LocateCounts, LocateAddresses:
+		d.labels = map[string]string{object.LabelLocate: string(f.locate)}
+	default:
+		return Object{}, fmt.Errorf("locate: %q is neither counts nor addresses", f.locate)
+	}
 	return d.seal(), nil
+}
+
+// selectorOf picks an application's pods. A Deployment's selector can never change, so it is one label.
+func selectorOf(application string) map[string]string {
+	return map[string]string{object.LabelApplication: application}
+}
+
+// portsOf checks a spec's ports and fills in their defaults.
+func portsOf(ports []v1alpha1.Port) ([]record.Port, error) {
+	list := make([]record.Port, len(ports))
+	names, numbers := map[string]bool{}, map[string]bool{}
+	for i, p := range ports {
+		p = defaultPort(p)
+		field := fmt.Sprintf("spec.ports[%d]", i)
+		if len(validation.IsDNS1123Label(p.Name)) > 0 || len(p.Name) > 15 {
+			return nil, invalidSpec(field+".name", "%q is not a DNS label of at most 15 characters", p.Name)
+		}
+		if p.Protocol != corev1.ProtocolTCP && p.Protocol != corev1.ProtocolUDP {
+			return nil, invalidSpec(field+".protocol", "%q is neither TCP nor UDP", p.Protocol)
+		}
+		if len(validation.IsValidPortNum(int(p.Port))) > 0 {
+			return nil, invalidSpec(field+".port", "%d is not between 1 and 65535", p.Port)
+		}
+		if len(validation.IsValidPortNum(int(p.TargetPort))) > 0 {
+			return nil, invalidSpec(field+".targetPort", "%d is not between 1 and 65535", p.TargetPort)
+		}
+		number := fmt.Sprintf("%d/%s", p.Port, p.Protocol)
+		if names[p.Name] || numbers[number] {
+			return nil, invalidSpec(field, "an earlier port has the name %s or the number %s already", p.Name, number)
+		}
+		names[p.Name], numbers[number] = true, true
+		list[i] = record.Port{Name: p.Name, Port: p.Port, TargetPort: p.TargetPort, Protocol: string(p.Protocol), AppProtocol: p.AppProtocol}
+	}
+	return list, nil
+}
+
+// checkService checks a service record as portsOf does a spec: it was checked where it was accepted, but what is written
+// of it goes to other clusters than those that would refuse the application.
+func checkService(s record.Service) error {
+	name := record.ServiceName(s.Namespace, s.Application)
+	if len(validation.IsDNS1123Label(s.Namespace)) > 0 || len(validation.IsDNS1035Label(s.Application)) > 0 {
+		return fmt.Errorf("service %q is not NAMESPACE/APPLICATION", name)
+	}
+	for i, p := range s.Ports {
+		switch {
+		case len(validation.IsDNS1123Label(p.Name)) > 0 || len(p.Name) > 15:
+			return fmt.Errorf("service %s: ports[%d].name: %q is not a DNS label of at most 15 characters", name, i, p.Name)
+		case p.Protocol != "TCP" && p.Protocol != "UDP":
+			return fmt.Errorf("service %s: ports[%d].protocol: %q is neither TCP nor UDP", name, i, p.Protocol)
+		case len(validation.IsValidPortNum(int(p.Port))) > 0:
+			return fmt.Errorf("service %s: ports[%d].port: %d is not between 1 and 65535", name, i, p.Port)
+		case len(validation.IsValidPortNum(int(p.TargetPort))) > 0:
+			return fmt.Errorf("service %s: ports[%d].targetPort: %d is not between 1 and 65535", name, i, p.TargetPort)
+		}
+	}
+	return nil
+}
+
+// tcpPorts are those that the mesh carries.
+func tcpPorts(ports []record.Port) []record.Port {
+	out := make([]record.Port, 0, len(ports))
+	for _, p := range ports {
+		if p.Protocol == "TCP" {
+			out = append(out, p)
+		}
+	}
+	return out
 }

@@ -25,7 +25,7 @@ func (s *Spec) sidecarID() object.ID {
 }
 
 // sidecar tells the application's proxies about its own Service, its dependencies, the platform's hosts, and no more.
-func (s *Spec) sidecar(in ApplicationInput) (Object, error) {
+func (s *Spec) sidecar(in *ConfigInput) (Object, error) {
 	if s.namespace == in.Cluster.Mesh.RootNamespace {
 		return Object{}, fmt.Errorf("%s is the mesh's root namespace, where Istio takes no Sidecar with a selector", s.namespace)
 	}
@@ -34,7 +34,7 @@ func (s *Spec) sidecar(in ApplicationInput) (Object, error) {
 		return Object{}, err
 	}
 	return s.draft(s.sidecarID(), map[string]any{"spec": map[string]any{
-		"workloadSelector":      map[string]any{"labels": s.selector()},
+		"workloadSelector":      map[string]any{"labels": selectorOf(s.application)},
 		"egress":                []any{map[string]any{"hosts": hosts}},
 		"outboundTrafficPolicy": map[string]any{"mode": "REGISTRY_ONLY"},
 	}}).seal(), nil
@@ -42,10 +42,10 @@ func (s *Spec) sidecar(in ApplicationInput) (Object, error) {
 
 // hosts are the exact egress hosts, sorted. Each is NAMESPACE/HOST: exact ones take a path in istiod that is linear in
 // the hosts, whereas a single wildcard has it scan every visible service.
-func (s *Spec) hosts(in ApplicationInput) ([]string, error) {
+func (s *Spec) hosts(in *ConfigInput) ([]string, error) {
 	var hosts []string
-	if s.callable {
-		hosts = append(hosts, serviceHost(s.namespace, s.application))
+	if len(s.ports) > 0 {
+		hosts = append(hosts, s.namespace+"/"+hostOf(s.namespace, s.application))
 	}
 	portless := make(map[string]bool)
 	for _, service := range in.Services {
@@ -54,7 +54,7 @@ func (s *Spec) hosts(in ApplicationInput) ([]string, error) {
 		}
 	}
 	self := record.ServiceName(s.namespace, s.application)
-	for _, dependency := range in.Binding.Dependencies {
+	for _, dependency := range in.Dependencies {
 		host, err := dependencyHost(dependency)
 		if err != nil {
 			return nil, err

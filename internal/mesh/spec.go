@@ -17,8 +17,9 @@ import (
 type Spec struct {
 	namespace, application string
 	adopt                  bool
-	callable               bool
 	autoscaled             bool
+	// ports are the Service's, checked, with their defaults; an application without them is not called.
+	ports []record.Port
 	// fixed are the objects that no cluster and no binding changes.
 	fixed []Object
 	// meshed and plain are the pod template with and without the mesh's label.
@@ -39,8 +40,8 @@ func Decode(rev record.Revision) (*Spec, error) {
 	return s, nil
 }
 
-// Check returns the ids of all objects that the application owns in a cluster, its Sidecar included, its Namespace not,
-// sorted as they are applied. Where the spec cannot be compiled, the error is an *Error.
+// Check returns the ids of all objects that the application owns in a cluster, Istio's about its own proxies included, its
+// Namespace and what is written for those who call it not, sorted as they are applied. Where the spec cannot be compiled, the error is an *Error.
 func Check(namespace, name string, spec *v1alpha1.ApplicationSpec) ([]object.ID, error) {
 	s, err := newSpec(namespace, name, spec)
 	if err != nil {
@@ -62,19 +63,18 @@ func newSpec(namespace, name string, spec *v1alpha1.ApplicationSpec) (*Spec, err
 	if err := checkReferences(namespace, spec); err != nil {
 		return nil, err
 	}
-	s := &Spec{namespace: namespace, application: name, adopt: spec.Adopt, callable: len(spec.Ports) > 0}
+	s := &Spec{namespace: namespace, application: name, adopt: spec.Adopt}
 	var err error
 	if s.meshed, s.plain, err = podTemplates(name, &spec.Template); err != nil {
 		return nil, err
 	}
+	if s.ports, err = portsOf(spec.Ports); err != nil {
+		return nil, err
+	}
 	s.fixed = append(s.fixed, s.account())
-	s.ids = []object.ID{s.deploymentID(), s.sidecarID()}
-	if s.callable {
-		service, err := s.service(spec.Ports)
-		if err != nil {
-			return nil, err
-		}
-		s.fixed = append(s.fixed, service)
+	s.ids = []object.ID{s.deploymentID(), s.networkPolicyID(), s.authorizationID(), s.sidecarID()}
+	if len(s.ports) > 0 {
+		s.ids = append(s.ids, serviceID(namespace, name))
 	}
 	if err := s.carry(spec.Resources); err != nil {
 		return nil, err

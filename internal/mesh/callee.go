@@ -1,0 +1,179 @@
+package mesh
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/meridian-federation/meridian/internal/record"
+)
+
+// CalleeInput is all that istiod is told about an application that its proxies call.
+type CalleeInput struct {
+	// Cluster is the one whose istiod it is.
+	Cluster record.Cluster
+	Service record.Service
+	// Audience is zero where it is not known.
+	Audience record.Audience
+	// Sites are where the application is ready and other istiods look after it, in any order. Istiod knows the endpoints of
+	// its own clusters by itself.
+	Sites []Site
+}
+
+// Site is an application in one cluster.
+type Site struct {
+	Place record.Place
+	// Locations are the application's in the cluster: the counts, and on this network the chunks of addresses.
+	Locations []record.Location
+	// Weightless: the place has been stale for longer than the operator trusts what was last heard of it. Nothing is sent
+	// there.
+	Weightless bool
+}
+
+// Reasons of the problems that consumers of an application are told.
+const (
+	// ReasonGatewayUnknown: it is ready on another network, in a cluster whose gateway has no known address.
+	ReasonGatewayUnknown = "GatewayUnknown"
+	// ReasonOnlyUDP: it is ready in other clusters, and none of its ports is TCP, which alone the mesh carries.
+	ReasonOnlyUDP = "OnlyUDP"
+)
+
+// Callee compiles what istiod is told about an application that its proxies call: a DestinationRule, and the endpoints
+// that it cannot know by itself. Clusters on other networks are reached by gateways (WorkloadEntries), those on this one
+// directly (ServiceEntries). The problems say what of it cannot be called, and name no zone or cluster: they are the
+// consumers'. There is nothing without a mesh, nor for an application without ports.
+func Callee(in CalleeInput) ([]Object, []record.Problem, error) {
+	if !inMesh(in.Cluster) || len(in.Service.Ports) == 0 {
+		return nil, nil, nil
+	}
+	objects, problems, err := in.compile()
+	if err != nil {
+		return nil, nil, fmt.Errorf("compiling calls of %s/%s: %w", in.Service.Namespace, in.Service.Application, err)
+	}
+	return objects, problems, nil
+}
+
+func (in *CalleeInput) compile() ([]Object, []record.Problem, error) {
+	if err := checkService(in.Service); err != nil {
+		return nil, nil, err
+	}
+	c := &callee{service: in.Service, ports: tcpPorts(in.Service.Ports), network: in.Cluster.Network}
+	var err error
+	if c.exportTo, err = exportTo(in.Service.Namespace, in.Audience); err != nil {
+		return nil, nil, err
+	}
+	sites := slices.Clone(in.Sites)
+	slices.SortFunc(sites, func(a, b Site) int { return cmp.Compare(a.Place.Cluster, b.Place.Cluster) })
+	for _, site := range sites {
+		if err := c.check(site); err != nil {
+			return nil, nil, err
+		}
+	}
+	objects := []Object{c.destinationRule()}
+	if len(c.ports) == 0 {
+		return objects, c.onlyUDP(sites), nil
+	}
+	behind, problems, err := c.behindGateways(sites)
+	if err != nil {
+		return nil, nil, err
+	}
+	flat, err := c.onNetwork(sites)
+	if err != nil {
+		return nil, nil, err
+	}
+	objects = append(append(objects, flat...), behind...)
+	sortObjects(objects)
+	return objects, problems, nil
+}
+
+// callee is one called application, for the renderers of each topology.
+type callee struct {
+	service record.Service
+	// ports are the Service's TCP ports.
+	ports []record.Port
+	// exportTo of Istio's objects about it.
+	exportTo []string
+	// network of the callers.
+	network string
+}
+
+func (c *callee) check(site Site) error {
+	for _, l := range site.Locations {
+		if l.Cluster != site.Place.Cluster {
+			return fmt.Errorf("site %s: a location of cluster %s", site.Place.Cluster, l.Cluster)
+		}
+		if err := checkSubject("location", l.Namespace, l.Application, c.service.Namespace, c.service.Application); err != nil {
+			return fmt.Errorf("site %s: %w", site.Place.Cluster, err)
+		}
+	}
+	return nil
+}
+
+func (c *callee) draft(group, version, kind, name string, spec map[string]any) draft {
+	return draft{id: idOf(group, version, kind, c.service.Namespace, name), application: c.service.Application,
+		body: map[string]any{"spec": spec}}
+}
+
+// endpointLabels are matched by the Service's selector, and tell proxies to use mutual TLS.
+func (c *callee) endpointLabels() map[string]string {
+	labels := selectorOf(c.service.Application)
+	labels["security.istio.io/tlsMode"] = "istio"
+	return labels
+}
+
+// serviceAccount is the application's in every cluster, so that the identities behind its host never change.
+func (c *callee) serviceAccount() string {
+	return cmp.Or(c.service.ServiceAccount, c.service.Application)
+}
+
+func (c *callee) onlyUDP(sites []Site) []record.Problem {
+	var clusters []string
+	for _, site := range sites {
+		if site.ready() > 0 {
+			clusters = append(clusters, site.Place.Cluster)
+		}
+	}
+	if len(clusters) == 0 {
+		return nil
+	}
+	return []record.Problem{c.problem(ReasonOnlyUDP, "%s is ready in %s and has UDP ports alone, which the mesh does not carry between clusters; run it in the callers' clusters, or give it a TCP port",
+		record.ServiceName(c.service.Namespace, c.service.Application), few(clusters))}
+}
+
+func (c *callee) problem(reason, format string, args ...any) record.Problem {
+	return record.Problem{Object: serviceID(c.service.Namespace, c.service.Application).Short(), Reason: reason,
+		Message: fmt.Sprintf(format, args...)}
+}
+
+// few names some clusters, in words of bounded length.
+func few(clusters []string) string {
+	const most = 3
+	word := "cluster "
+	if len(clusters) > 1 {
+		word = "clusters "
+	}
+	if len(clusters) <= most {
+		return word + strings.Join(clusters, ", ")
+	}
+	return fmt.Sprintf("%s%s and %d more", word, strings.Join(clusters[:most], ", "), len(clusters)-most)
+}
+
+// ready is the number of ready endpoints that the counts tell of.
+func (s Site) ready() int64 {
+	var n int64
+	for _, l := range s.Locations {
+		if l.Chunk == "" {
+			n += int64(max(l.Total(), 0))
+		}
+	}
+	return n
+}
+
+// locality is REGION/ZONE.
+func locality(p record.Place) string {
+	if p.Zone == "" {
+		return p.Region
+	}
+	return p.Region + "/" + p.Zone
+}
