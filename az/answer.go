@@ -159,13 +159,15 @@ func (z *Zone) overview(ctx context.Context, q feed.Question, node *question.Nod
 	}
 	slices.SortFunc(o.Sessions, func(a, b question.Session) int { return strings.Compare(a.Peer, b.Peer) })
 	var all []string
+	claimed := map[string]int{}
 	for e := range snapshot.All(record.KindCluster) {
 		all = append(all, e.Key.Name)
+		claim, _ := z.roster.claim(e.Key.Name)
+		claimed[claim.Owner]++
 	}
 	z.lament(node, answers, all)
-	members, clusters := z.roster.replicas()
-	for _, m := range members {
-		o.Replicas = append(o.Replicas, question.Replica{ID: m.ID, Address: m.Address, Clusters: clusters[m.ID],
+	for _, m := range z.roster.replicas() {
+		o.Replicas = append(o.Replicas, question.Replica{ID: m.ID, Address: m.Address, Clusters: claimed[m.ID],
 			Leaving: m.Leaving, Connected: m.ID == z.cfg.ID || z.replicas.Connected(m.ID)})
 	}
 	z.parent.Describe("region/"+z.cfg.Region, o)

@@ -100,7 +100,7 @@ func (z *Zone) acceptReplica(peer feedgrpc.Identity) (feedgrpc.Endpoint, error) 
 
 // forget drops the seats of replicas that have been silent, unless they are members and may come back.
 func (z *Zone) forget(replicas []string) {
-	members, _ := z.roster.replicas()
+	members := z.roster.replicas()
 	for _, id := range replicas {
 		if !slices.ContainsFunc(members, func(m store.Member) bool { return m.ID == id }) {
 			z.replicas.Forget(id, "replica "+id+" is not listed among the zone's")
@@ -114,9 +114,8 @@ func (z *Zone) owners() []question.Child {
 		Ask: func(ctx context.Context, kind string, payload []byte) ([]byte, error) {
 			return z.answerHere(ctx, feed.Question{Kind: kind, Payload: payload})
 		}}}
-	members, _ := z.roster.replicas()
 	var ids []string
-	for _, m := range members {
+	for _, m := range z.roster.replicas() {
 		if m.ID != z.cfg.ID {
 			ids = append(ids, m.ID)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/question"
+	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/internal/shard"
 	"github.com/meridian-federation/meridian/internal/store"
 	"github.com/meridian-federation/meridian/internal/tiertest"
@@ -122,6 +123,15 @@ func TestReplicasAnswerTogether(t *testing.T) {
 	if got := names(all); !slices.Equal(got, clusters) || all.Omitted != "" {
 		t.Errorf("confirming in all clusters: got %v, omitted %q; want %v", got, all.Omitted, clusters)
 	}
+
+	z.parent.Edit(feed.Remove(record.ClusterKey("c5"), record.CausePerson))
+	z.overview("the replicas have the five clusters that are left", func(n question.Node) bool {
+		sum := 0
+		for _, r := range n.Overview.Replicas {
+			sum += r.Clusters
+		}
+		return sum == 5 && len(n.Children) == 5
+	})
 }
 
 // TestReplicaDoesNotAnswer has a replica own clusters and never connect to the leader.

@@ -396,18 +396,14 @@ func (r *roster) addresses() (all []string, changed <-chan struct{}) {
 	return all, r.moved
 }
 
-// replicas are all members, sorted by ID, with the number of clusters that each has claimed.
-func (r *roster) replicas() (members []store.Member, claims map[string]int) {
+// replicas are all members, sorted by ID.
+func (r *roster) replicas() (members []store.Member) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, id := range slices.Sorted(maps.Keys(r.members)) {
 		members = append(members, r.members[id])
 	}
-	claims = map[string]int{}
-	for _, c := range r.claims {
-		claims[c.Owner]++
-	}
-	return members, claims
+	return members
 }
 
 // leave tells the others that this replica is about to end.
