@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -117,6 +118,7 @@ func TestReport(t *testing.T) {
 	}{
 		{name: "no error"},
 		{name: "help", err: config.ErrDone},
+		{name: "told already", err: fmt.Errorf("no: %w", ErrTold), code: 1},
 		{name: "one line for several errors", err: errors.Join(errors.New("a"), errors.New("b")), code: 1, line: "tier: a; b\n"},
 	}
 	for _, tt := range tests {

@@ -18,6 +18,10 @@ import (
 	"github.com/meridian-federation/meridian/internal/config"
 )
 
+// ErrTold is wrapped by an error that was told where it belongs, such as an answer of no: it decides the exit code, and
+// no line is written about it.
+var ErrTold = errors.New("told already")
+
 // Exit codes.
 const (
 	exitError  = 1
@@ -41,6 +45,9 @@ func Main(name string, body func(ctx context.Context, args []string) error) {
 func report(w io.Writer, name string, err error) int {
 	if err == nil || errors.Is(err, config.ErrDone) {
 		return 0
+	}
+	if errors.Is(err, ErrTold) {
+		return exitError
 	}
 	line := strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' }), "; ")
 	var ce *config.Error
