@@ -22,11 +22,16 @@ type Config struct {
 	// Join are HOST:PORT of any other members. A name may stand for several addresses (a headless Service does) and is
 	// resolved anew on each try.
 	Join []string
-	// Keys are 16, 24 or 32 bytes in base64, for AES-128, AES-192 or AES-256 in GCM. The first encrypts, all decrypt. None
-	// means plain text.
-	Keys []string
-	// KeyFile holds keys, one on each line, instead of Keys; empty lines and those that begin with # do not count. It is
-	// read again when it changes.
+	// KeyFile holds keys, one on each line; empty lines and those that begin with # do not count. A key is 16, 24 or 32 bytes
+	// in base64, for AES-128, AES-192 or AES-256 in GCM. The first encrypts, all decrypt. No file means plain text.
+	//
+	// The file is read again when it changes. Encryption is not switched on or off in this way. No member may encrypt with a
+	// key that another does not have yet, nor give one up that another still encrypts with. So a key is replaced in three
+	// rounds, each finished at all members before the next begins:
+	//
+	//  1. old, new: everybody decrypts both.
+	//  2. new, old: everybody encrypts with the new one.
+	//  3. new: the old one is worthless.
 	KeyFile string
 	Log     *slog.Logger
 }
@@ -81,15 +86,8 @@ func (c Config) addresses() (p prepared, err error) {
 }
 
 func (c Config) keys() ([][]byte, error) {
-	switch {
-	case c.KeyFile == "":
-		keys, err := decodeKeys(c.Keys)
-		if err != nil {
-			return nil, fmt.Errorf("keys: %w", err)
-		}
-		return keys, nil
-	case len(c.Keys) > 0:
-		return nil, errors.New("keyfile: given beside keys; give one of them")
+	if c.KeyFile == "" {
+		return nil, nil
 	}
 	keys, err := readKeys(c.KeyFile)
 	if err != nil {

@@ -27,9 +27,8 @@ func TestNewRefuses(t *testing.T) {
 		{"an address that is not here", func(c *Config) { c.Bind = "192.0.2.1:7946" }, "bind: "},
 		{"an advertise without a port", func(c *Config) { c.Advertise = "127.0.0.1" }, "advertise: "},
 		{"a join without a port", func(c *Config) { c.Join = []string{"a:1", "b"} }, `join: "b" is not HOST:PORT`},
-		{"a key that is none", func(c *Config) { c.Keys = []string{key(1), "secret!"} }, "keys: key 2 is not base64"},
-		{"a short key", func(c *Config) { c.Keys = []string{"c2hvcnQ="} }, "keys: key 1 is of 5 bytes"},
-		{"keys and a file", func(c *Config) { c.Keys, c.KeyFile = []string{key(1)}, empty }, "keyfile: given beside keys"},
+		{"a key that is none", func(c *Config) { c.KeyFile = keyFile(t, key(1), "secret!") }, "key 2 is not base64"},
+		{"a short key", func(c *Config) { c.KeyFile = keyFile(t, "c2hvcnQ=") }, "key 1 is of 5 bytes"},
 		{"no file", func(c *Config) { c.KeyFile = empty + "-not" }, "keyfile: open "},
 		{"a file of no keys", func(c *Config) { c.KeyFile = empty }, "holds no key"},
 	} {
@@ -54,7 +53,7 @@ func TestNewRefuses(t *testing.T) {
 // TestBindTwice shows that a port that is taken is an error that names the field.
 func TestBindTwice(t *testing.T) {
 	a := run(t, Config{ID: "a"}, nil)
-	g, err := New(Config{ID: "b", Bind: a.Address(), Log: slog.New(slog.DiscardHandler)})
+	g, err := New(Config{ID: "b", Bind: a.address, Log: slog.New(slog.DiscardHandler)})
 	if err == nil {
 		_ = g.Close()
 		t.Fatal("bound a port twice, want an error")

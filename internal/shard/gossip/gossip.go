@@ -9,7 +9,8 @@
 // addresses were mixed up do not merge, because every packet and stream bears the zone's label. What the keys do not
 // decrypt is refused.
 //
-// The tier az may import it, and cmd/meridian-zone. internal/shard does not: dealing is pure.
+// The mains that run zones import it, and hand it to the tier az, which has an interface of its own. internal/shard does not:
+// dealing is pure.
 package gossip
 
 import (
@@ -112,14 +113,8 @@ func (g *Gossip) leave() error {
 // Close ends it without a word: to the others it looks as if it were killed. It must not be called while Run runs.
 func (g *Gossip) Close() error { return g.list.Shutdown() }
 
-// Address is HOST:PORT at which the others reach this member.
-func (g *Gossip) Address() string { return g.address }
-
-// Changed returns a channel that is closed at the next change of what Alive and Lost say.
+// Changed returns a channel that is closed at the next change of what Lost says, or of who is there.
 func (g *Gossip) Changed() <-chan struct{} { return g.members.wait() }
-
-// Alive returns the members that are there, this one included, sorted.
-func (g *Gossip) Alive() []string { return g.members.alive() }
 
 // Lost tells whether a member that was there is gone, dead or left, and when that was noticed. One that has been gone for
 // longer than an hour may be forgotten.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log"
 	"log/slog"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -147,6 +148,15 @@ func newWrapped(cfg Config, wrap func(*memberlist.NetTransport) memberlist.Trans
 	return start(cfg, p, wrap(transport), transport.GetAutoBindPort(), lines)
 }
 
+// alive returns the members that are there, this one included, sorted.
+func (m *members) alive() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := slices.AppendSeq([]string{m.self}, maps.Keys(m.there))
+	slices.Sort(all)
+	return all
+}
+
 // at is where a member is.
 func (m *members) at(id string) string {
 	m.mu.Lock()
@@ -166,21 +176,21 @@ func (m *member) await(t *testing.T, what string, holds func() bool) {
 		select {
 		case <-changed:
 		case <-deadline:
-			t.Fatalf("%s: alive are %v, waited in vain until %s", m.id, m.Alive(), what)
+			t.Fatalf("%s: alive are %v, waited in vain until %s", m.id, m.members.alive(), what)
 		}
 	}
 }
 
 func (m *member) awaitAlive(t *testing.T, ids ...string) {
 	t.Helper()
-	m.await(t, fmt.Sprint("alive are ", ids), func() bool { return slices.Equal(m.Alive(), ids) })
+	m.await(t, fmt.Sprint("alive are ", ids), func() bool { return slices.Equal(m.members.alive(), ids) })
 }
 
 func (m *member) awaitLost(t *testing.T, id string) {
 	t.Helper()
 	m.await(t, id+" is lost", func() bool {
 		at, lost := m.Lost(id)
-		return lost && !at.IsZero() && !slices.Contains(m.Alive(), id)
+		return lost && !at.IsZero() && !slices.Contains(m.members.alive(), id)
 	})
 }
 
@@ -198,7 +208,7 @@ func TestJoin(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			a := run(t, Config{ID: "a", Label: "west/west-a"}, nil)
-			join := []string{test.join(a.Address())}
+			join := []string{test.join(a.address)}
 			b := run(t, Config{ID: "b", Label: "west/west-a", Join: join}, nil)
 			c := run(t, Config{ID: "c", Label: "west/west-a", Join: join}, nil)
 			for _, m := range []*member{a, b, c} {
@@ -232,8 +242,8 @@ func TestJoinLater(t *testing.T) {
 func TestLeave(t *testing.T) {
 	t.Parallel()
 	a := run(t, Config{ID: "a"}, nil)
-	b := run(t, Config{ID: "b", Join: []string{a.Address()}}, nil)
-	c := run(t, Config{ID: "c", Join: []string{a.Address()}}, nil)
+	b := run(t, Config{ID: "b", Join: []string{a.address}}, nil)
+	c := run(t, Config{ID: "c", Join: []string{a.address}}, nil)
 	for _, m := range []*member{a, b, c} {
 		m.awaitAlive(t, "a", "b", "c")
 	}
@@ -243,7 +253,7 @@ func TestLeave(t *testing.T) {
 	c.awaitLost(t, "b")
 	at, _ := a.Lost("b")
 	t.Logf("a knew %s after b began to leave, b took %s", at.Sub(began), time.Since(began))
-	again := run(t, Config{ID: "b", Bind: b.Address(), Join: []string{a.Address()}}, nil)
+	again := run(t, Config{ID: "b", Bind: b.address, Join: []string{a.address}}, nil)
 	for _, m := range []*member{a, c, again} {
 		m.awaitAlive(t, "a", "b", "c")
 	}
@@ -252,8 +262,8 @@ func TestLeave(t *testing.T) {
 func TestKill(t *testing.T) {
 	t.Parallel()
 	a := run(t, Config{ID: "a"}, nil)
-	b := run(t, Config{ID: "b", Join: []string{a.Address()}}, nil)
-	c := run(t, Config{ID: "c", Join: []string{a.Address()}}, nil)
+	b := run(t, Config{ID: "b", Join: []string{a.address}}, nil)
+	c := run(t, Config{ID: "c", Join: []string{a.address}}, nil)
 	for _, m := range []*member{a, b, c} {
 		m.awaitAlive(t, "a", "b", "c")
 	}
@@ -277,8 +287,8 @@ func TestComeBackElsewhere(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			a := run(t, Config{ID: "a"}, nil)
-			b := run(t, Config{ID: "b", Join: []string{a.Address()}}, nil)
-			c := run(t, Config{ID: "c", Join: []string{a.Address()}}, nil)
+			b := run(t, Config{ID: "b", Join: []string{a.address}}, nil)
+			c := run(t, Config{ID: "c", Join: []string{a.address}}, nil)
 			for _, m := range []*member{a, b, c} {
 				m.awaitAlive(t, "a", "b", "c")
 			}
@@ -287,9 +297,9 @@ func TestComeBackElsewhere(t *testing.T) {
 				a.awaitLost(t, "c")
 				b.awaitLost(t, "c")
 			}
-			again := run(t, Config{ID: "c", Join: []string{a.Address()}}, nil)
+			again := run(t, Config{ID: "c", Join: []string{a.address}}, nil)
 			for _, m := range []*member{a, b} {
-				m.await(t, "c is at its new address", func() bool { return m.members.at("c") == again.Address() })
+				m.await(t, "c is at its new address", func() bool { return m.members.at("c") == again.address })
 			}
 			again.awaitAlive(t, "a", "b", "c")
 		})
@@ -300,14 +310,14 @@ func TestComeBackElsewhere(t *testing.T) {
 func TestTwoOfOneName(t *testing.T) {
 	t.Parallel()
 	a := run(t, Config{ID: "a"}, nil)
-	b := run(t, Config{ID: "b", Join: []string{a.Address()}}, nil)
+	b := run(t, Config{ID: "b", Join: []string{a.address}}, nil)
 	a.awaitAlive(t, "a", "b")
-	other := run(t, Config{ID: "b", Join: []string{a.Address()}}, nil)
+	other := run(t, Config{ID: "b", Join: []string{a.address}}, nil)
 	for _, m := range []*member{a, other} {
 		m.logged.await(t, slog.LevelError, "two replicas of one name")
 	}
-	if got := a.members.at("b"); got != b.Address() {
-		t.Errorf("b is at %s, want it where it was first, %s", got, b.Address())
+	if got := a.members.at("b"); got != b.address {
+		t.Errorf("b is at %s, want it where it was first, %s", got, b.address)
 	}
 }
 
@@ -315,11 +325,11 @@ func TestTwoOfOneName(t *testing.T) {
 func TestZonesDoNotMerge(t *testing.T) {
 	t.Parallel()
 	a := run(t, Config{ID: "a", Label: "west/west-a"}, nil)
-	b := run(t, Config{ID: "b", Label: "west/west-b", Join: []string{a.Address()}}, nil)
+	b := run(t, Config{ID: "b", Label: "west/west-b", Join: []string{a.address}}, nil)
 	a.logged.await(t, slog.LevelError, "refused gossip of another zone")
 	b.logged.await(t, slog.LevelWarn, "of another zone")
 	for _, m := range []*member{a, b} {
-		if got := m.Alive(); !slices.Equal(got, []string{m.id}) {
+		if got := m.members.alive(); !slices.Equal(got, []string{m.id}) {
 			t.Errorf("%s: alive are %v, want it alone", m.id, got)
 		}
 	}

@@ -13,24 +13,6 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// UseKeys replaces the keys while all goes on: the first encrypts, all decrypt. No member may encrypt with a key that
-// another does not have yet, nor give one up that another still encrypts with. So a key is replaced in three rounds, each
-// finished at all members before the next begins:
-//
-//  1. old, new: everybody decrypts both.
-//  2. new, old: everybody encrypts with the new one.
-//  3. new: the old one is worthless.
-//
-// Encryption itself is not switched on or off in this way. A key file that changes has the same effect, and wins over
-// what was used before.
-func (g *Gossip) UseKeys(keys []string) error {
-	decoded, err := decodeKeys(keys)
-	if err != nil {
-		return err
-	}
-	return g.ring.use(decoded)
-}
-
 // decodeKeys keeps no key twice. Its errors do not tell a key.
 func decodeKeys(encoded []string) (keys [][]byte, err error) {
 	for i, text := range encoded {

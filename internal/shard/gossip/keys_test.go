@@ -30,12 +30,12 @@ func TestWrongKeyIsRefused(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			a := run(t, Config{ID: "a", Keys: test.ours}, nil)
-			b := run(t, Config{ID: "b", Keys: test.other, Join: []string{a.Address()}}, nil)
+			a := run(t, Config{ID: "a", KeyFile: keyFile(t, test.ours...)}, nil)
+			b := run(t, Config{ID: "b", KeyFile: keyFile(t, test.other...), Join: []string{a.address}}, nil)
 			a.logged.await(t, slog.LevelError, "check")
 			b.logged.await(t, slog.LevelWarn, "other keys")
 			for _, m := range []*member{a, b} {
-				if got := m.Alive(); !slices.Equal(got, []string{m.id}) {
+				if got := m.members.alive(); !slices.Equal(got, []string{m.id}) {
 					t.Errorf("%s: alive are %v, want it alone", m.id, got)
 				}
 			}
@@ -55,6 +55,17 @@ func writeKeys(t *testing.T, path string, keys ...string) {
 	}
 }
 
+// keyFile is a file of keys; none where there are no keys.
+func keyFile(t *testing.T, keys ...string) string {
+	t.Helper()
+	if len(keys) == 0 {
+		return ""
+	}
+	path := filepath.Join(t.TempDir(), "keys")
+	writeKeys(t, path, keys...)
+	return path
+}
+
 // TestRotation replaces the key of three members in three rounds, one member after another, by their files. Nobody is lost,
 // and afterwards the old key does not let anybody in.
 func TestRotation(t *testing.T) {
@@ -67,7 +78,7 @@ func TestRotation(t *testing.T) {
 		writeKeys(t, file, key(1))
 		cfg := Config{ID: id, Label: "west/west-a", KeyFile: file}
 		if len(all) > 0 {
-			cfg.Join = []string{all[0].Address()}
+			cfg.Join = []string{all[0].address}
 		}
 		files, all = append(files, file), append(all, run(t, cfg, nil))
 	}
@@ -87,7 +98,7 @@ func TestRotation(t *testing.T) {
 				if other == m {
 					continue
 				}
-				if _, err := m.list.Join([]string{other.Address()}); err != nil {
+				if _, err := m.list.Join([]string{other.address}); err != nil {
 					t.Fatalf("%s speaks to %s after keys changed: %v", m.id, other.id, err)
 				}
 			}
@@ -98,11 +109,11 @@ func TestRotation(t *testing.T) {
 			t.Errorf("%s lost others %d times during the rotation, want never", m.id, lost)
 		}
 	}
-	late := run(t, Config{ID: "d", Label: "west/west-a", Keys: []string{key(2)}, Join: []string{all[1].Address()}}, nil)
+	late := run(t, Config{ID: "d", Label: "west/west-a", KeyFile: keyFile(t, key(2)), Join: []string{all[1].address}}, nil)
 	late.awaitAlive(t, "a", "b", "c", "d")
-	old := run(t, Config{ID: "e", Label: "west/west-a", Keys: []string{key(1)}, Join: []string{all[1].Address()}}, nil)
+	old := run(t, Config{ID: "e", Label: "west/west-a", KeyFile: keyFile(t, key(1)), Join: []string{all[1].address}}, nil)
 	all[1].logged.await(t, slog.LevelError, "the keys do not decrypt")
-	if got := old.Alive(); !slices.Equal(got, []string{"e"}) {
+	if got := old.members.alive(); !slices.Equal(got, []string{"e"}) {
 		t.Errorf("with the old key alive are %v, want it alone", got)
 	}
 }
@@ -152,11 +163,9 @@ func TestKeyFile(t *testing.T) {
 	}
 	writeKeys(t, file, key(4))
 	uses(key(4))
-	if err := m.UseKeys([]string{key(5), key(5), key(4)}); err != nil {
-		t.Error(err)
-	}
+	writeKeys(t, file, key(5), key(5), key(4))
 	uses(key(5), key(4))
-	if err := m.UseKeys(nil); err == nil {
+	if err := m.ring.use(nil); err == nil {
 		t.Error("encryption was switched off, want an error")
 	}
 }

@@ -132,14 +132,6 @@ func (m *members) wait() <-chan struct{} {
 	return m.changed
 }
 
-func (m *members) alive() []string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	all := slices.AppendSeq([]string{m.self}, maps.Keys(m.there))
-	slices.Sort(all)
-	return all
-}
-
 func (m *members) lost(id string) (at time.Time, lost bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

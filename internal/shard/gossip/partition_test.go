@@ -63,9 +63,9 @@ func TestPartition(t *testing.T) {
 	t.Parallel()
 	n := &network{away: map[string]bool{}}
 	c := run(t, Config{ID: "c"}, n.wrap)
-	a := run(t, Config{ID: "a", Join: []string{c.Address()}}, n.wrap)
-	b := run(t, Config{ID: "b", Join: []string{a.Address()}}, n.wrap)
-	n.away[c.Address()] = true
+	a := run(t, Config{ID: "a", Join: []string{c.address}}, n.wrap)
+	b := run(t, Config{ID: "b", Join: []string{a.address}}, n.wrap)
+	n.away[c.address] = true
 	all := []*member{a, b, c}
 	for _, m := range all {
 		m.awaitAlive(t, "a", "b", "c")
