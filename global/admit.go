@@ -40,7 +40,7 @@ func admit(app *v1alpha1.Application, namespaceLabels map[string]string, inv *in
 		return nil, &refusal{v1alpha1.ReasonNamespaceHasNoEnvironment, fmt.Sprintf(
 			"namespace %s has no environment; label it %s=NAME with the name of an Environment", app.Namespace, v1alpha1.LabelEnvironment)}
 	}
-	if !inv.environments[environment] {
+	if _, ok := inv.environments[environment]; !ok {
 		return nil, &refusal{v1alpha1.ReasonUnknownEnvironment, fmt.Sprintf(
 			"namespace %s is labelled %s=%s, and there is no Environment of that name", app.Namespace, v1alpha1.LabelEnvironment, environment)}
 	}
@@ -61,15 +61,15 @@ func admit(app *v1alpha1.Application, namespaceLabels map[string]string, inv *in
 		Tenant: namespaceLabels[v1alpha1.LabelTenant], Spec: spec}.Record()
 	out.hash = out.revision.Version.String()
 	if len(app.Spec.Ports) > 0 {
-		service := face(app, environment).Record()
+		service := serviceOf(app, environment, namespaceLabels[v1alpha1.LabelTenant]).Record()
 		out.service = &service
 	}
 	return out, nil
 }
 
-// face is the application as others call it.
-func face(app *v1alpha1.Application, environment string) record.Service {
-	out := record.Service{Namespace: app.Namespace, Application: app.Name, Environment: environment,
+// serviceOf is the application as others call it.
+func serviceOf(app *v1alpha1.Application, environment, tenant string) record.Service {
+	out := record.Service{Namespace: app.Namespace, Application: app.Name, Environment: environment, Tenant: tenant,
 		ServiceAccount: app.Name}
 	for _, p := range app.Spec.Ports {
 		port := record.Port{Name: p.Name, Port: p.Port, TargetPort: p.TargetPort, Protocol: string(p.Protocol),

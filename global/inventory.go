@@ -1,6 +1,7 @@
 package global
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,8 +12,8 @@ import (
 
 // inventory is what Global knows of the world: an immutable snapshot that is rebuilt when a resource of it changes.
 type inventory struct {
-	environments map[string]bool
-	networks     map[string]bool
+	environments map[string]string            // trust domains by name
+	networks     map[string][]string          // ranges of the pods by name
 	regions      map[string]map[string]string // labels by name
 	zones        map[string]zone
 	clusters     map[string]record.Cluster // accepted ones
@@ -41,14 +42,14 @@ type resources struct {
 // newInventory checks the references between the resources and leaves out what does not resolve. A cluster that was
 // accepted before, and now does not resolve or is missing, stands as it was: standing holds the records of those.
 func newInventory(r resources, standing map[string]record.Cluster) *inventory {
-	inv := &inventory{environments: map[string]bool{}, networks: map[string]bool{},
+	inv := &inventory{environments: map[string]string{}, networks: map[string][]string{},
 		regions: map[string]map[string]string{}, zones: map[string]zone{}, clusters: map[string]record.Cluster{},
 		roots: map[string]string{}, refusedZones: map[string]string{}, refusedClusters: map[string]string{}}
 	for _, e := range r.environments {
-		inv.environments[e.Name] = true
+		inv.environments[e.Name] = cmp.Or(e.Spec.TrustDomain, defaultTrustDomain)
 	}
 	for _, n := range r.networks {
-		inv.networks[n.Name] = true
+		inv.networks[n.Name] = slices.Sorted(slices.Values(n.Spec.PodRanges))
 	}
 	for _, region := range r.regions {
 		inv.regions[region.Name] = region.Labels
@@ -65,13 +66,14 @@ func newInventory(r resources, standing map[string]record.Cluster) *inventory {
 			inv.refusedClusters[c.Name] = why
 			continue
 		}
-		inv.clusters[c.Name] = clusterRecord(c, inv.zones[c.Spec.Zone].region)
+		inv.clusters[c.Name] = clusterRecord(c, inv.zones[c.Spec.Zone].region, inv.networks[c.Spec.Network])
 	}
 	for name, c := range standing {
 		if _, accepted := inv.clusters[name]; !accepted {
 			inv.clusters[name] = c
 		}
 	}
+	inv.checkPrimaries(standing)
 	for _, name := range slices.Sorted(maps.Keys(inv.clusters)) {
 		c := inv.clusters[name]
 		inv.roots[c.Mesh.RootNamespace] = name
@@ -85,6 +87,9 @@ func newInventory(r resources, standing map[string]record.Cluster) *inventory {
 	return inv
 }
 
+// defaultTrustDomain is Istio's.
+const defaultTrustDomain = "cluster.local"
+
 // maxLabels bounds a cluster's labels in bytes: they travel in one record.
 const maxLabels = 64 << 10
 
@@ -93,7 +98,7 @@ func (inv *inventory) refuse(c *v1alpha1.Cluster) string {
 	if _, ok := inv.zones[c.Spec.Zone]; !ok {
 		return fmt.Sprintf("spec.zone: there is no accepted Zone %s", c.Spec.Zone)
 	}
-	if !inv.networks[c.Spec.Network] {
+	if _, ok := inv.networks[c.Spec.Network]; !ok {
 		return fmt.Sprintf("spec.network: there is no Network %s", c.Spec.Network)
 	}
 	size := 0
@@ -104,7 +109,7 @@ func (inv *inventory) refuse(c *v1alpha1.Cluster) string {
 		return fmt.Sprintf("metadata.labels: %d KiB, at most %d KiB can travel", size>>10, maxLabels>>10)
 	}
 	for i, e := range c.Spec.Environments {
-		if !inv.environments[e] {
+		if _, ok := inv.environments[e]; !ok {
 			return fmt.Sprintf("spec.environments[%d]: there is no Environment %s", i, e)
 		}
 	}
@@ -112,8 +117,8 @@ func (inv *inventory) refuse(c *v1alpha1.Cluster) string {
 }
 
 // clusterRecord turns the resource into the record that travels, defaults filled in.
-func clusterRecord(c *v1alpha1.Cluster, region string) record.Cluster {
-	out := record.Cluster{Name: c.Name, Region: region, Zone: c.Spec.Zone, Network: c.Spec.Network,
+func clusterRecord(c *v1alpha1.Cluster, region string, podRanges []string) record.Cluster {
+	out := record.Cluster{Name: c.Name, Region: region, Zone: c.Spec.Zone, Network: c.Spec.Network, PodRanges: podRanges,
 		Environments: slices.Sorted(slices.Values(c.Spec.Environments)), Labels: c.Labels,
 		Mesh: record.Mesh{Dataplane: string(c.Spec.Mesh.Dataplane), RootNamespace: c.Spec.Mesh.RootNamespace,
 			PlatformHosts:  slices.Sorted(slices.Values(c.Spec.Mesh.PlatformHosts)),
@@ -123,6 +128,12 @@ func clusterRecord(c *v1alpha1.Cluster, region string) record.Cluster {
 	}
 	if out.Mesh.RootNamespace == "" {
 		out.Mesh.RootNamespace = "istio-system"
+	}
+	if c.Spec.Mesh.Primary != c.Name {
+		out.Mesh.Primary = c.Spec.Mesh.Primary
+	}
+	if g := c.Spec.Mesh.Gateway; g != nil {
+		out.Mesh.Gateway = gatewayRecord(g)
 	}
 	for _, t := range c.Spec.Taints {
 		out.Taints = append(out.Taints, record.Taint{Key: t.Key, Value: t.Value, Effect: string(t.Effect)})
