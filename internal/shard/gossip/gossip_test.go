@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log"
 	"log/slog"
-	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -146,15 +145,6 @@ func newWrapped(cfg Config, wrap func(*memberlist.NetTransport) memberlist.Trans
 		return nil, err
 	}
 	return start(cfg, p, wrap(transport), transport.GetAutoBindPort(), lines)
-}
-
-// alive returns the members that are there, this one included, sorted.
-func (m *members) alive() []string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	all := slices.AppendSeq([]string{m.self}, maps.Keys(m.there))
-	slices.Sort(all)
-	return all
 }
 
 // at is where a member is.

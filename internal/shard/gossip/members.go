@@ -132,6 +132,15 @@ func (m *members) wait() <-chan struct{} {
 	return m.changed
 }
 
+// alive returns the members that are there, this one included, sorted.
+func (m *members) alive() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := slices.AppendSeq([]string{m.self}, maps.Keys(m.there))
+	slices.Sort(all)
+	return all
+}
+
 func (m *members) lost(id string) (at time.Time, lost bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
