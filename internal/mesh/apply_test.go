@@ -2,6 +2,7 @@ package mesh_test
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,7 +32,9 @@ func TestApply(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	apply(t, client, namespaceObject(t, "istio-system"))
+	for _, platform := range []string{"istio-system", "istio-gateways"} {
+		apply(t, client, namespaceObject(t, platform))
+	}
 	for _, g := range goldens(t) {
 		t.Run(g.name(), func(t *testing.T) {
 			objects := g.compile(t)
@@ -96,7 +99,7 @@ func ownsWhatWasSent(t *testing.T, o mesh.Object, live *unstructured.Unstructure
 	delete(metadata, "name")
 	delete(metadata, "namespace")
 	want := map[string]bool{}
-	leaves("", sent, want)
+	leaves(o.ID.Kind, "", sent, want)
 
 	for _, entry := range live.GetManagedFields() {
 		if entry.Manager != object.FieldManager || entry.Operation != metav1.ManagedFieldsOperationApply {
@@ -126,21 +129,32 @@ func fieldNames(p fieldpath.Path) string {
 	return strings.Join(names, ".")
 }
 
-// leaves collects paths to what has no fields below it. A list of scalars is one leaf, and so are, to server-side apply,
-// maps and lists that Kubernetes replaces whole.
-func leaves(path string, v any, into map[string]bool) {
-	atomic := map[string]bool{"spec.selector": true, "spec.egress": true,
-		"spec.template.spec.containers.env.valueFrom.secretKeyRef": true}
-	if m, ok := v.(map[string]any); ok && len(m) > 0 && !atomic[path] {
+// atomic are, by kind, the maps and lists that Kubernetes replaces whole.
+var atomic = map[string][]string{
+	"AuthorizationPolicy": {"spec.rules"},
+	"CronJob":             {"spec.jobTemplate.spec.template.spec.containers.env.valueFrom.secretKeyRef"},
+	"Deployment":          {"spec.selector", "spec.template.spec.containers.env.valueFrom.secretKeyRef"},
+	"Gateway":             {"spec.servers"},
+	"NetworkPolicy":       {"spec.podSelector", "spec.ingress", "spec.egress"},
+	"PodDisruptionBudget": {"spec.selector"},
+	"Service":             {"spec.selector"},
+	"ServiceEntry":        {"spec.endpoints"},
+	"Sidecar":             {"spec.egress"},
+}
+
+// leaves collects paths to what has no fields below it. A list of scalars is one leaf, and so is what is atomic.
+func leaves(kind, path string, v any, into map[string]bool) {
+	whole := slices.Contains(atomic[kind], path)
+	if m, ok := v.(map[string]any); ok && len(m) > 0 && !whole {
 		for name, value := range m {
-			leaves(strings.TrimPrefix(path+"."+name, "."), value, into)
+			leaves(kind, strings.TrimPrefix(path+"."+name, "."), value, into)
 		}
 		return
 	}
-	if list, ok := v.([]any); ok && len(list) > 0 {
-		if _, objects := list[0].(map[string]any); objects && !atomic[path] {
+	if list, ok := v.([]any); ok && len(list) > 0 && !whole {
+		if _, objects := list[0].(map[string]any); objects {
 			for _, value := range list {
-				leaves(path, value, into)
+				leaves(kind, path, value, into)
 			}
 			return
 		}
