@@ -60,12 +60,11 @@ func Run(ctx context.Context, cfg ClientConfig, ep Endpoint) error {
 	r := newRoute(cfg.Targets, cfg.Kept...)
 	for {
 		address := r.address()
-		began := time.Now()
-		opened, err := session(ctx, cfg, r, ep)
+		lasted, err := session(ctx, cfg, r, ep)
 		if ctx.Err() != nil {
 			return nil
 		}
-		wait := r.next(attempted(opened, time.Since(began), err))
+		wait := r.next(attempted(lasted, err))
 		if wait == 0 {
 			cfg.Session.Stats.Redirects.Add(1)
 			cfg.Log.Info("redirected", "from", address, "to", r.address(), "reason", err)
@@ -79,11 +78,8 @@ func Run(ctx context.Context, cfg ClientConfig, ep Endpoint) error {
 }
 
 // attempted is what the end of an attempt means for the next.
-func attempted(opened bool, lasted time.Duration, err error) attempt {
-	var a attempt
-	if opened {
-		a.lasted = lasted
-	}
+func attempted(lasted time.Duration, err error) attempt {
+	a := attempt{lasted: lasted}
 	var dismissed *feed.Dismissed
 	var unapplied *unapplied
 	switch {
@@ -107,12 +103,13 @@ func rest(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// session dials the address in turn and runs one session. opened tells whether the parent took part in it.
-func session(ctx context.Context, cfg ClientConfig, r *route, ep Endpoint) (opened bool, err error) {
+// session dials the address in turn and runs one session. lasted is for how long the parent took part in it: not while it
+// was dialled, nor while the child waited in its line.
+func session(ctx context.Context, cfg ClientConfig, r *route, ep Endpoint) (lasted time.Duration, err error) {
 	address := r.address()
 	client, err := grpc.NewClient("passthrough:///"+address, dialOptions(cfg)...)
 	if err != nil {
-		return false, fmt.Errorf("dialling %s: %w", address, err)
+		return 0, fmt.Errorf("dialling %s: %w", address, err)
 	}
 	var io sync.WaitGroup
 	defer io.Wait()
@@ -121,7 +118,7 @@ func session(ctx context.Context, cfg ClientConfig, r *route, ep Endpoint) (open
 	defer end()
 	stream, err := feedpb.NewFeedClient(client).Session(streamCtx)
 	if err != nil {
-		return false, fmt.Errorf("dialling %s: %w", address, err)
+		return 0, fmt.Errorf("dialling %s: %w", address, err)
 	}
 	c := newConn(streamCtx, stream, &io)
 	c.impatient = func() bool { return len(r.addresses()) > 1 }
@@ -132,7 +129,7 @@ func session(ctx context.Context, cfg ClientConfig, r *route, ep Endpoint) (open
 		}
 	}
 	err = c.run(cfg.Session, ep)
-	return c.opened, err
+	return c.lasted(), err
 }
 
 // connectPatience is how long a host may take to answer a connection, before another is tried. That a process which is
