@@ -15,7 +15,8 @@ import (
 	"testing"
 )
 
-// TestMetrics holds docs/metrics.md against the metrics that the code exports, both ways.
+// TestMetrics holds the names in docs/metrics.md against those of the metrics that the code exports, both ways. Types, labels
+// and meanings it does not read.
 func TestMetrics(t *testing.T) {
 	text, err := os.ReadFile("docs/metrics.md")
 	if err != nil {
@@ -73,8 +74,9 @@ func exportedMetrics(t *testing.T) map[string]string {
 	return found
 }
 
-// metricsOf finds the metrics of a file. A metric is a name and a help text, side by side: as Name and Help of options,
-// or as the first two arguments of a call, or the first two elements of a struct. One file makes metrics of one subsystem.
+// metricsOf finds the metrics of a file. A metric is a name and a help text, both literals, side by side: as Name and Help of
+// options, or as the first two arguments of a call, or the first two elements of a struct, where a help text is told by its
+// full stop. One file makes metrics of one subsystem. What is made otherwise is not found.
 func metricsOf(file *ast.File) (names []string) {
 	if !slices.ContainsFunc(file.Imports, func(i *ast.ImportSpec) bool {
 		return i.Path.Value == `"github.com/prometheus/client_golang/prometheus"`
