@@ -23,7 +23,7 @@ const deploymentKey = "apps/v1/Deployment/" + namespace + "/"
 func deploymentName(key record.Key) (string, bool) { return strings.CutPrefix(key.Name, deploymentKey) }
 
 // staleness is how long each change took to each of the clusters that it is for, and how many of these were never seen to
-// have it. What arrives before the change was acknowledged took no time.
+// have it. What arrives before that moment took no time.
 func staleness(changes []change, arrivals []arrival, clusters func(*application) int) (took []time.Duration, missing int) {
 	byName := map[string][]arrival{}
 	for _, a := range arrivals {

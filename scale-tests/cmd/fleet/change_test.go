@@ -20,10 +20,10 @@ func TestStaleness(t *testing.T) {
 		"each cluster": {[]change{{a, 1, at(0)}}, []arrival{{"a", "x", 1, at(5)}, {"a", "y", 1, at(9)}}, []int{5, 9}, 0},
 		"a later round will do": {[]change{{a, 1, at(0)}, {a, 2, at(10)}},
 			[]arrival{{"a", "x", 1, at(5)}, {"a", "x", 2, at(12)}, {"a", "y", 2, at(15)}}, []int{2, 5, 5, 15}, 0},
-		"not an earlier one":         {[]change{{a, 2, at(0)}}, []arrival{{"a", "x", 1, at(5)}, {"a", "y", 2, at(6)}}, []int{6}, 1},
-		"not another application's":  {[]change{{a, 1, at(0)}}, []arrival{{"b", "x", 1, at(5)}, {"b", "y", 1, at(5)}}, nil, 2},
-		"the first counts":           {[]change{{b, 1, at(0)}}, []arrival{{"b", "x", 1, at(8)}, {"b", "x", 1, at(5)}, {"b", "y", 1, at(7)}}, []int{5, 7}, 0},
-		"before it was acknowledged": {[]change{{a, 1, at(10)}}, []arrival{{"a", "x", 1, at(8)}, {"a", "y", 1, at(11)}}, []int{0, 1}, 0},
+		"not an earlier one":        {[]change{{a, 2, at(0)}}, []arrival{{"a", "x", 1, at(5)}, {"a", "y", 2, at(6)}}, []int{6}, 1},
+		"not another application's": {[]change{{a, 1, at(0)}}, []arrival{{"b", "x", 1, at(5)}, {"b", "y", 1, at(5)}}, nil, 2},
+		"the first counts":          {[]change{{b, 1, at(0)}}, []arrival{{"b", "x", 1, at(8)}, {"b", "x", 1, at(5)}, {"b", "y", 1, at(7)}}, []int{5, 7}, 0},
+		"before the moment":         {[]change{{a, 1, at(10)}}, []arrival{{"a", "x", 1, at(8)}, {"a", "y", 1, at(11)}}, []int{0, 1}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			took, missing := staleness(c.changes, c.arrivals, two)

@@ -4,10 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // memoryEvery is how often memory is read while it is watched, at least ten times.
@@ -18,7 +15,6 @@ const memoryGrowth = 1.1
 
 // churnFigures say what memory did.
 type churnFigures struct {
-	Changes int `json:"changes"`
 	// Second and last minutes: the means of what Meridian's tiers held together, in MiB, and the most.
 	SecondMinute    float64 `json:"second_minute_rss_mb"`
 	LastMinute      float64 `json:"last_minute_rss_mb"`
@@ -43,13 +39,10 @@ func runChurn(ctx context.Context, f *federation) (result, error) {
 		return r, err
 	}
 	profiled := f.profile(ctx, "churn")
-	s := f.stir(ctx, f.base, rng)
-	err = f.watchMemory(ctx, f.o.duration, r.Churn)
-	changes, stirred := s.stop()
-	if err == nil {
-		err = stirred
-	}
-	if err != nil {
+	s, stirred := f.stir(ctx, f.base, rng)
+	err = f.watchMemory(stirred, f.o.duration, r.Churn)
+	var changes []change
+	if changes, r.stirFigures, err = s.stop(err); err != nil {
 		return r, err
 	}
 	if err := f.catchUp(ctx, f.base); err != nil {
@@ -63,7 +56,6 @@ func runChurn(ctx context.Context, f *federation) (result, error) {
 	if r.took, missing = staleness(changes, arrivals, f.clusters); missing > 0 {
 		return r, fmt.Errorf("%d changes never came to a cluster", missing)
 	}
-	r.Churn.Changes = len(changes)
 	r.percentiles = percentilesOf(r.took)
 	r.Churn.judge(f.o.duration)
 	return r, profiled()
@@ -112,59 +104,4 @@ func (c *churnFigures) judge(d time.Duration) {
 	c.SecondMinute, c.SecondMinuteMax = stretch(minute, 2*minute)
 	c.LastMinute, c.LastMinuteMax = stretch(d-minute, d)
 	c.Bounded = c.LastMinute <= memoryGrowth*c.SecondMinute
-}
-
-// stirring changes applications until it is stopped.
-type stirring struct {
-	cancel context.CancelFunc
-	group  *errgroup.Group
-
-	mu      sync.Mutex // guards changes
-	changes []change
-}
-
-// stir begins to change applications, one after another at a steady rate. Nobody else changes them meanwhile.
-func (f *federation) stir(ctx context.Context, apps []*application, rng *rand.Rand) *stirring {
-	s := &stirring{}
-	ctx, s.cancel = context.WithCancel(ctx)
-	work := context.WithoutCancel(ctx) // a change that was begun is ended
-	s.group = &errgroup.Group{}
-	s.group.Go(func() error {
-		lanes := &errgroup.Group{}
-		lanes.SetLimit(f.hub.writers)
-		tick := time.NewTicker(time.Duration(float64(time.Second) / f.o.rate))
-		defer tick.Stop()
-		order := rng.Perm(len(apps))
-		for i := 0; ; i++ {
-			select {
-			case <-tick.C:
-			case <-ctx.Done():
-				return lanes.Wait()
-			}
-			a := apps[order[i%len(order)]]
-			lanes.Go(func() error { return s.change(work, f.hub, a) })
-		}
-	})
-	return s
-}
-
-func (s *stirring) change(ctx context.Context, h *hub, a *application) error {
-	a.changing.Lock()
-	defer a.changing.Unlock()
-	a.round++
-	if err := h.setRound(ctx, a, a.round); err != nil {
-		return err
-	}
-	acknowledged := time.Now()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.changes = append(s.changes, change{a, a.round, acknowledged})
-	return nil
-}
-
-// stop returns the changes that the hub has acknowledged, in that order.
-func (s *stirring) stop() ([]change, error) {
-	s.cancel()
-	err := s.group.Wait()
-	return s.changes, err
 }

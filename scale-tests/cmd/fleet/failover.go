@@ -24,7 +24,7 @@ type failoverFigures struct {
 	Lost     int      `json:"lost_writes"`
 	Repeated int      `json:"repeated_writes_in_zone"`
 	Examples []string `json:"examples,omitempty"`
-	// Staleness is that of the changes to the zone's clusters meanwhile.
+	// Staleness is that of the changes to the zone's clusters meanwhile, from when they were due.
 	Staleness percentiles `json:"staleness"`
 }
 
@@ -46,17 +46,17 @@ func runFailover(ctx context.Context, f *federation) (result, error) {
 		return r, err
 	}
 	f.journal.record(true)
-	s := f.stir(ctx, f.base, rand.New(rand.NewPCG(f.o.seed, 4)))
+	s, stirred := f.stir(ctx, f.base, rand.New(rand.NewPCG(f.o.seed, 4)))
 	for k := range f.o.kills {
-		took, failed := f.killReplica(ctx, registry, zone, k)
+		took, failed := f.killReplica(stirred, registry, zone, k)
 		if err = failed; err != nil {
 			err = fmt.Errorf("kill %d: %w", k+1, err)
 			break
 		}
 		r.took = append(r.took, took...)
 	}
-	changes, stirred := s.stop()
-	if err = errors.Join(err, stirred); err != nil {
+	var changes []change
+	if changes, r.stirFigures, err = s.stop(err); err != nil {
 		return r, err
 	}
 	if err := errors.Join(f.catchUp(ctx, f.base), f.hub.settle(ctx, f.o.applications)); err != nil {

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/meridian-federation/meridian/internal/config"
 	"github.com/meridian-federation/meridian/internal/process"
 	"github.com/meridian-federation/meridian/scale-tests/internal/fleet"
@@ -46,6 +48,9 @@ type federation struct {
 	base []*application
 	// query is where Global answers questions.
 	query string
+
+	// profiling is what takes profiles in the scenario that runs.
+	profiling []*errgroup.Group
 
 	agentsDone sync.WaitGroup
 	endAgents  context.CancelFunc

@@ -84,8 +84,10 @@ func checkResult(t *testing.T, r result) {
 		positive, zero = append(positive, "settle_s"), []string{"object_writes"}
 	case "storm":
 		zero = []string{"object_writes"}
+	case "churn":
+		positive = append(positive, "object_writes", "changes", "rate_per_s")
 	case failoverName:
-		positive, zero = append(positive, "object_writes", "clusters_taken_over"), []string{"wrong_writes", "lost_writes", "repeated_writes_in_zone"}
+		positive, zero = append(positive, "object_writes", "clusters_taken_over", "changes", "rate_per_s"), []string{"wrong_writes", "lost_writes", "repeated_writes_in_zone"}
 	default:
 		positive = append(positive, "object_writes")
 	}

@@ -62,7 +62,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.DurationVar(&o.timeout, "timeout", 30*time.Minute, "the most that one scenario, or connecting and loading before, may take")
 	flags.BoolVar(&o.json, "json", false, "print one JSON object on the last line instead of tables and plots")
 	flags.BoolVar(&o.keep, "keep", false, "keep the folder with data and logs")
-	flags.StringVar(&o.profiles, "profiles", "", "folder for CPU and memory profiles of all processes in each scenario")
+	flags.StringVar(&o.profiles, "profiles", "", "folder for CPU and memory profiles: of Global, regions, zones and etcd, in restart of what was restarted, in failover none")
 	flags.StringVar(&o.results, "results", "", "folder for plots; scale-tests/results by default")
 	if err := flags.Parse(args); err != nil {
 		return o, err

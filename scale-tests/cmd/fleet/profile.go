@@ -17,7 +17,7 @@ import (
 const profileSeconds = 20
 
 // profile begins to take CPU profiles of workers, or of all, if they are wanted. The function that it returns waits for
-// them, and takes those of memory.
+// them, and takes those of memory. However that goes, within waits for all of it.
 func (f *federation) profile(ctx context.Context, scenario string, workers ...string) func() error {
 	if f.o.profiles == "" {
 		return func() error { return nil }
@@ -25,22 +25,29 @@ func (f *federation) profile(ctx context.Context, scenario string, workers ...st
 	if len(workers) == 0 {
 		workers = slices.Collect(maps.Keys(f.workers))
 	}
-	var g errgroup.Group
-	for _, name := range workers {
-		w := f.workers[name]
-		g.Go(func() error {
-			return keep(ctx, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", w.spec.Admin, profileSeconds),
-				filepath.Join(f.o.profiles, scenario, name+".cpu.pprof"))
-		})
-	}
-	return func() error {
+	g := &errgroup.Group{}
+	f.profiling = append(f.profiling, g)
+	take := func(kind, query string) {
 		for _, name := range workers {
 			g.Go(func() error {
-				return keep(ctx, "http://"+f.workers[name].spec.Admin+"/debug/pprof/heap?gc=1", filepath.Join(f.o.profiles, scenario, name+".heap.pprof"))
+				return keep(ctx, "http://"+f.workers[name].spec.Admin+"/debug/pprof/"+query,
+					filepath.Join(f.o.profiles, scenario, name+"."+kind+".pprof"))
 			})
 		}
+	}
+	take("cpu", fmt.Sprintf("profile?seconds=%d", profileSeconds))
+	return func() error {
+		take("heap", "heap?gc=1")
 		return g.Wait()
 	}
+}
+
+// endProfiles waits for profiles that nobody waits for any more. Their context has ended.
+func (f *federation) endProfiles() {
+	for _, g := range f.profiling {
+		_ = g.Wait() // who wanted them has gone
+	}
+	f.profiling = nil
 }
 
 // keep writes what a URL serves to a file.

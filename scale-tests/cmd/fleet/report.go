@@ -68,6 +68,10 @@ func (r result) own(w io.Writer) {
 		fmt.Fprintf(w, "  %s restarted\tsettled in %.2f s\t%s over all hops\t%d records\t%d writes to clusters\n", x.Killed, x.Settle,
 			megabytes(x.Bytes), x.Records, x.ObjectWrites)
 	}
+	if s := r.stirFigures; s != nil {
+		fmt.Fprintf(w, "  changes\t%d\t%.2f a second\t%d merged\n", s.Changes, s.Rate, s.Merged)
+		s.Acknowledged.row(w, "a change's acknowledgement by the hub")
+	}
 	if c := r.Churn; c != nil {
 		fmt.Fprintf(w, "  memory of Meridian's tiers\tsecond minute %.0f MiB, at most %.0f\tlast minute %.0f MiB, at most %.0f\tbounded: %t\n",
 			c.SecondMinute, c.SecondMinuteMax, c.LastMinute, c.LastMinuteMax, c.Bounded)

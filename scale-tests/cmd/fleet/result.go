@@ -25,6 +25,7 @@ type result struct {
 	// Settle is the longest of the restarts.
 	Settle *float64      `json:"settle_s,omitempty"`
 	Churn  *churnFigures `json:"churn,omitempty"`
+	*stirFigures
 	*failoverFigures
 	Scope *scopeFigures `json:"scope,omitempty"`
 	// Idle is the CPU time of each tier while nothing happens, in percent of one core.

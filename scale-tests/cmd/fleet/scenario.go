@@ -164,9 +164,10 @@ func (f *federation) loadBase(ctx context.Context) (*loadFigures, error) {
 	return &figures, nil
 }
 
-// within bounds a part of the work.
+// within bounds a part of the work, and ends what it began.
 func (f *federation) within(ctx context.Context, work func(context.Context) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, f.o.timeout, fmt.Errorf("it took more than %s", f.o.timeout))
+	defer f.endProfiles()
 	defer cancel()
 	return work(ctx)
 }

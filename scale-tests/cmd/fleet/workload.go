@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	quantity "k8s.io/apimachinery/pkg/api/resource"
@@ -24,12 +23,10 @@ type application struct {
 	dependencies []string
 	// round is that of the last change that the hub was sent.
 	round int
-	// changing is held while the hub is sent one.
-	changing sync.Mutex
 }
 
-// workload makes n applications, PREFIX-00000 and so on, over the slices. Each depends on a few earlier ones, drawn so
-// that few are called by very many.
+// workload makes n applications, PREFIX-00000 and so on, over the slices. Each depends on up to six others, drawn so that few
+// are called by very many. There may be cycles.
 func workload(prefix string, n, slices int, rng *rand.Rand) []*application {
 	out := make([]*application, n)
 	for i := range out {
