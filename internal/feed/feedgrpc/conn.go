@@ -56,6 +56,7 @@ type conn struct {
 
 	inbox   chan feed.Message
 	out     chan feed.Message
+	back    chan feed.Message // what was handed out and may not go, after all
 	calls   chan func(*feed.Session)
 	batches chan feed.Batch
 	applied chan result
@@ -65,11 +66,12 @@ type conn struct {
 
 	// What the session's goroutine alone uses.
 	queue        []feed.Message
+	held         bool // what is first in queue waits for the fence
 	asked        map[uint64]chan<- feed.Answer
 	answering    map[uint64]context.CancelFunc
 	answers      int // answers being worked on, to questions that were taken back, too
 	work         *errgroup.Group
-	opened       bool
+	opened       time.Time // zero until the peer is there
 	refusedSince time.Time
 
 	mu     sync.Mutex // guards status
@@ -86,7 +88,7 @@ type result struct {
 func newConn(ctx context.Context, s stream, io *sync.WaitGroup) *conn {
 	c := &conn{
 		stream: s, io: io, takePatience: takePatience,
-		inbox: make(chan feed.Message), out: make(chan feed.Message), calls: make(chan func(*feed.Session)),
+		inbox: make(chan feed.Message), out: make(chan feed.Message), back: make(chan feed.Message), calls: make(chan func(*feed.Session)),
 		ended: make(chan struct{}),
 		asked: map[uint64]chan<- feed.Answer{}, answering: map[uint64]context.CancelFunc{},
 	}
@@ -120,7 +122,7 @@ func (c *conn) run(cfg feed.Config, ep Endpoint, first ...feed.Message) error {
 		c.session.Applied(r.id, r.rejections)
 	}
 	c.session.Close()
-	if c.opened && ep.Closed != nil {
+	if !c.opened.IsZero() && ep.Closed != nil {
 		ep.Closed(err)
 	}
 	return err
@@ -146,20 +148,22 @@ func (c *conn) loop(ctx context.Context, first []feed.Message) error {
 		if len(c.queue) > maxOwed {
 			return errUntaken
 		}
-		alarm.set(c.deadline())
 		var out chan<- feed.Message
-		var head feed.Message
-		if len(c.queue) > 0 {
-			out, head = c.out, c.queue[0]
+		var message feed.Message
+		next := c.next()
+		if next >= 0 {
+			out, message = c.out, c.queue[next]
 		}
+		alarm.set(c.deadline())
 		select {
 		case m := <-c.inbox:
 			if err := c.step(m); err != nil {
 				return err
 			}
-		case out <- head:
-			c.queue[0] = nil
-			c.queue = c.queue[1:]
+		case out <- message:
+			c.take(next)
+		case m := <-c.back:
+			c.queue = slices.Insert(c.queue, 0, m)
 		case <-outboxWake:
 			c.session.Tick(time.Now())
 		case <-ledgerWake:
@@ -181,6 +185,30 @@ func (c *conn) loop(ctx context.Context, first []feed.Message) error {
 	}
 }
 
+// next is the place in queue of what is to go out next, -1 if there is nothing that may: what the fence holds back stays,
+// and does not hold up what the peer waits for.
+func (c *conn) next() int {
+	c.held = false
+	for i, m := range c.queue {
+		switch {
+		case !c.held && c.mayGo(m), c.held && passes(m):
+			return i
+		}
+		c.held = true
+	}
+	return -1
+}
+
+// take removes what goes out from the queue.
+func (c *conn) take(i int) {
+	if i > 0 {
+		c.queue = slices.Delete(c.queue, i, i+1)
+		return
+	}
+	c.queue[0] = nil
+	c.queue = c.queue[1:]
+}
+
 // step hands the session a message of the peer.
 func (c *conn) step(m feed.Message) error {
 	if _, ok := m.(feed.Select); ok && slices.ContainsFunc(c.queue, isLists) {
@@ -198,6 +226,9 @@ func isLists(m feed.Message) bool {
 // deadline is when the loop has something to do though nothing happens.
 func (c *conn) deadline() (at time.Time, ok bool) {
 	at, ok = c.session.Deadline()
+	if again := time.Now().Add(feed.HoldPause); c.held && (!ok || again.Before(at)) {
+		at, ok = again, true
+	}
 	if patience := c.refusedSince.Add(refusedPatience); !c.refusedSince.IsZero() && (!ok || patience.Before(at)) {
 		at, ok = patience, true
 	}
@@ -250,10 +281,10 @@ func (c *conn) carryOut(ctx context.Context) {
 
 // open says once that the peer is there.
 func (c *conn) open(status feed.Status) {
-	if c.opened || status.Peer.Protocol == 0 {
+	if !c.opened.IsZero() || status.Peer.Protocol == 0 {
 		return
 	}
-	c.opened = true
+	c.opened = time.Now()
 	if c.peer == (Identity{}) {
 		c.peer = Identity{Role: status.Peer.Role, Path: status.Peer.Path}
 	}
@@ -262,9 +293,17 @@ func (c *conn) open(status feed.Status) {
 	}
 }
 
+// lasted is for how long the peer has been there; 0 if it never was.
+func (c *conn) lasted() time.Duration {
+	if c.opened.IsZero() {
+		return 0
+	}
+	return time.Since(c.opened)
+}
+
 // begin says when the first comparison is over: the peer holds all, or takes nothing, or there is nothing to compare.
 func (c *conn) begin(status feed.Status) {
-	if c.begun == nil || !c.opened {
+	if c.begun == nil || c.opened.IsZero() {
 		return
 	}
 	if status.InSync || status.RefusedBy != nil || c.endpoint.Outbox == nil {

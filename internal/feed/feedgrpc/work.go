@@ -55,8 +55,13 @@ func (c *conn) send() {
 	for {
 		select {
 		case m := <-c.out:
-			if !c.mayGo(m) {
-				return
+			if !c.mayGo(m) { // it was handed out before
+				select {
+				case c.back <- m:
+					continue
+				case <-c.ctx.Done():
+					return
+				}
 			}
 			stuck.Reset(c.takePatience)
 			err := c.stream.Send(encode(m))
@@ -74,25 +79,30 @@ func (c *conn) send() {
 	}
 }
 
-// mayGo waits until a message may go out, and tells whether it ever may: what was made while this end was its peer's
-// owner may have lain here for longer than that is so.
+// mayGo tells whether a message may go out now: what was made while this end was its peer's owner may have lain here for
+// longer than that is so.
 func (c *conn) mayGo(m feed.Message) bool {
 	switch m.(type) {
 	case feed.Root, feed.Batch, feed.Told:
 	default:
 		return true
 	}
-	for c.endpoint.Fence != nil {
-		if _, ok := c.endpoint.Fence(); ok {
-			break
-		}
-		select {
-		case <-time.After(feed.HoldPause):
-		case <-c.ctx.Done():
-			return false
-		}
+	if c.endpoint.Fence == nil {
+		return true
 	}
-	return true
+	_, ok := c.endpoint.Fence()
+	return ok
+}
+
+// passes tells whether a message may go out before one that is held back. All may but those to the peer's receiver, which
+// takes them in order.
+func passes(m feed.Message) bool {
+	switch m.(type) {
+	case feed.Root, feed.Select, feed.Batch, feed.Told:
+		return false
+	default:
+		return true
+	}
 }
 
 // sent waits, for partingPatience at most, until nobody sends on the stream any more, and tells whether that is so. The
