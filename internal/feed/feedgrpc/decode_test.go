@@ -71,8 +71,21 @@ func TestTextNeedNotBeUTF8(t *testing.T) {
 	if _, err := proto.Marshal(encode(feed.Answer{Error: "caf\xe9"})); err != nil {
 		t.Error(err)
 	}
+	if _, err := proto.Marshal(encode(feed.Peers{Addresses: []string{"caf\xe9:80"}})); err != nil {
+		t.Error(err)
+	}
 	if _, err := proto.Marshal(encode(feed.Want{Keys: []record.Key{{Kind: "x", Name: "caf\xe9"}}})); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestPeersAreNoMoreThanOneMayName(t *testing.T) {
+	m, err := decode(encode(feed.Peers{Addresses: make([]string, maxPeers+1)}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := len(m.(feed.Peers).Addresses); got != maxPeers {
+		t.Errorf("%d addresses are told, want %d", got, maxPeers)
 	}
 }
 

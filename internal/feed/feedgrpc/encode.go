@@ -20,7 +20,7 @@ func encode(m feed.Message) *feedpb.Frame {
 		return &feedpb.Frame{Message: &feedpb.Frame_Goodbye{Goodbye: &feedpb.Goodbye{Reason: text(m.Reason),
 			Redirect: text(m.Redirect), RetryAfterNanos: int64(m.RetryAfter)}}}
 	case feed.Peers:
-		return &feedpb.Frame{Message: &feedpb.Frame_Peers{Peers: &feedpb.Peers{Addresses: m.Addresses}}}
+		return &feedpb.Frame{Message: &feedpb.Frame_Peers{Peers: encodePeers(m)}}
 	case feed.Root:
 		return &feedpb.Frame{Message: &feedpb.Frame_Root{Root: &feedpb.Root{Round: m.Round,
 			Digest: appendDigest(nil, m.Digest), Position: encodePosition(m.Position), Fence: encodeFence(m.Fence)}}}
@@ -65,6 +65,15 @@ func encode(m feed.Message) *feedpb.Frame {
 
 // text makes a string that protobuf takes: one made for people may come from anywhere.
 func text(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+
+// encodePeers names as many addresses as one peer may; any of them will do.
+func encodePeers(m feed.Peers) *feedpb.Peers {
+	out := &feedpb.Peers{Addresses: make([]string, min(len(m.Addresses), maxPeers))}
+	for i := range out.Addresses {
+		out.Addresses[i] = text(m.Addresses[i])
+	}
+	return out
+}
 
 func appendDigest(b []byte, d feed.Digest) []byte {
 	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(b, d.Hi), d.Lo)
