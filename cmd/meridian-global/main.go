@@ -59,7 +59,7 @@ func serve(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	health.Add("records", tier.Ready)
-	registry.MustRegister(telemetry.FeedCollector("regions", stats))
+	registry.MustRegister(telemetry.FeedCollector("children", stats))
 	admin, err := telemetry.Listen(cfg.Admin.Address, telemetry.Admin{Health: health, Registry: registry, Log: log})
 	if err != nil {
 		return err

@@ -8,7 +8,8 @@ import (
 	"github.com/meridian-federation/meridian/internal/feed"
 )
 
-// FeedCollector shows what the sessions of one kind of link do; link is "parent" or "children".
+// FeedCollector shows what the sessions of one kind of link do; link is "parent", "children", or "leader" for a replica's
+// session with the leader of its own tier.
 func FeedCollector(link string, stats *feed.Stats) prometheus.Collector {
 	c := &feedCollector{}
 	describe := func(name, help string) *prometheus.Desc {
