@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/meridian-federation/meridian/az/compile"
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/record"
 )
@@ -86,22 +87,22 @@ func (b *board) release(cluster string) {
 
 // expect notes what a round of compilation means for a cluster. It is called before the edits are sent, so that no
 // acknowledgement comes too early.
-func (b *board) expect(cluster string, change *shift, at time.Time) {
+func (b *board) expect(cluster string, change *compile.Shift, at time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.sites[cluster]
 	if s == nil {
 		return
 	}
-	for _, u := range change.units {
-		s.expect(*u, at)
-		b.say(s, u.id.app())
+	for _, app := range change.Applications {
+		s.expect(app, at)
+		b.say(s, app.Name())
 	}
-	for _, app := range change.gone {
+	for _, app := range change.Gone {
 		s.gone(app)
 		b.unsay(s, app)
 	}
-	if len(change.units)+len(change.gone) > 0 {
+	if len(change.Applications)+len(change.Gone) > 0 {
 		b.sayHealth(s)
 	}
 }

@@ -3,6 +3,7 @@ package az
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"time"
@@ -22,9 +23,11 @@ type Config struct {
 	Gossip    GossipConfig
 	// Settle is counted for each cluster. A leader reports all that it knows after twice that and silentFor at most.
 	Settle time.Duration `usage:"how long an agent has, since its cluster is owned or it came, before what is not known of the cluster is reported"`
-	Etcd   config.Etcd
-	Admin  config.Admin
-	Log    config.Log
+	// StaleAfter is zero for never: what runs elsewhere most likely still does.
+	StaleAfter time.Duration `usage:"how long after a place elsewhere was last heard of nothing is sent there any more; never unless given"`
+	Etcd       config.Etcd
+	Admin      config.Admin
+	Log        config.Log
 }
 
 // GossipConfig is how the zone's replicas find out about each other. Without Bind a replica has none: it is the zone's
@@ -90,6 +93,7 @@ func (c *Config) Validate() error {
 		config.Required("region", c.Region),
 		config.Required("zone", c.Zone),
 		config.Address("listen", c.Listen),
+		notNegative("stale-after", c.StaleAfter),
 		config.Prefix("gossip", c.Gossip.Validate()),
 		config.Prefix("etcd", c.Etcd.Validate()),
 		config.Prefix("admin", c.Admin.Validate()),
@@ -112,4 +116,11 @@ func unspecified(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	ip := net.ParseIP(host)
 	return err == nil && (host == "" || ip != nil && ip.IsUnspecified())
+}
+
+func notNegative(name string, d time.Duration) error {
+	if d < 0 {
+		return fmt.Errorf("%s: %s is less than 0", name, d)
+	}
+	return nil
 }

@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/meridian-federation/meridian/internal/feed"
-	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/internal/shard"
 	"github.com/meridian-federation/meridian/internal/store"
 )
@@ -111,14 +110,19 @@ func (s *clusterShard) release() {
 			s.agents.Dismiss(name, "the claim on this cluster is another than it was")
 			continue
 		}
-		address, known := s.roster.owner(name)
 		s.log.Info("cluster taken over by another replica", "cluster", name, "owner", claim.Owner, "fence", claim.Fence)
-		if known {
-			s.agents.Redirect(name, address, "another replica serves this cluster now")
-		} else {
-			s.agents.Dismiss(name, "another replica serves this cluster now")
-		}
-		s.stats.Released.Add(1)
+		s.sendOn(name)
+		s.stats.released.Add(1)
+	}
+}
+
+// sendOn sends the agent of a cluster that is not owned here to whoever owns it, or away where that is not known.
+func (s *clusterShard) sendOn(name string) {
+	const reason = "another replica serves this cluster now"
+	if address, known := s.roster.owner(name); known {
+		s.agents.Redirect(name, address, reason)
+	} else {
+		s.agents.Dismiss(name, reason)
 	}
 }
 
@@ -126,11 +130,10 @@ func (s *clusterShard) release() {
 func (s *clusterShard) lose(name string) {
 	s.mu.Lock()
 	delete(s.owned, name)
-	close(s.changed)
-	s.changed = make(chan struct{})
+	s.wake()
 	s.mu.Unlock()
 	s.board.release(name)
-	s.compiler.disown(name)
+	s.compiler.Disown(name)
 }
 
 // deal deals the zone's clusters anew if what that follows from has changed.
@@ -168,30 +171,26 @@ func (s *clusterShard) wanted(calm bool) []taking {
 // prepare compiles clusters before they are claimed, so that nobody waits for it after, and forgets those that were
 // prepared and are no longer dealt here.
 func (s *clusterShard) prepare(wanted []taking) {
-	var fresh []record.Cluster
+	var fresh []string
 	for _, t := range wanted {
 		if s.prepared[t.cluster] == nil {
-			fresh = append(fresh, s.clusters[t.cluster])
+			fresh = append(fresh, t.cluster)
 		}
 	}
 	for name := range s.prepared {
 		if s.dealt[name] != s.roster.self.ID && !s.taking[name] {
 			delete(s.prepared, name)
-			s.compiler.disown(name)
+			s.compiler.Disown(name)
 		}
 	}
 	if len(fresh) == 0 {
 		return
 	}
 	began := time.Now()
-	shifts := s.compiler.own(fresh...)
-	for _, cluster := range fresh {
-		o := newOwned()
-		change := shifts[cluster.Name]
-		o.outbox.Update(s.position, change.edits...)
-		o.outbox.SetComplete(change.complete)
-		s.prepared[cluster.Name] = o
+	for _, name := range fresh {
+		s.prepared[name] = newOwned()
 	}
+	s.publish(s.compiler.Own(fresh...))
 	s.compiled(time.Since(began))
 }
 
@@ -217,17 +216,16 @@ func (s *clusterShard) own(name string, fence int64) {
 	delete(s.prepared, name)
 	o.fence = feed.Fence{Epoch: s.position.Epoch, Fence: fence}
 	s.board.add(name, o.fence)
-	s.board.expect(name, s.compiler.whole(name), time.Now())
+	s.board.expect(name, s.compiler.Whole(name), time.Now())
 	s.log.Info("cluster owned", "cluster", name, "fence", o.fence, "objects", o.outbox.Len())
 	if !o.outbox.Complete() {
 		s.log.Warn("some applications cannot be compiled; nothing is removed in the cluster meanwhile", "cluster", name)
 	}
-	s.stats.Owned.Add(1)
+	s.stats.owned.Add(1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.owned[name] = o
-	close(s.changed)
-	s.changed = make(chan struct{})
+	s.wake()
 }
 
 // took takes the outcome of claims. One that another was faster for is not tried again before the roster shows whose it is.
@@ -240,7 +238,7 @@ func (s *clusterShard) took(results []taking) {
 				s.own(t.cluster, t.claim.Fence)
 			}
 		case errors.Is(t.err, store.ErrClaimed):
-			s.stats.Outrun.Add(1)
+			s.stats.outrun.Add(1)
 			s.log.Debug("another was faster", "error", t.err)
 			if t.joined == s.joined {
 				s.outrun[t.cluster] = t.from.Fence + 1

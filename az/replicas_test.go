@@ -210,8 +210,7 @@ func (z *shared) awaitOwners(ids ...string) {
 func (z *shared) everywhere(a app) {
 	z.t.Helper()
 	a.replicas, a.placement = 1, `{"mode":"Duplicated"}`
-	revision, assignment := a.records()
-	z.parent.Edit(feed.Put(&revision), feed.Put(&assignment))
+	z.parent.Edit(a.puts()...)
 	z.settled(a)
 }
 
@@ -219,8 +218,7 @@ func (z *shared) everywhere(a app) {
 func (z *shared) arrives(a app) {
 	z.t.Helper()
 	a.replicas, a.placement = 1, `{"mode":"Duplicated"}`
-	revision, assignment := a.records()
-	z.parent.Edit(feed.Put(&revision), feed.Put(&assignment))
+	z.parent.Edit(a.puts()...)
 	z.arrived(a)
 }
 
@@ -272,8 +270,12 @@ func (z *shared) monotonic() {
 	}
 }
 
-// objectsPerApp are what one application puts into a cluster, its Namespace apart.
-const objectsPerApp = 4
+// objectsPerApp are a ServiceAccount, Service, NetworkPolicy, AuthorizationPolicy, Sidecar and Deployment; objectsPerNamespace
+// the Namespace and its PeerAuthentication.
+const (
+	objectsPerApp       = 6
+	objectsPerNamespace = 2
+)
 
 func TestReplicasShareClusters(t *testing.T) {
 	z := newShared(t, 3, 12)
@@ -356,8 +358,7 @@ func TestReplicaLosesItsLeaseAmongChanges(t *testing.T) {
 	defer cancel()
 	changing.Go(func() {
 		for i := 0; ctx.Err() == nil; i++ {
-			revision, assignment := app{name: "busy", image: fmt.Sprint("x:", i%7), replicas: 1, placement: `{"mode":"Duplicated"}`}.records()
-			z.parent.Edit(feed.Put(&revision), feed.Put(&assignment))
+			z.parent.Edit(app{name: "busy", image: fmt.Sprint("x:", i%7), replicas: 1, placement: `{"mode":"Duplicated"}`}.puts()...)
 		}
 	})
 	for i := range 5 {
@@ -376,8 +377,7 @@ func TestZoneAlone(t *testing.T) {
 	z.awaitOwners("r0", "r1", "r2")
 	z.everywhere(app{name: "cart", image: "cart:1"})
 	divided := app{name: "web", image: "web:1", replicas: 40}
-	revision, assignment := divided.records()
-	z.parent.Edit(feed.Put(&revision), feed.Put(&assignment))
+	z.parent.Edit(divided.puts()...)
 	z.parent.AwaitStatus(t, "n/web", "web is ready", ready(divided.hash(), 40))
 	before := z.writes()
 	z.parent.Stop()

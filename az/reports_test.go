@@ -68,8 +68,7 @@ func TestReportsDoNotDip(t *testing.T) {
 	const apps = 150
 	for i := range apps {
 		a := app{name: fmt.Sprint("app-", i), image: "x:1", replicas: 1, placement: `{"mode":"Duplicated"}`}
-		revision, assignment := a.records()
-		z.parent.Edit(feed.Put(&revision), feed.Put(&assignment))
+		z.parent.Edit(a.puts()...)
 	}
 	before := map[string]record.Status{}
 	for i := range apps {

@@ -13,14 +13,15 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/meridian-federation/meridian/az/compile"
 	"github.com/meridian-federation/meridian/internal/children"
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/internal/store"
 )
 
-// clusterShard has the clusters that this replica owns: it claims those that are dealt to it (ownership.go), compiles what
-// they run, and keeps an Outbox for each.
+// clusterShard has the clusters that this replica owns: it claims those that are dealt to it (ownership.go), has compiled what
+// they run (package compile), and keeps an Outbox for each.
 type clusterShard struct {
 	zone     string
 	store    store.Registry
@@ -29,14 +30,14 @@ type clusterShard struct {
 	board    *board
 	agents   *children.Table
 	log      *slog.Logger
-	stats    *Stats
+	stats    *stats
 	compiled func(time.Duration)
 
 	// The loop alone uses these.
-	compiler *compiler
+	compiler *compile.Compiler
 	clusters map[string]record.Cluster
 	weights  weights
-	weighed  []byte // what weights was read from
+	weighed  []byte // what weights was to be read from
 	position feed.Position
 	loaded   bool
 	// dealt is who should have each cluster, dealtTo among whom; redeal: clusters or weights have changed since.
@@ -67,10 +68,10 @@ type clusterShard struct {
 	changed chan struct{}     // guarded by mu; closed and replaced whenever owned changes
 }
 
-// Stats counts what happens to a replica's clusters. It is safe for concurrent use.
-type Stats struct {
-	// Owned counts clusters taken, Released those that another took, Outrun claims for which another was faster.
-	Owned, Released, Outrun atomic.Int64
+// stats counts what happens to a replica's clusters. It is safe for concurrent use.
+type stats struct {
+	// owned counts clusters taken, released those that another took, outrun claims for which another was faster.
+	owned, released, outrun atomic.Int64
 }
 
 // owned is a cluster that the shard has.
@@ -84,10 +85,10 @@ func newOwned() *owned {
 	return &owned{outbox: feed.NewOutbox(), ledger: feed.NewLedger(feed.State{}, nil).Unguarded()}
 }
 
-func newShard(zone string, s store.Registry, mirror *store.Mirror, r *roster, b *board, agents *children.Table, stats *Stats,
+func newShard(cfg compile.Config, s store.Registry, mirror *store.Mirror, r *roster, b *board, agents *children.Table, stats *stats,
 	log *slog.Logger) *clusterShard {
-	return &clusterShard{zone: zone, store: s, mirror: mirror, roster: r, board: b, agents: agents, log: log, stats: stats,
-		compiled: func(time.Duration) {}, compiler: newCompiler(), clusters: map[string]record.Cluster{}, weights: weights{},
+	return &clusterShard{zone: cfg.Zone, store: s, mirror: mirror, roster: r, board: b, agents: agents, log: log, stats: stats,
+		compiled: func(time.Duration) {}, compiler: compile.New(cfg), clusters: map[string]record.Cluster{}, weights: weights{},
 		prepared: map[string]*owned{}, taking: map[string]bool{}, outrun: map[string]int64{}, claims: make(chan []taking),
 		claimed: make(chan []taking), ready: make(chan struct{}), owned: map[string]*owned{}, changed: make(chan struct{})}
 }
@@ -133,6 +134,7 @@ func (s *clusterShard) loop(ctx context.Context, updates <-chan store.Update) er
 			s.stirred = true
 		case <-s.timer.C:
 			s.again, s.stirred = time.Time{}, true
+			s.age(time.Now())
 		}
 	}
 }
@@ -146,24 +148,35 @@ func (s *clusterShard) apply(u store.Update) {
 			s.follow(c)
 		}
 	}
-	if text := u.New.Meta(metaWeights); !bytes.Equal(text, s.weighed) {
-		s.weigh(text)
-	}
+	s.weigh(u.New.Meta(metaWeights))
 	s.redeal = s.redeal || !s.loaded
 	s.loaded = true
 	s.position = feed.Position{Epoch: u.New.Position().Epoch, Revision: u.New.Position().Revision}
-	s.publish(s.compiler.apply(u))
+	s.publish(s.compiler.Apply(u, began))
 	s.compiled(time.Since(began))
+	s.lookAgain(s.compiler.Due())
 }
 
-// weigh takes in the clusters' sizes, by which they are dealt.
+// age takes the weight of places that have been stale for too long.
+func (s *clusterShard) age(now time.Time) {
+	if due := s.compiler.Due(); !due.IsZero() && !now.Before(due) {
+		s.publish(s.compiler.Age(now))
+	}
+	s.lookAgain(s.compiler.Due())
+}
+
+// weigh takes in the clusters' sizes, by which they are dealt, if they are others than before.
 func (s *clusterShard) weigh(text []byte) {
+	if bytes.Equal(text, s.weighed) {
+		return
+	}
+	s.weighed = text
 	w, err := decodeWeights(text)
 	if err != nil {
 		s.log.Error("dealing clusters by the sizes known before", "error", err)
 		return
 	}
-	s.weights, s.weighed, s.redeal = w, text, true
+	s.weights, s.redeal = w, true
 }
 
 // follow notes the coming and going of a cluster.
@@ -179,7 +192,7 @@ func (s *clusterShard) follow(c store.Change) {
 	delete(s.clusters, name)
 	if s.prepared[name] != nil {
 		delete(s.prepared, name)
-		s.compiler.disown(name)
+		s.compiler.Disown(name)
 	}
 	if s.has(name) {
 		s.log.Info("cluster left the zone", "cluster", name)
@@ -189,7 +202,7 @@ func (s *clusterShard) follow(c store.Change) {
 }
 
 // publish brings every cluster to the position, those with changes by them.
-func (s *clusterShard) publish(shifts map[string]*shift) {
+func (s *clusterShard) publish(shifts map[string]*compile.Shift) {
 	now := time.Now()
 	s.mu.Lock()
 	all := maps.Clone(s.owned)
@@ -204,8 +217,8 @@ func (s *clusterShard) publish(shifts map[string]*shift) {
 		if s.prepared[name] == nil {
 			s.board.expect(name, change, now)
 		}
-		o.outbox.Update(s.position, change.edits...)
-		o.outbox.SetComplete(change.complete)
+		o.outbox.Update(s.position, change.Edits...)
+		o.outbox.SetComplete(change.Complete)
 	}
 }
 
@@ -217,6 +230,12 @@ func (s *clusterShard) get(name string) (o *owned, changed <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.owned[name], s.changed
+}
+
+// wake tells that owned has changed, with mu held.
+func (s *clusterShard) wake() {
+	close(s.changed)
+	s.changed = make(chan struct{})
 }
 
 // has tells whether the shard owns a cluster.

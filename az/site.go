@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/meridian-federation/meridian/az/compile"
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/internal/record"
@@ -43,25 +44,22 @@ func newSite(zone, region, cluster string) *site {
 		reports: map[string]record.Status{}}
 }
 
-// expect notes what a unit compiled to.
-func (s *site) expect(u unit, at time.Time) {
-	app := s.apps[u.id.app()]
+// expect notes what an application compiled to.
+func (s *site) expect(a compile.Application, at time.Time) {
+	app := s.apps[a.Name()]
 	if app == nil {
 		app = &standing{}
-		s.apps[u.id.app()] = app
+		s.apps[a.Name()] = app
 	}
-	if app.binding.Revision != u.binding.Revision {
+	if app.binding.Revision != a.Binding.Revision {
 		app.appliedAt = time.Time{}
 	}
-	app.binding, app.current, app.problem = u.binding, u.current(), u.problem
-	if u.made != nil {
-		app.workload = u.made.workload
-	}
+	app.binding, app.current, app.workload, app.notes = a.Binding, a.Current, a.Workload, a.Problems
 	before := app.keys
-	app.keys = make([]record.Key, 0, len(u.objects))
-	for _, o := range u.objects {
-		app.keys = append(app.keys, o.Record.Key)
-		s.want(app, o.Record.Key, o.Record.Version)
+	app.keys = make([]record.Key, 0, len(a.Objects))
+	for _, o := range a.Objects {
+		app.keys = append(app.keys, o.Key)
+		s.want(app, o.Key, o.Version)
 	}
 	for _, key := range before {
 		if !slices.Contains(app.keys, key) {

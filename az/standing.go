@@ -1,6 +1,7 @@
 package az
 
 import (
+	"slices"
 	"time"
 
 	"github.com/meridian-federation/meridian/internal/object"
@@ -11,9 +12,9 @@ import (
 // standing is one application in one cluster.
 type standing struct {
 	binding record.Binding
-	// current: the objects are those of the binding; otherwise problem says why not.
+	// current: the objects are those of the binding; otherwise the first of the notes, the compiler's problems, says why not.
 	current  bool
-	problem  *record.Problem
+	notes    []record.Problem
 	workload record.KeyVersion
 	keys     []record.Key
 	// pending is the number of items that are not settled.
@@ -95,10 +96,7 @@ func (s *site) workload(name string) (record.Workload, bool) {
 // problems are the compiler's, what the cluster refused, and what the agent says besides.
 func (s *site) problems(name string) []record.Problem {
 	app := s.apps[name]
-	var out []record.Problem
-	if app.problem != nil {
-		out = append(out, *app.problem)
-	}
+	out := slices.Clone(app.notes)
 	refused := map[string]bool{}
 	for _, key := range app.keys {
 		it := s.items[key]

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/meridian-federation/meridian/az/compile"
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/internal/store"
@@ -158,10 +159,10 @@ func TestSumsOpenAfterRefusals(t *testing.T) {
 	l := newLeader(t)
 	b := newBoard("a", "west", time.Minute)
 	for i, cluster := range []string{"c1", "c2"} {
-		u := &unit{id: unitID{cluster, "n", "cart"}, made: &compiled{},
-			binding: record.Binding{Namespace: "n", Application: "cart", Cluster: cluster, Revision: "v1", Replicas: 2}}
+		cart := compile.Application{Current: true,
+			Binding: record.Binding{Namespace: "n", Application: "cart", Cluster: cluster, Revision: "v1", Replicas: 2}}
 		b.add(cluster, feed.Fence{Epoch: 1, Fence: int64(i + 5)})
-		b.expect(cluster, &shift{units: []*unit{u}}, time.Now())
+		b.expect(cluster, &compile.Shift{Applications: []compile.Application{cart}}, time.Now())
 		b.session(cluster, true)
 		b.state(cluster, feed.Status{RefusedBy: &feed.Refusal{Kind: feed.RefusedFloor}})
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/meridian-federation/meridian/az/compile"
 	"github.com/meridian-federation/meridian/internal/buildinfo"
 	"github.com/meridian-federation/meridian/internal/children"
 	"github.com/meridian-federation/meridian/internal/feed"
@@ -52,7 +53,7 @@ type Zone struct {
 	roster   *roster
 	gossip   Gossip
 	shard    *clusterShard
-	stats    Stats
+	stats    stats
 	parent   *intake.Parent
 	// The links to the region, to the agents, and to the leader.
 	up, down, side feed.Stats
@@ -70,7 +71,7 @@ func New(cfg Config, deps Deps) *Zone {
 		address = deps.Listener.Addr().String()
 	}
 	z.roster = newRoster(store.Member{ID: cfg.ID, Address: address}, deps.Store, deps.Gossip, deps.Log)
-	z.shard = newShard(cfg.Zone, deps.Store, z.mirror, z.roster, z.board, z.agents, &z.stats, deps.Log)
+	z.shard = newShard(compile.Config{Zone: cfg.Zone, StaleAfter: cfg.StaleAfter}, deps.Store, z.mirror, z.roster, z.board, z.agents, &z.stats, deps.Log)
 	z.parent = intake.NewParent(feedgrpc.ClientConfig{Targets: cfg.Parent, Hello: z.hello(),
 		Session: feed.Config{Stats: &z.up}, Log: deps.Log}, z.answer)
 	if deps.Registry != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,8 +32,11 @@ func TestZoneConverges(t *testing.T) {
 			id, _ := object.FromKey(key)
 			kinds = append(kinds, id.Kind)
 		}
-		if len(kinds) != 5 {
-			t.Errorf("cluster %s holds %q, want Namespace, ServiceAccount, Service, Deployment and Sidecar", name, kinds)
+		slices.Sort(kinds)
+		want := []string{"AuthorizationPolicy", "Deployment", "Namespace", "NetworkPolicy", "PeerAuthentication", "Service",
+			"ServiceAccount", "Sidecar"}
+		if !slices.Equal(kinds, want) {
+			t.Errorf("cluster %s holds %q, want %q", name, kinds, want)
 		}
 	}
 
@@ -162,8 +166,8 @@ func TestZoneTurnsStrangersAway(t *testing.T) {
 	z.parent.Edit(feed.Remove(record.ClusterKey("c2"), record.CausePerson))
 	tiertest.Await(t, "c2 is disconnected", func() bool { return !z.agents["c2"].Connected() })
 	z.parent.AwaitStatus(t, "n/cart", "all of cart is in c1", func(s record.Status) bool { return s.Clusters == 1 && ready(a.hash(), 2)(s) })
-	if len(z.agents["c2"].Held()) != 5 {
-		t.Errorf("c2 holds %d objects, want the 5 that it had", len(z.agents["c2"].Held()))
+	if got, want := len(z.agents["c2"].Held()), objectsPerApp+objectsPerNamespace; got != want {
+		t.Errorf("c2 holds %d objects, want the %d that it had", got, want)
 	}
 	if stranger.Connected() || len(stranger.Held()) > 0 {
 		t.Errorf("a cluster that is not in the inventory is connected")
@@ -219,7 +223,7 @@ func TestZoneSetBack(t *testing.T) {
 		lagging.Edit()
 	}
 	revision, assignment := first.records()
-	lagging.Put(revision, assignment)
+	lagging.Put(revision, first.policy(), assignment)
 	z.stop()
 	z.parent = lagging
 	z.start()
@@ -243,7 +247,9 @@ func TestZoneSetBack(t *testing.T) {
 	if err := z.agents["c1"].Confirm(question.WhatFloor); err != nil {
 		t.Fatal(err)
 	}
-	z.agents["c1"].Await(t, "c1 has what the restored zone says", func(held map[record.Key]record.Record) bool { return len(held) == 5 })
+	z.agents["c1"].Await(t, "c1 has what the restored zone says", func(held map[record.Key]record.Record) bool {
+		return len(held) == objectsPerApp+objectsPerNamespace
+	})
 }
 
 // TestZoneSetBackWhileItRuns restores the zone's store from a copy in which the cluster is not claimed yet, or by an older
@@ -317,7 +323,7 @@ func TestZoneAnswers(t *testing.T) {
 	if got == nil || got.Revision != a.hash() || got.Ready != 3 || got.Converged != 2 || !got.AcceptedAt.Equal(accepted) || got.ReceivedAt.IsZero() {
 		t.Fatalf("the zone answers %+v", got)
 	}
-	if len(node.Children) != 2 || node.Children[0].Name != "c1" || len(node.Children[0].Application.Objects) != 4 ||
+	if len(node.Children) != 2 || node.Children[0].Name != "c1" || len(node.Children[0].Application.Objects) != objectsPerApp ||
 		node.Children[0].Application.ReceivedAt.IsZero() || node.Children[0].Application.ReadyAt.IsZero() {
 		t.Errorf("its clusters answer %+v", node.Children)
 	}

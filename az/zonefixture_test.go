@@ -109,10 +109,22 @@ func (a app) records() (revision, assignment record.Record) {
 	return revision, assignment
 }
 
+// policy lets its own namespace alone call it.
+func (a app) policy() record.Record {
+	return record.Policy{Namespace: "n", Application: a.name, Environment: "prod", TrustDomain: "prod.example.com"}.Record()
+}
+
+// puts are the edits that submit the application.
+func (a app) puts() []feed.Edit {
+	revision, assignment := a.records()
+	policy := a.policy()
+	return []feed.Edit{feed.Put(&revision), feed.Put(&policy), feed.Put(&assignment)}
+}
+
 // submit puts the application's records, and takes away the revision that it had before.
 func (z *zone) submit(a app, before ...app) {
-	revision, assignment := a.records()
-	edits := []feed.Edit{feed.Put(&revision), feed.Put(&assignment)}
+	revision, _ := a.records()
+	edits := a.puts()
 	for _, b := range before {
 		old, _ := b.records()
 		if old.Key != revision.Key {
@@ -125,7 +137,8 @@ func (z *zone) submit(a app, before ...app) {
 // remove deletes the application, as a person would.
 func (z *zone) remove(a app) {
 	revision, assignment := a.records()
-	z.parent.Edit(feed.Remove(assignment.Key, record.CausePerson), feed.Remove(revision.Key, record.CausePerson))
+	z.parent.Edit(feed.Remove(assignment.Key, record.CausePerson), feed.Remove(revision.Key, record.CausePerson),
+		feed.Remove(a.policy().Key, record.CausePerson))
 }
 
 func ready(revision string, desired int32) func(record.Status) bool {

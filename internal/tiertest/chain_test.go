@@ -108,7 +108,8 @@ func edits(name, image string) []feed.Edit {
 	revision := record.Revision{Namespace: "n", Application: name, Environment: "prod", Spec: fmt.Appendf(nil,
 		`{"template":{"metadata":{},"spec":{"containers":[{"name":"c","image":%q}]}},"ports":[{"name":"http","port":80}],"placement":{"mode":"Duplicated"}}`,
 		image)}.Record()
-	out := []feed.Edit{feed.Put(&revision)}
+	policy := record.Policy{Namespace: "n", Application: name, Environment: "prod", TrustDomain: "prod.example.com"}.Record()
+	out := []feed.Edit{feed.Put(&revision), feed.Put(&policy)}
 	for _, zone := range []string{"a", "b"} {
 		a := record.Assignment{Namespace: "n", Application: name, Zone: zone, Region: "west",
 			Revision: revision.Version.String(), Replicas: 1, Generation: mesh.Generation}.Record()
@@ -160,7 +161,7 @@ func TestChain(t *testing.T) {
 	c.parent.AwaitStatus(t, "n/late", "late is ready everywhere", ready(3))
 	c.parent.AwaitStatus(t, "n/cart", "cart is still ready everywhere", ready(3))
 	for name, a := range c.agents {
-		if got, want := a.Writes(), writes[name]+4; got != want {
+		if got, want := a.Writes(), writes[name]+6; got != want {
 			t.Errorf("cluster %s was written %d times, want %d: only late's objects since", name, got, want)
 		}
 	}
@@ -168,7 +169,7 @@ func TestChain(t *testing.T) {
 	for name, a := range c.agents {
 		a.Await(t, "cart is gone from "+name, func(held map[record.Key]record.Record) bool {
 			_, there := held[deployment("cart")]
-			return !there && len(held) == 5
+			return !there && len(held) == 8
 		})
 	}
 }
@@ -265,7 +266,7 @@ func BenchmarkChainMany(b *testing.B) {
 		c := newChain(b, onEtcd(b))
 		measure := func(unit string, all []feed.Edit, done func(map[record.Key]record.Record) bool) {
 			began := time.Now()
-			for chunk := range slices.Chunk(all, 3) { // one application at a time, as Global writes them
+			for chunk := range slices.Chunk(all, 4) { // one application at a time, as Global writes them
 				c.parent.Edit(chunk...)
 			}
 			for _, a := range c.agents {
@@ -280,7 +281,7 @@ func BenchmarkChainMany(b *testing.B) {
 			change = append(change, edits(name, "x:2")...)
 			remove = append(remove, removal(name, "x:2")...)
 		}
-		measure("create-s", create, func(held map[record.Key]record.Record) bool { return len(held) == 1+4*n })
+		measure("create-s", create, func(held map[record.Key]record.Record) bool { return len(held) == 2+6*n })
 		first := c.agents["a-1"].Held()
 		measure("change-s", change, func(held map[record.Key]record.Record) bool {
 			for i := range n {

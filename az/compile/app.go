@@ -1,0 +1,62 @@
+package compile
+
+import (
+	"github.com/meridian-federation/meridian/internal/record"
+)
+
+// app is one application as others in the zone hang on it: where it is bound, who calls it from where, where else it is
+// ready. Its records are read from the snapshot when they are needed.
+type app struct {
+	namespace, name string
+	// bound is by cluster, of those followed.
+	bound map[string]*bound
+	// callers are the bindings that depend on it; demand counts them by cluster, called by istiod.
+	callers map[*bound]struct{}
+	demand  map[string]int
+	called  map[string]int
+	// sites counts its location records by cluster.
+	sites map[string]int
+	// refused is why what calls it under an istiod cannot, by istiod.
+	refused map[string][]record.Problem
+}
+
+// bound is one binding, linked with what it depends on.
+type bound struct {
+	app          *app
+	binding      record.Binding
+	revision     record.Key
+	dependencies []*app
+}
+
+func (a *app) id() string { return record.ServiceName(a.namespace, a.name) }
+
+func (a *app) key(k kind) unitKey { return unitKey{k, a.namespace, a.name} }
+
+// idle tells whether nothing hangs on the application.
+func (a *app) idle() bool { return len(a.bound)+len(a.callers)+len(a.sites) == 0 }
+
+// count moves a count that is dropped at zero, and tells whether it came from zero or reached it.
+func count[K comparable](counts *map[K]int, key K, by int) (turned bool) {
+	if *counts == nil {
+		*counts = map[K]int{}
+	}
+	before := (*counts)[key]
+	after := before + by
+	if after == 0 {
+		delete(*counts, key)
+	} else {
+		(*counts)[key] = after
+	}
+	return (before == 0) != (after == 0)
+}
+
+// app returns an application's node, made when it is first wanted.
+func (c *Compiler) app(namespace, name string) *app {
+	id := record.ServiceName(namespace, name)
+	a := c.apps[id]
+	if a == nil {
+		a = &app{namespace: namespace, name: name}
+		c.apps[id] = a
+	}
+	return a
+}

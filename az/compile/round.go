@@ -1,0 +1,156 @@
+package compile
+
+import (
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/meridian-federation/meridian/internal/record"
+)
+
+// unitID names a unit of any cluster.
+type unitID struct {
+	cluster string
+	key     unitKey
+}
+
+func (id unitID) compare(o unitID) int {
+	if c := strings.Compare(id.cluster, o.cluster); c != 0 {
+		return c
+	}
+	return id.key.compare(o.key)
+}
+
+// round collects what is to be compiled, with the cause of what goes, and what came of it.
+type round struct {
+	marks [kinds]map[unitID]record.Cause
+	// stand are the applications that stand otherwise, by cluster.
+	stand map[string]map[*app]struct{}
+	// thawed are revisions that were decoded; loose those that lost a user, idle applications on which less hangs.
+	thawed map[*spec]struct{}
+	loose  map[record.Key]struct{}
+	idle   map[*app]struct{}
+}
+
+func newRound() *round {
+	r := &round{stand: map[string]map[*app]struct{}{}, thawed: map[*spec]struct{}{}, loose: map[record.Key]struct{}{},
+		idle: map[*app]struct{}{}}
+	for k := range r.marks {
+		r.marks[k] = map[unitID]record.Cause{}
+	}
+	return r
+}
+
+func (r *round) mark(cluster string, key unitKey, cause record.Cause) {
+	marks, id := r.marks[key.kind], unitID{cluster, key}
+	if known, ok := marks[id]; !ok || cause > known {
+		marks[id] = cause
+	}
+}
+
+// loosen notes that a revision, unless it is the zero key, and an application may be needed no longer.
+func (r *round) loosen(revision record.Key, a *app) {
+	if revision != (record.Key{}) {
+		r.loose[revision] = struct{}{}
+	}
+	r.idle[a] = struct{}{}
+}
+
+// all yields what is marked of one cluster.
+func (r *round) all(cluster string) iter.Seq[unitKey] {
+	return func(yield func(unitKey) bool) {
+		for _, marks := range r.marks {
+			for id := range marks {
+				if id.cluster == cluster && !yield(id.key) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// compile compiles what a round marked, kind by kind, and returns what changed in the clusters that are owned.
+func (c *Compiler) compile(r *round) map[string]*Shift {
+	out := map[string]*Shift{}
+	for k := range kinds {
+		for _, id := range slices.SortedFunc(maps.Keys(r.marks[k]), unitID.compare) {
+			t := c.targets[id.cluster]
+			if t == nil {
+				continue
+			}
+			if t.mine {
+				if out[id.cluster] == nil {
+					out[id.cluster] = &Shift{}
+				}
+				c.compileUnit(t, id.key, r.marks[k][id], r)
+			} else if k == kindCallee {
+				c.compileCallee(t, id.key, r.marks[k][id], r)
+			}
+		}
+	}
+	for name := range r.stand {
+		if t := c.targets[name]; t != nil && t.mine && out[name] == nil {
+			out[name] = &Shift{}
+		}
+	}
+	for name, s := range out {
+		t := c.targets[name]
+		s.Edits, s.Complete = t.edits(), len(t.blank) == 0
+		for _, a := range slices.SortedFunc(maps.Keys(r.stand[name]), (*app).compare) {
+			if b := a.bound[name]; b != nil {
+				s.Applications = append(s.Applications, c.application(t, b))
+			} else {
+				s.Gone = append(s.Gone, a.id())
+			}
+		}
+	}
+	c.tidy(r)
+	return out
+}
+
+func (c *Compiler) compileUnit(t *target, key unitKey, cause record.Cause, r *round) {
+	switch key.kind {
+	case kindWorkload:
+		c.compileWorkload(t, key, cause, r)
+	case kindConfig:
+		c.compileConfig(t, key, cause, r)
+	case kindStub:
+		c.compileStub(t, key, cause, r)
+	case kindCallee:
+		c.compileCallee(t, key, cause, r)
+	case kindNamespace:
+		c.compileNamespace(t, key, cause)
+	case kindGateway:
+		c.compileGateway(t, key, cause)
+	case kindRoot:
+		c.compileRoot(t, key, cause)
+	}
+}
+
+// standing notes that an application stands otherwise in a cluster.
+func (r *round) standing(t *target, a *app) {
+	name := t.cluster.Name
+	if r.stand[name] == nil {
+		r.stand[name] = map[*app]struct{}{}
+	}
+	r.stand[name][a] = struct{}{}
+}
+
+// tidy forgets the revisions that nobody wants any more, what those that were compiled look like decoded, and the
+// applications on which nothing hangs.
+func (c *Compiler) tidy(r *round) {
+	for s := range r.thawed {
+		s.decoded = nil
+	}
+	for key := range r.loose {
+		if len(c.users[key]) == 0 {
+			delete(c.specs, key)
+		}
+	}
+	for a := range r.idle {
+		if a.idle() {
+			delete(c.apps, a.id())
+		}
+	}
+}

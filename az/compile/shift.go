@@ -1,0 +1,112 @@
+package compile
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/object"
+	"github.com/meridian-federation/meridian/internal/record"
+)
+
+// Shift is what a round of compilation changed in one cluster.
+type Shift struct {
+	// Edits put before they remove: puts in the order of application, removals in the opposite order. None leaves an object
+	// as it was.
+	Edits []feed.Edit
+	// Applications were compiled, could not be, or stand otherwise for another reason; Gone are those that are bound here
+	// no longer.
+	Applications []Application
+	Gone         []string
+	// Complete: everything that the cluster should hold is known.
+	Complete bool
+}
+
+// Application is one application that is bound to a cluster.
+type Application struct {
+	Binding record.Binding
+	// Objects are those that it should have in the cluster.
+	Objects []record.KeyVersion
+	// Workload is the object whose replicas are counted, with the version compiled; zero while there is none.
+	Workload record.KeyVersion
+	// Current: the objects are those of the binding in force. Otherwise the first problem says why not.
+	Current  bool
+	Problems []record.Problem
+}
+
+// Name is NAMESPACE/APPLICATION.
+func (a Application) Name() string {
+	return record.ServiceName(a.Binding.Namespace, a.Binding.Application)
+}
+
+// edits are what a round came to, of what it touched.
+func (t *target) edits() []feed.Edit {
+	if len(t.touched) == 0 {
+		return nil
+	}
+	type ranked struct {
+		feed.Edit
+		rank int
+	}
+	list := make([]ranked, 0, len(t.touched))
+	for key, before := range t.touched {
+		now := t.held[key].is
+		switch {
+		case now == nil && before.was != nil:
+			list = append(list, ranked{feed.Remove(key, before.cause), 2*object.Classes - object.Rank(key)})
+		case now != nil && (before.was == nil || before.was.Version != now.Version):
+			list = append(list, ranked{feed.Put(now), object.Rank(key)})
+		}
+	}
+	t.touched = map[record.Key]touch{}
+	slices.SortFunc(list, func(a, b ranked) int {
+		return cmp.Or(cmp.Compare(a.rank, b.rank), strings.Compare(a.Key.Name, b.Key.Name))
+	})
+	out := make([]feed.Edit, len(list))
+	for i := range list {
+		out[i] = list[i].Edit
+	}
+	return out
+}
+
+// application tells how an application that is bound here stands.
+func (c *Compiler) application(t *target, b *bound) Application {
+	out := Application{Binding: b.binding}
+	u := t.units[unitKey{kindWorkload, b.app.namespace, b.app.name}]
+	if u == nil {
+		return out
+	}
+	out.Workload, out.Current = u.workload, u.made && u.problem == nil
+	note := func(p *record.Problem) {
+		if p != nil {
+			out.Problems = append(out.Problems, *p)
+		}
+	}
+	note(u.problem)
+	units := []*unit{u}
+	if p := c.targets[t.istiod]; p != nil {
+		if config := p.units[unitKey{kindConfig, b.app.namespace, b.app.name}]; config != nil {
+			out.Current = out.Current && config.problem == nil
+			if u.problem == nil {
+				note(config.problem)
+			}
+			if p == t {
+				units = append(units, config)
+			}
+		}
+	}
+	for _, u := range units {
+		for i := range u.objects {
+			r := &u.objects[i].Record
+			out.Objects = append(out.Objects, record.KeyVersion{Key: r.Key, Version: r.Version})
+		}
+	}
+	for _, d := range b.dependencies {
+		out.Problems = append(out.Problems, d.refused[t.istiod]...)
+	}
+	for i := range out.Problems {
+		out.Problems[i].Cluster = t.cluster.Name
+	}
+	return out
+}
