@@ -15,8 +15,8 @@ import (
 // ownPatience is how long an agent that came early waits for its cluster to be owned, before it is told to come again.
 const ownPatience = 5 * time.Second
 
-// identify takes the word of an agent, or of another replica, for who it is: connections are on loopback and not yet
-// authenticated.
+// identify takes the word of an agent, or of another replica, for who it is: connections are not authenticated, so whoever
+// reaches the zone is trusted.
 func identify(_ context.Context, claimed feed.Hello) (feedgrpc.Identity, error) {
 	if claimed.Role == roleReplica {
 		return feedgrpc.Identity{Role: roleReplica, Path: claimed.Path}, nil
@@ -89,7 +89,7 @@ func (z *Zone) endpoint(cluster string, o *owned) feedgrpc.Endpoint {
 		Apply: func(_ context.Context, batch feed.Batch) ([]feed.Rejection, error) {
 			return z.board.take(cluster, batch), nil
 		},
-		Opened: func(link *feedgrpc.Link) { z.opened(cluster, o, link) },
+		Opened: func(*feedgrpc.Link) { z.opened(cluster, o) },
 		Closed: func(error) { z.board.session(cluster, false) },
 		Acked:  func(outcomes []feed.Outcome) { z.board.acked(cluster, outcomes) },
 		State: func(status feed.Status) {
@@ -102,12 +102,10 @@ func (z *Zone) endpoint(cluster string, o *owned) feedgrpc.Endpoint {
 }
 
 // opened notes a session. The cluster may have been taken over since its agent was accepted.
-func (z *Zone) opened(cluster string, o *owned, link *feedgrpc.Link) {
+func (z *Zone) opened(cluster string, o *owned) {
 	if now, _ := z.shard.get(cluster); now == o {
 		z.board.session(cluster, true)
-	} else if address, elsewhere := z.roster.owner(cluster); elsewhere {
-		link.Redirect(address, "another replica serves this cluster now")
 	} else {
-		link.Close("another replica serves this cluster now")
+		z.shard.sendOn(cluster)
 	}
 }

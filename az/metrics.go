@@ -18,9 +18,9 @@ func (z *Zone) register(r prometheus.Registerer) {
 	z.shard.compiled = func(d time.Duration) { compile.Observe(d.Seconds()) }
 	r.MustRegister(compile, telemetry.FeedCollector("parent", &z.up), telemetry.FeedCollector("children", &z.down),
 		telemetry.FeedCollector("leader", &z.side), telemetry.ScopeCollector(z.shard.sizes), storemetrics.New(z.mirror),
-		counter("clusters_taken_total", "Clusters that this replica came to own, at first or from another.", &z.stats.Owned),
-		counter("clusters_released_total", "Clusters that another replica took over.", &z.stats.Released),
-		counter("claims_outrun_total", "Claims for which another replica was faster.", &z.stats.Outrun),
+		counter("clusters_taken_total", "Clusters that this replica came to own, at first or from another.", &z.stats.owned),
+		counter("clusters_released_total", "Clusters that another replica took over.", &z.stats.released),
+		counter("claims_outrun_total", "Claims for which another replica was faster.", &z.stats.outrun),
 		gauge("clusters_owned", "Clusters that this replica owns.", func() float64 { return float64(len(z.shard.names())) }),
 		gauge("replicas", "Replicas of the zone that clusters are dealt to, as this one sees it.", func() float64 {
 			here, _ := z.roster.attendance(time.Now())
