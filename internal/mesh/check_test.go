@@ -13,6 +13,7 @@ import (
 	"github.com/meridian-federation/meridian/api/v1alpha1"
 	"github.com/meridian-federation/meridian/deploy/samples"
 	"github.com/meridian-federation/meridian/internal/mesh"
+	"github.com/meridian-federation/meridian/internal/record"
 )
 
 // TestCheckAgreesWithObjects compares claims with what is compiled; without a mesh Istio's objects are missing.
@@ -28,7 +29,7 @@ func TestCheckAgreesWithObjects(t *testing.T) {
 			if diff := cmp.Diff(claims, idsOf(in.compile(t))); diff != "" {
 				t.Errorf("objects differ from the claims (-claims +objects):\n%s", diff)
 			}
-			in.Cluster.Mesh.Dataplane = "None"
+			in.Cluster.Mesh.Dataplane, in.primary = "None", record.Cluster{}
 			if got := len(in.compile(t)); got != len(claims)-2 {
 				t.Errorf("without a mesh there are %d objects, want %d", got, len(claims)-2)
 			}

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/hex"
-	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 
@@ -35,63 +33,57 @@ type draft struct {
 
 // seal adds the marks and the version.
 func (d draft) seal() Object {
-	labels := map[string]string{object.LabelManaged: object.ManagedValue}
+	labels := make(map[string]string, len(d.labels)+2)
+	labels[object.LabelManaged] = object.ManagedValue
 	maps.Copy(labels, d.labels)
 	if d.application != "" {
 		labels[object.LabelApplication] = d.application
 	}
-	annotations := map[string]string{object.AnnotationSelf: d.id.String()}
+	annotations := make(map[string]string, len(d.annotations)+3)
+	annotations[object.AnnotationSelf] = d.id.String()
+	annotations[object.AnnotationVersion] = blankVersion
 	maps.Copy(annotations, d.annotations)
 	if d.adopt {
 		annotations[object.AnnotationAdopt] = "true"
 	}
-	metadata := map[string]any{"name": d.id.Name, "labels": labels, "annotations": annotations}
+	metadata := make(map[string]any, len(d.metadata)+4)
+	metadata["name"], metadata["labels"], metadata["annotations"] = d.id.Name, labels, annotations
 	if d.id.Namespace != "" {
 		metadata["namespace"] = d.id.Namespace
 	}
 	maps.Copy(metadata, d.metadata)
-	root := map[string]any{"apiVersion": d.id.GVK().GroupVersion().String(), "kind": d.id.Kind, "metadata": metadata}
+	root := make(map[string]any, len(d.body)+3)
+	root["apiVersion"], root["kind"], root["metadata"] = d.id.GVK().GroupVersion().String(), d.id.Kind, metadata
 	maps.Copy(root, d.body)
-	content, version := encodeVersioned(root, annotations)
+	content, version := encodeVersioned(root)
 	return Object{ID: d.id, Record: record.Record{Key: d.id.Key(), Version: version, Content: content}}
 }
 
-// encodeVersioned writes the object with a blank version mark, hashes what is around the mark, and fills it in: an
-// object is encoded once. The mark follows AnnotationSelf, so a comma comes before it, and metadata holds no second one
-// because no one else may use its name there.
-func encodeVersioned(root map[string]any, annotations map[string]string) ([]byte, record.Version) {
-	annotations[object.AnnotationVersion] = record.Version{}.String()
-	mark := []byte(`,"` + object.AnnotationVersion + `":"` + record.Version{}.String() + `"`)
-	var content []byte
+// blankVersion stands where the version will be, so that an object is encoded once.
+var blankVersion = record.Version{}.String()
+
+// blankMark is the version mark before it is filled in. It follows AnnotationSelf, so a comma comes before it, and
+// metadata holds no second one because no one else may use its name there.
+var blankMark = []byte(`,"` + object.AnnotationVersion + `":"` + blankVersion + `"`)
+
+// encodeVersioned writes the object with a blank version mark, hashes what is around the mark, and fills it in.
+func encodeVersioned(root map[string]any) ([]byte, record.Version) {
+	content := make([]byte, 0, 1024)
 	at := 0
 	for _, field := range slices.Sorted(maps.Keys(root)) {
-		content = append(content, ',')
-		content = append(content, encode(field)...)
-		content = append(content, ':')
-		value := encode(root[field])
+		content = append(appendString(append(content, ','), field), ':')
+		start := len(content)
+		content = appendJSON(content, root[field])
 		if field == "metadata" {
-			at = len(content) + bytes.Index(value, mark)
+			at = start + bytes.Index(content[start:], blankMark)
 		}
-		content = append(content, value...)
 	}
 	content[0] = '{'
 	content = append(content, '}')
 
-	version := record.VersionOf(slices.Concat(content[:at], content[at+len(mark):]))
-	copy(content[at+len(mark)-len(`"`)-hex.EncodedLen(len(version)):], version.String())
-	return content, version
-}
-
-// encode writes canonical JSON: sorted keys, no white space, nothing escaped that need not be. It panics on values that
-// JSON cannot express, which none of the drafts holds.
-func encode(v any) []byte {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		panic(fmt.Sprintf("encoding a compiled object: %v", err))
-	}
-	return bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
+	version := record.VersionOf(slices.Concat(content[:at], content[at+len(blankMark):]))
+	copy(content[at+len(blankMark)-len(`"`)-hex.EncodedLen(len(version)):], version.String())
+	return slices.Clone(content), version
 }
 
 // compareIDs orders objects as they are applied, and by kind and name among equals.
