@@ -52,7 +52,7 @@ func newIntent(parent *tiertest.Parent) (*intent, error) {
 	for _, name := range clusters {
 		parent.Put(clusterOf(name).Record())
 	}
-	objects, err := mesh.Namespace(mesh.NamespaceInput{Cluster: clusterOf(clusters[0]), Namespace: namespace, Environment: "prod"})
+	objects, err := mesh.Namespace(mesh.NamespaceInput{Cluster: clusterOf(clusters[0]), Namespace: namespace, Environment: "prod", Strict: true})
 	if err != nil {
 		return nil, err
 	}
@@ -82,15 +82,21 @@ func (in *intent) change() error {
 		return err
 	}
 	version := encoded.Version.String()
-	objects, err := mesh.Application(mesh.ApplicationInput{Cluster: clusterOf(clusters[0]), Spec: spec, Binding: record.Binding{
+	policy := record.Policy{Namespace: namespace, Application: name, Environment: "prod", TrustDomain: "prod.example.com"}
+	workload, err := mesh.Workload(mesh.WorkloadInput{Cluster: clusterOf(clusters[0]), Spec: spec, Policy: policy, Binding: record.Binding{
 		Namespace: namespace, Application: name, Cluster: clusters[0], Revision: version, Replicas: 1, Generation: mesh.Generation}})
 	if err != nil {
 		return err
 	}
-	in.issue(objects, n)
+	config, err := mesh.Config(mesh.ConfigInput{Cluster: clusterOf(clusters[0]), Spec: spec, Policy: policy, Generation: mesh.Generation})
+	if err != nil {
+		return err
+	}
+	in.issue(slices.Concat(workload, config), n)
 	assignment := record.Assignment{Namespace: namespace, Application: name, Zone: zone, Region: region, Revision: version,
 		Replicas: 1, Generation: mesh.Generation}.Record()
-	edits := []feed.Edit{feed.Put(&encoded), feed.Put(&assignment)}
+	allowed := policy.Record()
+	edits := []feed.Edit{feed.Put(&encoded), feed.Put(&allowed), feed.Put(&assignment)}
 	if old, ok := in.revisions[name]; ok {
 		edits = append(edits, feed.Remove(old.Key, record.CausePerson))
 	}
