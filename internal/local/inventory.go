@@ -2,13 +2,18 @@ package local
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 )
 
 // environment is the only one of a local run.
 const environment = "prod"
 
-// inventory writes the resources that describe the topology. Clusters of one region share a network.
+// podRange holds the addresses that simulated nodes give to their pods.
+const podRange = "10.0.0.0/8"
+
+// inventory writes the resources that describe the topology. Clusters of one region share a network, and meet those of
+// other regions at gateways, where nothing runs.
 func (t Topology) inventory() []byte {
 	var b strings.Builder
 	object := func(kind, name, labels, spec string) {
@@ -19,16 +24,24 @@ func (t Topology) inventory() []byte {
 		fmt.Fprintf(&b, "spec: {%s}\n---\n", spec)
 	}
 	object("Environment", environment, "", "")
+	gateways := 0
 	for _, r := range t.Regions {
-		object("Network", r.Name, "", "")
+		object("Network", r.Name, "", fmt.Sprintf("podRanges: [%s]", podRange))
 		object("Region", r.Name, "", "")
 		for _, z := range r.Zones {
 			object("Zone", z.Name, "region: "+r.Name, "region: "+r.Name)
 			for _, c := range z.Clusters {
+				gateways++
 				object("Cluster", c.Name, "region: "+r.Name+", zone: "+z.Name,
-					fmt.Sprintf("zone: %s, environments: [%s], network: %s", z.Name, environment, r.Name))
+					fmt.Sprintf("zone: %s, environments: [%s], network: %s, mesh: {gateway: {addresses: [%s]}}", z.Name,
+						environment, r.Name, gatewayAddress(gateways)))
 			}
 		}
 	}
 	return []byte(b.String())
+}
+
+// gatewayAddress is the nth address of 198.18.0.0/15, which is set aside for tests of networks.
+func gatewayAddress(n int) netip.Addr {
+	return netip.AddrFrom4([4]byte{198, 18, byte(n >> 8), byte(n)})
 }
