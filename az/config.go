@@ -25,9 +25,11 @@ type Config struct {
 	Settle time.Duration `usage:"how long an agent has, since its cluster is owned or it came, before what is not known of the cluster is reported"`
 	// StaleAfter is zero for never: what runs elsewhere most likely still does.
 	StaleAfter time.Duration `usage:"how long after a place elsewhere was last heard of nothing is sent there any more; never unless given"`
-	Etcd       config.Etcd
-	Admin      config.Admin
-	Log        config.Log
+	// Authorization is served by every replica, from its mirror.
+	Authorization AuthorizationConfig
+	Etcd          config.Etcd
+	Admin         config.Admin
+	Log           config.Log
 }
 
 // GossipConfig is how the zone's replicas find out about each other. Without Bind a replica has none: it is the zone's
@@ -95,6 +97,7 @@ func (c *Config) Validate() error {
 		config.Address("listen", c.Listen),
 		notNegative("stale-after", c.StaleAfter),
 		config.Prefix("gossip", c.Gossip.Validate()),
+		config.Prefix("authorization", c.Authorization.Validate()),
 		config.Prefix("etcd", c.Etcd.Validate()),
 		config.Prefix("admin", c.Admin.Validate()),
 		config.Prefix("log", c.Log.Validate()),

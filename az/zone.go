@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/meridian-federation/meridian/az/authz"
 	"github.com/meridian-federation/meridian/az/compile"
 	"github.com/meridian-federation/meridian/internal/buildinfo"
 	"github.com/meridian-federation/meridian/internal/children"
@@ -31,6 +32,8 @@ type Deps struct {
 	Store    store.Store
 	Listener net.Listener
 	Log      *slog.Logger
+	// Authorization is where proxies ask for external authorization; nil is nowhere. Run closes it.
+	Authorization net.Listener
 	// Gossip may be nil; Run runs it.
 	Gossip Gossip
 	// Registry takes the zone's metrics; it may be nil.
@@ -55,6 +58,9 @@ type Zone struct {
 	shard    *clusterShard
 	stats    stats
 	parent   *intake.Parent
+	// authorization is nil where no proxy may ask.
+	authorization net.Listener
+	checks        *authz.Metrics
 	// The links to the region, to the agents, and to the leader.
 	up, down, side feed.Stats
 	serving        atomic.Bool
@@ -74,6 +80,9 @@ func New(cfg Config, deps Deps) *Zone {
 	z.shard = newShard(compile.Config{Zone: cfg.Zone, StaleAfter: cfg.StaleAfter}, deps.Store, z.mirror, z.roster, z.board, z.agents, &z.stats, deps.Log)
 	z.parent = intake.NewParent(feedgrpc.ClientConfig{Targets: cfg.Parent, Hello: z.hello(),
 		Session: feed.Config{Stats: &z.up}, Log: deps.Log}, z.answer)
+	if deps.Authorization != nil {
+		z.authorization, z.checks = deps.Authorization, authz.NewMetrics(deps.Registry)
+	}
 	if deps.Registry != nil {
 		z.register(deps.Registry)
 	}
@@ -119,6 +128,9 @@ func (z *Zone) Run(ctx context.Context) error {
 		return term.Lead(ctx, z.store, z.cfg.ID, z.log, z.lead)
 	})
 	group.Add("ageing", z.age)
+	if z.authorization != nil {
+		group.Add("authorization", z.authorize)
+	}
 	group.Add("agents", z.serve)
 	group.Add("report", z.attend)
 	group.Add("hand-over", z.handOver)

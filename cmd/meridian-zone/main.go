@@ -44,6 +44,12 @@ func serve(ctx context.Context, args []string) (err error) {
 
 	health, registry := telemetry.NewHealth(), telemetry.NewRegistry(name)
 	deps := az.Deps{Store: store, Listener: listener, Log: log, Registry: registry}
+	if cfg.Authorization.Address != "" {
+		if deps.Authorization, err = net.Listen("tcp", cfg.Authorization.Address); err != nil {
+			return fmt.Errorf("listening for proxies: %w", err)
+		}
+		defer deps.Authorization.Close()
+	}
 	if cfg.Gossip.Bind != "" {
 		members, err := gossip.New(gossip.Config{ID: cfg.ID, Label: cfg.Region + "/" + cfg.Zone, Bind: cfg.Gossip.Bind,
 			Advertise: cfg.Gossip.Advertise, Join: cfg.Gossip.Join, KeyFile: cfg.Gossip.KeyFile, Log: log})

@@ -1,0 +1,81 @@
+package az_test
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"testing"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/meridian-federation/meridian/az"
+	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/record"
+	"github.com/meridian-federation/meridian/internal/store/mem"
+	"github.com/meridian-federation/meridian/internal/tiertest"
+)
+
+// TestAuthorization asks a zone as a proxy does, while policies come from the region and when the region is gone.
+func TestAuthorization(t *testing.T) {
+	parent := tiertest.NewParent(t)
+	listen := func() net.Listener {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	cfg := az.Config{ID: "zone-0", Region: "west", Zone: "a", Parent: []string{parent.Address}, Settle: 300 * time.Millisecond}
+	cfg.Default()
+	proxies := listen()
+	zone := az.New(cfg, az.Deps{Store: mem.New(), Listener: listen(), Authorization: proxies, Log: slog.New(slog.DiscardHandler)})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- zone.Run(ctx) }()
+	conn, err := grpc.NewClient(proxies.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = conn.Close()
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("running the zone: %v", err)
+		}
+	})
+	client := authv3.NewAuthorizationClient(conn)
+	check := func() codes.Code {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		answer, err := client.Check(ctx, &authv3.CheckRequest{Attributes: &authv3.AttributeContext{
+			Source: &authv3.AttributeContext_Peer{Principal: "spiffe://prod.example/ns/shop/sa/web"},
+			Destination: &authv3.AttributeContext_Peer{Principal: "spiffe://prod.example/ns/n/sa/cart", Address: &corev3.Address{
+				Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{
+					PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: 8080}}}}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return codes.Code(answer.GetStatus().GetCode())
+	}
+	if got := check(); got != codes.PermissionDenied {
+		t.Errorf("without a policy: got %s, want %s", got, codes.PermissionDenied)
+	}
+	policy := record.Policy{Namespace: "n", Application: "cart", Environment: "prod", TrustDomain: "prod.example", Rules: []record.Rule{
+		{Policy: "shop", Callers: []record.Caller{{Namespace: "shop"}}, Ports: []int32{80}}}}.Record()
+	parent.Put(record.Service{Namespace: "n", Application: "cart", Ports: []record.Port{{Port: 80, TargetPort: 8080}}}.Record(), policy)
+	tiertest.Await(t, "the call is allowed", func() bool { return check() == codes.OK })
+	parent.Edit(feed.Remove(policy.Key, record.CausePerson))
+	tiertest.Await(t, "the call is refused again", func() bool { return check() == codes.PermissionDenied })
+	parent.Put(policy)
+	tiertest.Await(t, "the call is allowed again", func() bool { return check() == codes.OK })
+	parent.Stop()
+	if got := check(); got != codes.OK {
+		t.Errorf("without a region: got %s, want %s", got, codes.OK)
+	}
+}
