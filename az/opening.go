@@ -44,32 +44,38 @@ func (s *sums) known(app string) bool {
 	return true
 }
 
+// sized tells whether the owner of a cluster has said how it is, and that it has told all that it knows.
+func (s *sums) sized(c *testimony) bool {
+	w := s.witnesses[c.source]
+	return c.health != nil && (c.source == "" || w != nil && w.complete)
+}
+
 // whole tells whether the owner of a cluster has said all that it means to. It may say how the cluster is before it can say
 // how its applications stand; then it says how many there are.
 func (s *sums) whole(c *testimony) bool {
-	if c == nil || c.health == nil || len(c.replicas) < int(c.health.Applications) {
-		return false
-	}
-	w := s.witnesses[c.source]
-	return c.source == "" || w != nil && w.complete
+	return s.sized(c) && len(c.replicas) >= int(c.health.Applications)
 }
 
 // openIfAllSpoke ends the waiting of a young term when all clusters are known, by the whole word of their owners: what a
-// replica tells comes in no particular order.
+// replica tells comes in no particular order. The scheduler waits for their sizes alone.
 func (s *sums) openIfAllSpoke() {
-	if s.report.Opened() {
-		return
+	if !s.counting && s.all(s.sized) {
+		s.count()
 	}
-	any := false // a zone whose inventory has not come yet waits
-	for e := range s.mirror.Snapshot().All(record.KindCluster) {
-		any = true
-		if !s.whole(s.clusters[e.Key.Name]) {
-			return
-		}
-	}
-	if any {
+	if !s.report.Opened() && s.all(s.whole) {
 		s.openAll()
 	}
+}
+
+// all tells whether something holds of all clusters. A zone whose inventory has not come yet waits.
+func (s *sums) all(holds func(*testimony) bool) (all bool) {
+	for e := range s.mirror.Snapshot().All(record.KindCluster) {
+		if c := s.clusters[e.Key.Name]; c == nil || !holds(c) {
+			return false
+		}
+		all = true
+	}
+	return all
 }
 
 // open reports everything: what is not known by now is not waited for.
@@ -80,23 +86,24 @@ func (s *sums) open() {
 }
 
 func (s *sums) openAll() {
-	if s.report.Opened() {
-		return
-	}
 	s.report.Open()
-	s.countAll()
+	if !s.counting {
+		s.count()
+	}
 }
 
 // recount tells the scheduler all numbers of nodes that are known.
 func (s *sums) recount() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.report.Opened() {
-		s.countAll()
+	if s.counting {
+		s.count()
 	}
 }
 
-func (s *sums) countAll() {
+// count tells the scheduler of numbers of nodes, from now on.
+func (s *sums) count() {
+	s.counting = true
 	for name, c := range s.clusters {
 		if c.health != nil {
 			s.news.counted(name, c.health.Nodes)

@@ -27,6 +27,7 @@ type sums struct {
 	report    *rollup.Report        // guarded by mu, as is all below
 	clusters  map[string]*testimony // by cluster
 	witnesses map[string]*witness   // the other replicas, by ID
+	counting  bool                  // the scheduler is told of numbers of nodes
 }
 
 // testimony is what the owner of one cluster said.
@@ -192,11 +193,10 @@ func remember(now *record.Counts, before record.Counts) {
 func (s *sums) noteHealth(c *testimony, h record.Health) {
 	c.health = &h
 	s.report.PutHealth(h)
-	if s.report.Opened() {
+	if s.counting {
 		s.news.counted(h.Cluster, h.Nodes)
-	} else if s.whole(c) {
-		s.openIfAllSpoke()
 	}
+	s.openIfAllSpoke()
 }
 
 // apply follows the zone's records: what is no longer bound, and clusters that left the zone, are no longer summed.

@@ -170,6 +170,9 @@ func TestSumsOpenAfterRefusals(t *testing.T) {
 	if !l.connected("c1") || !l.connected("c2") {
 		t.Fatal("the region is not told how the clusters are")
 	}
+	if _, nodes := l.news.take(); len(nodes) != 2 {
+		t.Errorf("the scheduler is told the sizes of %d clusters, want both", len(nodes))
+	}
 	if l.outbox.Complete() {
 		t.Error("the region was told that this is all, and nothing of cart")
 	}
