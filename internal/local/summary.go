@@ -28,11 +28,12 @@ func summary(out io.Writer, l layout, t Topology, o Options) {
 	for _, r := range t.Regions {
 		fmt.Fprintf(out, "    %-13s %s\n", r.Name, config.Loopback(r.Ports.Listen))
 		for _, z := range r.Zones {
-			var replicas []string
+			var replicas, proxies []string
 			for _, replica := range z.Replicas {
 				replicas = append(replicas, config.Loopback(replica.Listen))
+				proxies = append(proxies, config.Loopback(replica.Authorization))
 			}
-			fmt.Fprintf(out, "      %-11s %s\n", z.Name, strings.Join(replicas, ", "))
+			fmt.Fprintf(out, "      %-11s %s, external authorization at %s\n", z.Name, strings.Join(replicas, ", "), strings.Join(proxies, ", "))
 			for _, c := range z.Clusters {
 				fmt.Fprintf(out, "        %-9s https://127.0.0.1:%d, %d nodes, kubeconfig %s\n", c.Name, c.API, o.Nodes, rel(l.kubeconfig(c.Name)))
 			}

@@ -72,7 +72,9 @@ func (l layout) zone(r Region, z Zone) []tier {
 		} else {
 			own = append(own, "--etcd-data-dir", l.data(name))
 		}
+		own = append(own, "--authorization-address", config.Loopback(replica.Authorization))
 		t := l.tier(name, "meridian-zone", replica.Ports, own...)
+		t.ports = append(t.ports, replica.Authorization)
 		if replica.Gossip != 0 {
 			t.ports = append(t.ports, replica.Gossip)
 		}

@@ -48,6 +48,8 @@ type Replica struct {
 	Ports
 	// Gossip is where the others find it; 0 where there are none.
 	Gossip int `json:",omitempty"`
+	// Authorization is where proxies ask for external authorization.
+	Authorization int `json:",omitempty"`
 }
 
 // Cluster is one cluster and its agent.
@@ -60,7 +62,8 @@ type Cluster struct {
 // Ports of a tier's process.
 type Ports struct{ Listen, Admin int }
 
-// newTopology deals names and ports: 20 for Global and the hub, 20 for the regions, at least 64 for zones, then clusters.
+// newTopology deals names and ports: 20 for Global and the hub, 20 for the regions, at least 64 for zones, then clusters, then
+// external authorization.
 func newTopology(o Options) Topology {
 	base := o.PortBase
 	t := Topology{Nodes: o.Nodes, Hub: base, Global: Ports{base + 1, base + 2}}
@@ -88,7 +91,25 @@ func newTopology(o Options) Topology {
 			zones++
 		}
 	}
+	t.dealAuthorization()
 	return t
+}
+
+// dealAuthorization gives the replicas that have no port for external authorization one behind those of the clusters, as
+// data of runs from before there was any needs.
+func (t Topology) dealAuthorization() {
+	next := 0
+	for _, c := range t.clusters() {
+		next = max(next, c.Admin+1)
+	}
+	for _, z := range t.zones() {
+		for i := range z.Replicas {
+			if z.Replicas[i].Authorization == 0 {
+				z.Replicas[i].Authorization = next
+			}
+			next++
+		}
+	}
 }
 
 // deal gives a zone its replicas' ports, from the next on, and returns the next then.
@@ -253,6 +274,7 @@ func readTopology(file string) (Topology, error) {
 			}
 		}
 	}
+	t.dealAuthorization()
 	return t, nil
 }
 
