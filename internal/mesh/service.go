@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -72,30 +73,36 @@ func selectorOf(application string) map[string]string {
 // portsOf checks a spec's ports and fills in their defaults.
 func portsOf(ports []v1alpha1.Port) ([]record.Port, error) {
 	list := make([]record.Port, len(ports))
-	names, numbers := map[string]bool{}, map[string]bool{}
 	for i, p := range ports {
 		p = defaultPort(p)
-		field := fmt.Sprintf("spec.ports[%d]", i)
-		if len(validation.IsDNS1123Label(p.Name)) > 0 || len(p.Name) > 15 {
-			return nil, invalidSpec(field+".name", "%q is not a DNS label of at most 15 characters", p.Name)
-		}
-		if p.Protocol != corev1.ProtocolTCP && p.Protocol != corev1.ProtocolUDP {
-			return nil, invalidSpec(field+".protocol", "%q is neither TCP nor UDP", p.Protocol)
-		}
-		if len(validation.IsValidPortNum(int(p.Port))) > 0 {
-			return nil, invalidSpec(field+".port", "%d is not between 1 and 65535", p.Port)
-		}
-		if len(validation.IsValidPortNum(int(p.TargetPort))) > 0 {
-			return nil, invalidSpec(field+".targetPort", "%d is not between 1 and 65535", p.TargetPort)
-		}
-		number := fmt.Sprintf("%d/%s", p.Port, p.Protocol)
-		if names[p.Name] || numbers[number] {
-			return nil, invalidSpec(field, "an earlier port has the name %s or the number %s already", p.Name, number)
-		}
-		names[p.Name], numbers[number] = true, true
 		list[i] = record.Port{Name: p.Name, Port: p.Port, TargetPort: p.TargetPort, Protocol: string(p.Protocol), AppProtocol: p.AppProtocol}
 	}
+	if field, problem := checkPorts(list); problem != "" {
+		return nil, invalidSpec("spec."+field, "%s", problem)
+	}
 	return list, nil
+}
+
+// checkPorts returns the first field that is wrong, and why.
+func checkPorts(ports []record.Port) (field, problem string) {
+	for i, p := range ports {
+		field := fmt.Sprintf("ports[%d]", i)
+		switch {
+		case len(validation.IsDNS1123Label(p.Name)) > 0 || len(p.Name) > 15:
+			return field + ".name", fmt.Sprintf("%q is not a DNS label of at most 15 characters", p.Name)
+		case p.Protocol != string(corev1.ProtocolTCP) && p.Protocol != string(corev1.ProtocolUDP):
+			return field + ".protocol", fmt.Sprintf("%q is neither TCP nor UDP", p.Protocol)
+		case len(validation.IsValidPortNum(int(p.Port))) > 0:
+			return field + ".port", fmt.Sprintf("%d is not between 1 and 65535", p.Port)
+		case len(validation.IsValidPortNum(int(p.TargetPort))) > 0:
+			return field + ".targetPort", fmt.Sprintf("%d is not between 1 and 65535", p.TargetPort)
+		case slices.ContainsFunc(ports[:i], func(q record.Port) bool {
+			return q.Name == p.Name || q.Port == p.Port && q.Protocol == p.Protocol
+		}):
+			return field, fmt.Sprintf("an earlier port has the name %s or the number %d/%s already", p.Name, p.Port, p.Protocol)
+		}
+	}
+	return "", ""
 }
 
 // checkService checks a service record as portsOf does a spec: it was checked where it was accepted, but what is written
@@ -105,17 +112,11 @@ func checkService(s record.Service) error {
 	if len(validation.IsDNS1123Label(s.Namespace)) > 0 || len(validation.IsDNS1035Label(s.Application)) > 0 {
 		return fmt.Errorf("service %q is not NAMESPACE/APPLICATION", name)
 	}
-	for i, p := range s.Ports {
-		switch {
-		case len(validation.IsDNS1123Label(p.Name)) > 0 || len(p.Name) > 15:
-			return fmt.Errorf("service %s: ports[%d].name: %q is not a DNS label of at most 15 characters", name, i, p.Name)
-		case p.Protocol != "TCP" && p.Protocol != "UDP":
-			return fmt.Errorf("service %s: ports[%d].protocol: %q is neither TCP nor UDP", name, i, p.Protocol)
-		case len(validation.IsValidPortNum(int(p.Port))) > 0:
-			return fmt.Errorf("service %s: ports[%d].port: %d is not between 1 and 65535", name, i, p.Port)
-		case len(validation.IsValidPortNum(int(p.TargetPort))) > 0:
-			return fmt.Errorf("service %s: ports[%d].targetPort: %d is not between 1 and 65535", name, i, p.TargetPort)
-		}
+	if s.ServiceAccount != "" && len(validation.IsDNS1123Subdomain(s.ServiceAccount)) > 0 {
+		return fmt.Errorf("service %s: serviceAccount: %q cannot be the name of one", name, s.ServiceAccount)
+	}
+	if field, problem := checkPorts(s.Ports); problem != "" {
+		return fmt.Errorf("service %s: %s: %s", name, field, problem)
 	}
 	return nil
 }
