@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/meridian-federation/meridian/internal/buildinfo"
@@ -102,9 +103,10 @@ func (g *Global) application(request question.ApplicationRequest) (*question.App
 	return out, slices.Sorted(maps.Keys(regions)), nil
 }
 
+// lineOf is what is said of one zone; lines are sorted by zone.
 func lineOf(s record.Status, zone string) (record.Line, bool) {
-	i := slices.IndexFunc(s.Lines, func(l record.Line) bool { return l.Zone == zone })
-	if i < 0 {
+	i, said := slices.BinarySearchFunc(s.Lines, zone, func(l record.Line, zone string) int { return strings.Compare(l.Zone, zone) })
+	if !said {
 		return record.Line{}, false
 	}
 	return s.Lines[i], true

@@ -3,7 +3,6 @@ package global
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -23,12 +22,13 @@ func lineConverged(l record.Line, a record.Assignment) bool {
 }
 
 // applicationStatus turns a plan and the regions' reports into the status of the resource. before is the status that
-// the resource has: the times of conditions that do not change are taken from it.
+// the resource has: the times of conditions that do not change are taken from it. The lines are sorted by zone.
 func applicationStatus(before v1alpha1.ApplicationStatus, p plan, reported record.Status) v1alpha1.ApplicationStatus {
 	out := v1alpha1.ApplicationStatus{ObservedGeneration: p.generation, Revision: shortRevision(p.hash),
 		Conditions: slices.Clone(before.Conditions)}
 	count(&out, p, reported)
-	for _, c := range []metav1.Condition{accepted(p), placed(p), resolved(p), converged(p, reported), ready(p, out, reported)} {
+	there := converged(p, reported)
+	for _, c := range []metav1.Condition{accepted(p), placed(p), resolved(p), there, ready(p, out, reported, there)} {
 		c.ObservedGeneration = p.generation
 		meta.SetStatusCondition(&out.Conditions, c)
 	}
@@ -42,16 +42,20 @@ func applicationStatus(before v1alpha1.ApplicationStatus, p plan, reported recor
 
 // count fills in the numbers: one line for each zone that should run the application or still reports it.
 func count(out *v1alpha1.ApplicationStatus, p plan, reported record.Status) {
-	lines := map[string]v1alpha1.ZoneCounts{}
-	for zone, a := range p.desired {
-		lines[zone] = v1alpha1.ZoneCounts{Name: zone, Region: a.Region}
-	}
+	lines := make([]v1alpha1.ZoneCounts, 0, max(len(reported.Lines), len(p.desired)))
 	for _, l := range reported.Lines {
-		lines[l.Zone] = v1alpha1.ZoneCounts{Name: l.Zone, Region: l.Region, Revision: shortRevision(l.Revision),
-			Desired: l.Desired, Updated: l.Updated, Ready: l.Ready, Clusters: l.Clusters, ConvergedClusters: l.Converged}
+		lines = append(lines, v1alpha1.ZoneCounts{Name: l.Zone, Region: l.Region, Revision: shortRevision(l.Revision),
+			Desired: l.Desired, Updated: l.Updated, Ready: l.Ready, Clusters: l.Clusters, ConvergedClusters: l.Converged})
 	}
-	for _, zone := range slices.Sorted(maps.Keys(lines)) {
-		l := lines[zone]
+	for zone, a := range p.desired {
+		if _, said := lineOf(reported, zone); !said {
+			lines = append(lines, v1alpha1.ZoneCounts{Name: zone, Region: a.Region})
+		}
+	}
+	if len(lines) > len(reported.Lines) {
+		slices.SortFunc(lines, func(a, b v1alpha1.ZoneCounts) int { return strings.Compare(a.Name, b.Name) })
+	}
+	for _, l := range lines {
 		if len(out.Zones) < v1alpha1.MaxStatusZones {
 			out.Zones = append(out.Zones, l)
 		}
@@ -112,26 +116,23 @@ func converged(p plan, reported record.Status) metav1.Condition {
 	if p.unplaced != nil {
 		return condition(kind, false, p.unplaced.reason, "the spec is not placed; what ran before goes on")
 	}
-	lines := map[string]record.Line{}
-	for _, l := range reported.Lines {
-		lines[l.Zone] = l
-	}
 	var waiting []string
-	for _, zone := range slices.Sorted(maps.Keys(p.desired)) {
-		if l, ok := lines[zone]; !ok || !lineConverged(l, p.desired[zone]) {
+	for zone, a := range p.desired {
+		if l, ok := lineOf(reported, zone); !ok || !lineConverged(l, a) {
 			waiting = append(waiting, zone)
 		}
 	}
 	if len(waiting) > 0 {
+		slices.Sort(waiting)
 		return condition(kind, false, v1alpha1.ReasonProgressing, "waiting for "+listed(waiting))
 	}
 	return condition(kind, true, v1alpha1.ReasonConverged, "")
 }
 
-func ready(p plan, out v1alpha1.ApplicationStatus, reported record.Status) metav1.Condition {
+func ready(p plan, out v1alpha1.ApplicationStatus, reported record.Status, converged metav1.Condition) metav1.Condition {
 	const kind = v1alpha1.ConditionReady
-	if c := converged(p, reported); c.Status != metav1.ConditionTrue {
-		return condition(kind, false, c.Reason, c.Message)
+	if converged.Status != metav1.ConditionTrue {
+		return condition(kind, false, converged.Reason, converged.Message)
 	}
 	for _, l := range reported.Lines {
 		if _, wanted := p.desired[l.Zone]; wanted && (l.Ready < l.Desired || l.Updated < l.Desired) {
@@ -162,6 +163,9 @@ func headline(s v1alpha1.ApplicationStatus) string {
 
 // clip keeps a text within what the schema allows.
 func clip(s string) string {
+	if len(s) <= v1alpha1.MaxProblemMessage {
+		return s
+	}
 	if r := []rune(s); len(r) > v1alpha1.MaxProblemMessage {
 		return string(r[:v1alpha1.MaxProblemMessage-1]) + "…"
 	}

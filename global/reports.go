@@ -122,7 +122,12 @@ func (r *reports) status(app string) record.Status {
 		out.Lines = append(out.Lines, s.Lines...)
 		out.Problems = append(out.Problems, s.Problems...)
 	}
-	slices.SortFunc(out.Lines, func(a, b record.Line) int { return strings.Compare(a.Zone, b.Zone) })
+	byZone := func(a, b record.Line) int { return strings.Compare(a.Zone, b.Zone) }
+	if !slices.IsSortedFunc(out.Lines, byZone) { // as it is when one region alone speaks
+		slices.SortStableFunc(out.Lines, byZone)
+	}
+	// Two regions may speak of a zone that moved.
+	out.Lines = slices.CompactFunc(out.Lines, func(a, b record.Line) bool { return a.Zone == b.Zone })
 	out.Problems = rollup.Problems(out.Problems)
 	return out
 }
