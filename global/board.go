@@ -97,6 +97,10 @@ func (b *board) next(ctx context.Context) bool {
 		b.queue.AddAfter(t, wait)
 		return true
 	}
+	if wait := b.pace.left(t, time.Now()); wait > 0 && b.progressing(t) {
+		b.queue.AddAfter(t, wait)
+		return true
+	}
 	uid, before, after := b.compute(t)
 	if uid == "" || equality.Semantic.DeepEqual(before, after) {
 		b.pace.done(t)
@@ -171,6 +175,20 @@ func (b *board) application(t target) (types.UID, any, any) {
 	return app.UID, before, applicationStatus(before, p, reported)
 }
 
+// progressing tells, for less than computing it costs, that an application's status has only progress to tell; false if
+// that is not clear.
+func (b *board) progressing(t target) bool {
+	app, ok := b.hub.applications.get(t.key())
+	b.mu.Lock()
+	p, planned := b.plans[t.key()]
+	b.mu.Unlock()
+	if !ok || !planned {
+		return false
+	}
+	g, clear := b.reports.gist(t.key(), p)
+	return clear && g.underWay(gistOf(app.Status))
+}
+
 // told tells whether every region that should run an application has told its state.
 func (b *board) told(p plan) bool {
 	for _, a := range p.desired {
@@ -180,6 +198,9 @@ func (b *board) told(p plan) bool {
 	}
 	return true
 }
+
+// lessBack asks for no more of the object in the answer to a write than its metadata.
+const lessBack = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 
 // patch replaces the status, if the object is still the one that it was computed for.
 func (b *board) patch(ctx context.Context, t target, uid types.UID, status any) error {
@@ -191,6 +212,7 @@ func (b *board) patch(ctx context.Context, t target, uid types.UID, status any) 
 		return fmt.Errorf("encoding status: %w", err)
 	}
 	request := b.client.rest.Patch(types.JSONPatchType).Resource(t.plural).Name(t.name).SubResource("status").
+		SetHeader("Accept", lessBack).
 		VersionedParams(&metav1.PatchOptions{FieldManager: "meridian-global"}, metav1.ParameterCodec).Body(body)
 	if t.namespace != "" {
 		request = request.Namespace(t.namespace)

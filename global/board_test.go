@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/meridian-federation/meridian/api/v1alpha1"
+	"github.com/meridian-federation/meridian/internal/record"
 )
 
 // server answers status writes, and has the board's cache see them.
@@ -28,12 +29,13 @@ type server struct {
 	broken  bool
 	writes  []time.Time
 	message string // of the last status
+	accept  string // what the last write asked for
 }
 
 func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.writes = append(s.writes, time.Now())
+	s.writes, s.accept = append(s.writes, time.Now()), r.Header.Get("Accept")
 	reply := func(code int, body string) *http.Response {
 		return &http.Response{StatusCode: code, Header: http.Header{"Content-Type": {"application/json"}},
 			Body: io.NopCloser(strings.NewReader(body)), Request: r}
@@ -104,6 +106,9 @@ func TestBoardPace(t *testing.T) {
 				t.Errorf("write %d came %v after the one before", i, gap)
 			}
 		}
+		if !strings.HasPrefix(s.accept, "application/json;as=PartialObjectMetadata;") {
+			t.Errorf("a write asks for %s in its answer, want the metadata alone", s.accept)
+		}
 		if s.message != "not 34" || len(s.writes) != 5 {
 			t.Errorf("%d writes end with %q, want 5 with not 34", len(s.writes), s.message)
 		}
@@ -130,6 +135,47 @@ func TestBoardPace(t *testing.T) {
 		s.mu.Lock()
 		if len(s.writes) != written {
 			t.Error("a status that is right was written again")
+		}
+		s.mu.Unlock()
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestProgressWaits reports progress on an application again and again: it is written at its pace, its outcome at once.
+func TestProgressWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, s := newTestBoard(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- b.run(ctx) }()
+		desired := record.Assignment{Namespace: "shop", Application: "web", Zone: "w1", Region: "w", Revision: "1", Replicas: 9}
+		b.set(map[string]*plan{"shop/web": {generation: 1, hash: "1", desired: map[string]record.Assignment{"w1": desired}}}, world(nil))
+		report := func(ready, converged int32) {
+			word := record.Status{Namespace: "shop", Application: "web", Lines: []record.Line{{Zone: "w1", Region: "w",
+				Counts: record.Counts{Revision: "1", Desired: 9, Updated: 9, Ready: ready, Clusters: 1, Converged: converged}}}}
+			if err := b.reports.take("w", word.Record()); err != nil {
+				t.Error(err)
+			}
+			b.touch(applicationTarget("shop/web"))
+			synctest.Wait()
+		}
+		b.reports.told("w")
+		for i := range int32(5) {
+			report(i, 0)
+			time.Sleep(progressAfter / 10)
+		}
+		s.mu.Lock()
+		if len(s.writes) != 0 {
+			t.Errorf("progress was written after %v, want it to wait for %v", progressAfter/2, progressAfter)
+		}
+		s.mu.Unlock()
+		report(9, 1)
+		s.mu.Lock()
+		if len(s.writes) != 1 {
+			t.Errorf("%d writes once all are ready, want one at once", len(s.writes))
 		}
 		s.mu.Unlock()
 		cancel()

@@ -72,6 +72,7 @@ func TestApplicationStatus(t *testing.T) {
 					not = append(not, kind+"="+c.Reason)
 				}
 			}
+			sameGist(t, tt.plan, tt.reported, got)
 			if s := strings.Join(not, " "); s != tt.want || got.Summary != tt.summary || got.Message != tt.message {
 				t.Errorf("got %q, %s, %q; want %q, %s, %q", s, got.Summary, got.Message, tt.want, tt.summary, tt.message)
 			}

@@ -5,10 +5,6 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
-	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/meridian-federation/meridian/api/v1alpha1"
 )
 
 // What is under way is said a little later, as most of it is over by then, and for so many applications a second: a
@@ -66,30 +62,19 @@ func (p *pace) reserve(now time.Time) turn {
 	return turn{at: now.Add(delay), reserved: true}
 }
 
+// left is how long the object's progress is not due yet, if it waits.
+func (p *pace) left(t target, now time.Time) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if due, waits := p.due[t]; waits {
+		return due.at.Sub(now)
+	}
+	return 0
+}
+
 // done ends the object's waiting: its status is written, or what was to be said is no longer so.
 func (p *pace) done(t target) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.due, t)
-}
-
-// underWay tells whether a status only tells of progress: nothing has come to its end, nothing that had is undone, and
-// nothing is wrong that was not said before.
-func underWay(before, after any) bool {
-	b, ok := before.(v1alpha1.ApplicationStatus)
-	if !ok {
-		return false
-	}
-	a := after.(v1alpha1.ApplicationStatus)
-	for _, kind := range []string{v1alpha1.ConditionConverged, v1alpha1.ConditionReady} {
-		was := a.Revision == b.Revision && isTrue(b, kind)
-		if isTrue(a, kind) != was {
-			return false
-		}
-	}
-	return isTrue(a, v1alpha1.ConditionAccepted) && isTrue(a, v1alpha1.ConditionPlaced) && a.Message == b.Message
-}
-
-func isTrue(s v1alpha1.ApplicationStatus, kind string) bool {
-	return meta.IsStatusConditionPresentAndEqual(s.Conditions, kind, metav1.ConditionTrue)
 }
