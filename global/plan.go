@@ -20,6 +20,11 @@ type force struct {
 
 // inForce reads the records of one application from a snapshot.
 func inForce(snapshot *store.Snapshot, namespace, name string) force {
+	return force{}.read(snapshot, namespace, name)
+}
+
+// read reads them anew, and decodes only those that have changed. The assignments are shared: nobody changes them.
+func (before force) read(snapshot *store.Snapshot, namespace, name string) force {
 	f := force{assignments: map[string]record.Assignment{}, records: map[record.Key]record.Version{}}
 	prefix := record.ServiceName(namespace, name) + "/"
 	for _, kind := range []record.Kind{record.KindRevision, record.KindAssignment} {
@@ -28,7 +33,10 @@ func inForce(snapshot *store.Snapshot, namespace, name string) force {
 			if kind != record.KindAssignment {
 				continue
 			}
-			if a, err := record.DecodeAssignment(e.Record); err == nil {
+			zone := e.Key.Name[len(prefix):]
+			if a, ok := before.assignments[zone]; ok && before.records[e.Key] == e.Version {
+				f.assignments[zone] = a
+			} else if a, err := record.DecodeAssignment(e.Record); err == nil {
 				f.assignments[a.Zone] = a
 			}
 		}

@@ -43,6 +43,7 @@ type planner struct {
 // application is what the planner knows of one spec.
 type application struct {
 	plan         plan
+	now          force // as it was when the plan was made
 	dependencies []string
 	// leaving is the cause with which zones that are being left go.
 	leaving record.Cause

@@ -205,6 +205,34 @@ func counted(t *testing.T, c prometheus.Collector) float64 {
 	return families[0].GetMetric()[0].GetCounter().GetValue()
 }
 
+// TestInForce reads an application's records again: what has not changed is not decoded again, what has is.
+func TestInForce(t *testing.T) {
+	d := newDesk(t, nil)
+	d.put("db", nil)
+	d.put("web", calls("db"))
+	d.step()
+	before := d.apps["shop/web"].now
+	d.queue.inventoryEvents().OnAdd(nil, false)
+	d.step()
+	first := d.apps["shop/web"].now
+	again := first.read(d.mirror.Snapshot(), "shop", "web")
+	if len(before.assignments) != 0 || len(first.assignments) == 0 {
+		t.Fatalf("web is assigned %v, then %v, want none, then some", before.assignments, first.assignments)
+	}
+	for zone, a := range first.assignments {
+		if b := again.assignments[zone]; &a.Dependencies[0] != &b.Dependencies[0] {
+			t.Errorf("the assignment to %s was decoded again", zone)
+		}
+	}
+	d.put("web", nil)
+	d.step()
+	for zone, a := range again.read(d.mirror.Snapshot(), "shop", "web").assignments {
+		if len(a.Dependencies) != 0 {
+			t.Errorf("in %s, web depends on %v still", zone, a.Dependencies)
+		}
+	}
+}
+
 // TestUnplacedKeepsItsObjects changes a spec so that it fits nowhere: what runs on keeps the objects that it owns.
 func TestUnplacedKeepsItsObjects(t *testing.T) {
 	d := newDesk(t, nil)

@@ -15,7 +15,7 @@ import (
 // the queue, and the guard may hold it.
 func (p *planner) plan(name string, removed map[string]record.Cause, dirty *todo) []store.Write {
 	namespace, short, _ := strings.Cut(name, "/")
-	now := inForce(p.mirror.Snapshot(), namespace, short)
+	now := p.force(name).read(p.mirror.Snapshot(), namespace, short)
 	spec, ok := p.hub.applications.get(name)
 	if !ok {
 		cause, due := removed[name]
@@ -30,6 +30,7 @@ func (p *planner) plan(name string, removed map[string]record.Cause, dirty *todo
 		p.apps[name] = app
 		p.namespaces.add(namespace, name)
 	}
+	app.now = now
 	p.reindex(name, app, spec)
 
 	in, refused := admit(spec, p.labels(namespace), p.inventory)
@@ -59,6 +60,14 @@ func (p *planner) plan(name string, removed map[string]record.Cause, dirty *todo
 	app.plan.unresolved = unresolved
 	p.calls(name, in.service != nil, dirty)
 	return app.plan.writes(now, app.leaving)
+}
+
+// force is what was in force of an application when it was last planned.
+func (p *planner) force(name string) force {
+	if app := p.apps[name]; app != nil {
+		return app.now
+	}
+	return force{}
 }
 
 // standing is the plan of an application about which nothing new can be decided: what it has, it keeps, the zones that
