@@ -1,7 +1,9 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/meridian-federation/meridian/internal/record"
@@ -86,12 +88,16 @@ func concerns(r record.Rule, caller record.Caller) bool {
 	if caller.Namespace == "" {
 		return false
 	}
-	for _, from := range r.Callers {
-		if from.Namespace == caller.Namespace && (from.Application == "" || from.Application == caller.Application) {
-			return true
-		}
+	if _, all := slices.BinarySearchFunc(r.Callers, record.Caller{Namespace: caller.Namespace}, compare); all {
+		return true
 	}
-	return false
+	_, named := slices.BinarySearchFunc(r.Callers, caller, compare)
+	return named
+}
+
+// compare is the order in which a rule has its callers.
+func compare(a, b record.Caller) int {
+	return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Application, b.Application))
 }
 
 // refuse says why no rule allows the call: the nearest that one came.

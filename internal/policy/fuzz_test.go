@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -44,6 +45,30 @@ func FuzzDecide(f *testing.F) {
 			t.Errorf("%+v: MayCall %t, Decide %+v", call, may, atAll)
 		}
 	})
+}
+
+// TestManyCallers finds each of many callers of a rule, and nobody between them.
+func TestManyCallers(t *testing.T) {
+	var rule record.Rule
+	for i := range 500 {
+		caller := record.Caller{Namespace: fmt.Sprintf("n%03d", i)}
+		if i%2 == 0 {
+			caller.Application = "app"
+		}
+		rule.Callers = append(rule.Callers, caller)
+	}
+	p := record.Policy{Namespace: "payments", Application: "ledger", Rules: []record.Rule{rule}}
+	for i := range 500 {
+		namespace := fmt.Sprintf("n%03d", i)
+		for app, want := range map[string]bool{"app": true, "web": i%2 == 1, "": i%2 == 1} {
+			if got := policy.MayCall(p, record.Caller{Namespace: namespace, Application: app}); got != want {
+				t.Errorf("%s/%s: got %t, want %t", namespace, app, got, want)
+			}
+		}
+		if policy.MayCall(p, record.Caller{Namespace: namespace + "x", Application: "app"}) {
+			t.Errorf("%sx may call", namespace)
+		}
+	}
 }
 
 // TestMayCallAllocates holds that the planner can ask of every edge of a large graph.
