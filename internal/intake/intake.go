@@ -23,8 +23,13 @@ import (
 // MetaFloor names the meta value that holds the feed's state: the floor, and the guard's memory.
 const MetaFloor = "floor"
 
-// ReasonInvalidRecord is the reason of a rejected record that cannot be decoded or must not come from above.
-const ReasonInvalidRecord = "InvalidRecord"
+// The reasons of rejected records.
+const (
+	// ReasonInvalidRecord is one that cannot be decoded or must not come from above.
+	ReasonInvalidRecord = "InvalidRecord"
+	// ReasonLate is a location that was said before the one that is here.
+	ReasonLate = "Late"
+)
 
 // Writer writes the leader's records; *store.Writer is one.
 type Writer interface {
@@ -73,7 +78,7 @@ func (in *Intake) Ledger() *feed.Ledger { return in.ledger }
 func fromAbove(snapshot *store.Snapshot) iter.Seq[record.KeyVersion] {
 	return func(yield func(record.KeyVersion) bool) {
 		for e := range snapshot.Entries() {
-			if comesDown(e.Key.Kind) && !yield(record.KeyVersion{Key: e.Key, Version: e.Version}) {
+			if comesDown(e.Key.Kind) && !own(snapshot, e.Key) && !yield(record.KeyVersion{Key: e.Key, Version: e.Version}) {
 				return
 			}
 		}
@@ -89,6 +94,17 @@ func comesDown(kind record.Kind) bool {
 	default:
 		return true
 	}
+}
+
+// own tells whether a record is of one of the tier's own clusters, and came from below: where something runs is told by
+// whoever the cluster is in.
+func own(snapshot *store.Snapshot, key record.Key) bool {
+	cluster := key.Site()
+	if cluster == "" {
+		return false
+	}
+	_, listed := snapshot.Get(record.ClusterKey(cluster))
+	return listed
 }
 
 // Apply writes a batch and returns when it is committed and the mirror shows it. Records that cannot be decoded are
@@ -115,15 +131,11 @@ func (in *Intake) Apply(ctx context.Context, batch feed.Batch) ([]feed.Rejection
 }
 
 func (in *Intake) puts(records []*record.Record) (writes []store.Write, rejected []feed.Rejection) {
+	snapshot := in.mirror.Snapshot()
 	for _, r := range records {
-		err := record.Validate(*r)
-		if err == nil && !comesDown(r.Key.Kind) {
-			err = fmt.Errorf("records of kind %s do not come from above", r.Key.Kind)
-		}
-		if err != nil {
+		if reason, err := acceptable(snapshot, *r); err != nil {
 			in.log.Warn("record rejected", "key", r.Key, "error", err)
-			rejected = append(rejected, feed.Rejection{Key: r.Key, Version: r.Version, Reason: ReasonInvalidRecord,
-				Message: err.Error()})
+			rejected = append(rejected, feed.Rejection{Key: r.Key, Version: r.Version, Reason: reason, Message: err.Error()})
 			continue
 		}
 		writes = append(writes, store.Write{Record: *r})
@@ -131,12 +143,41 @@ func (in *Intake) puts(records []*record.Record) (writes []store.Write, rejected
 	return writes, rejected
 }
 
+// acceptable says why a record is not taken.
+func acceptable(snapshot *store.Snapshot, r record.Record) (reason string, err error) {
+	switch err := record.Validate(r); {
+	case err != nil:
+		return ReasonInvalidRecord, err
+	case !comesDown(r.Key.Kind):
+		return ReasonInvalidRecord, fmt.Errorf("records of kind %s do not come from above", r.Key.Kind)
+	case own(snapshot, r.Key):
+		return ReasonInvalidRecord, fmt.Errorf("record %s: cluster %s is one of those below, and does not come from above", r.Key, r.Key.Site())
+	case r.Key.Kind == record.KindLocation && late(snapshot, r):
+		return ReasonLate, fmt.Errorf("record %s was said before the one that is here", r.Key)
+	}
+	return "", nil
+}
+
+// late tells whether a location was said before the one that is here.
+func late(snapshot *store.Snapshot, r record.Record) bool {
+	e, ok := snapshot.Get(r.Key)
+	if !ok {
+		return false
+	}
+	held, err := record.DecodeLocation(e.Record)
+	if err != nil {
+		return false
+	}
+	next, err := record.DecodeLocation(r)
+	return err == nil && next.Late(held)
+}
+
 // removals turns the parent's removals into writes, each followed by what goes with it; those still needed are retained.
 func (in *Intake) removals(removals []feed.Removal) (writes []store.Write, retained []record.Key) {
 	snapshot := in.mirror.Snapshot()
 	var candidates []feed.Removal
 	for _, r := range removals {
-		if !comesDown(r.Key.Kind) {
+		if !comesDown(r.Key.Kind) || own(snapshot, r.Key) {
 			continue
 		}
 		if in.rules.Needed != nil && r.Key.Kind == record.KindRevision {

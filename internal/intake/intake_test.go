@@ -127,6 +127,41 @@ func TestLedgerAfterRestart(t *testing.T) {
 }
 
 // TestRules shows what goes with a removal, and what stays until it is swept.
+// TestOwn shows that what came from below stays: where something runs in a cluster of the tier's own neither comes nor goes
+// by the parent's word, and counts as none of what is held of the parent.
+func TestOwn(t *testing.T) {
+	f := newFixture(t)
+	at := func(cluster string, sequence uint64) record.Record {
+		return record.Location{Namespace: "n", Application: "a", Cluster: cluster, Epoch: 1, Sequence: sequence}.Record()
+	}
+	mine, theirs := at("c", 5), at("elsewhere", 5)
+	own := []store.Write{{Record: record.Cluster{Name: "c"}.Record()}, {Record: mine}, {Record: record.Place{Cluster: "c"}.Record()}}
+	if _, err := f.writer.Apply(f.ctx, own, nil); err != nil {
+		t.Fatal(err)
+	}
+	in := f.intake(t, intake.Rules{})
+	if got := in.Ledger().Standing().Keys; got != 1 {
+		t.Errorf("%d keys count as held of the parent, want the cluster alone", got)
+	}
+	rejected := f.apply(t, in, 5, []record.Record{at("c", 9), theirs, record.Place{Cluster: "elsewhere"}.Record()})
+	if len(rejected) != 1 || rejected[0].Key != mine.Key {
+		t.Errorf("rejected: got %v, want what is said of the tier's own cluster", rejected)
+	}
+	rejected = f.apply(t, in, 6, []record.Record{at("elsewhere", 4)}, feed.Removal{Key: mine.Key})
+	if len(rejected) != 1 || rejected[0].Reason != intake.ReasonLate {
+		t.Errorf("rejected: got %v, want the late copy", rejected)
+	}
+	for _, want := range []record.Record{mine, theirs} {
+		if e, ok := f.mirror.Snapshot().Get(want.Key); !ok || e.Version != want.Version {
+			t.Errorf("%s is not what it was", want.Key)
+		}
+	}
+	f.apply(t, in, 7, nil, feed.Removal{Key: theirs.Key})
+	if _, ok := f.mirror.Snapshot().Get(theirs.Key); ok {
+		t.Errorf("%s is still there", theirs.Key)
+	}
+}
+
 func TestRules(t *testing.T) {
 	f := newFixture(t)
 	needed := true

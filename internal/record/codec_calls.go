@@ -102,6 +102,10 @@ func LocationKey(namespace, application, cluster, chunk string) Key {
 
 // Record encodes the location.
 func (v Location) Record() Record {
+	return marshal(LocationKey(v.Namespace, v.Application, v.Cluster, v.Chunk), encodeLocation(v))
+}
+
+func encodeLocation(v Location) *recordpb.Location {
 	m := &recordpb.Location{Zone: v.Zone, Region: v.Region, Epoch: v.Epoch, Sequence: v.Sequence}
 	for _, r := range v.Ready {
 		m.Ready = append(m.Ready, &recordpb.Ready{Version: r.Version, Endpoints: r.Endpoints})
@@ -109,7 +113,7 @@ func (v Location) Record() Record {
 	for _, e := range v.Endpoints {
 		m.Endpoints = append(m.Endpoints, &recordpb.Endpoint{Address: e.Address, Version: e.Version})
 	}
-	return marshal(LocationKey(v.Namespace, v.Application, v.Cluster, v.Chunk), m)
+	return m
 }
 
 // DecodeLocation reads a location. One with more than MaxEndpoints addresses, or with a count below zero, is refused.
@@ -123,17 +127,25 @@ func DecodeLocation(r Record) (Location, error) {
 	if err != nil {
 		return Location{}, err
 	}
-	v := Location{Namespace: p[0], Application: p[1], Cluster: p[2], Zone: m.Zone, Region: m.Region, Epoch: m.Epoch,
-		Sequence: m.Sequence}
+	v, err := decodeLocation(&m)
+	if err != nil {
+		return Location{}, fmt.Errorf("record %s: %w", r.Key, err)
+	}
+	v.Namespace, v.Application, v.Cluster = p[0], p[1], p[2]
 	if parts == 4 {
 		v.Chunk = p[3]
 	}
+	return v, nil
+}
+
+func decodeLocation(m *recordpb.Location) (Location, error) {
+	v := Location{Zone: m.Zone, Region: m.Region, Epoch: m.Epoch, Sequence: m.Sequence}
 	if len(m.Endpoints) > MaxEndpoints {
-		return Location{}, fmt.Errorf("record %s: %d addresses, at most %d fit", r.Key, len(m.Endpoints), MaxEndpoints)
+		return Location{}, fmt.Errorf("%d addresses, at most %d fit", len(m.Endpoints), MaxEndpoints)
 	}
 	for _, q := range m.Ready {
 		if q.Endpoints < 0 {
-			return Location{}, fmt.Errorf("record %s: %d endpoints of version %q", r.Key, q.Endpoints, q.Version)
+			return Location{}, fmt.Errorf("%d endpoints of version %q", q.Endpoints, q.Version)
 		}
 		v.Ready = append(v.Ready, Ready{Version: q.Version, Endpoints: q.Endpoints})
 	}

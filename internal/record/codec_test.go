@@ -62,7 +62,14 @@ func TestRoundTrip(t *testing.T) {
 		"standing of an application": {record.Standing{Cluster: "c", Epoch: 1 << 63, Fence: 7, Replicas: 2, Assumed: true,
 			Status: &record.Status{Namespace: "n", Application: "a", Counts: counts, Problems: []record.Problem{problem}}},
 			func(r record.Record) (any, error) { return record.DecodeStanding(r) }},
-		"standing of a cluster": {record.Standing{Cluster: "c", Epoch: 1, Fence: 7, Health: &record.Health{Cluster: "c", Nodes: 5}},
+		"standing of a location": {record.Standing{Cluster: "c", Epoch: 1, Fence: 7, Location: &record.Location{Namespace: "n",
+			Application: "a", Cluster: "c", Ready: []record.Ready{{Endpoints: 3}}}},
+			func(r record.Record) (any, error) { return record.DecodeStanding(r) }},
+		"standing of a chunk": {record.Standing{Cluster: "c", Epoch: 1, Fence: 7, Location: &record.Location{Namespace: "n",
+			Application: "a", Cluster: "c", Chunk: "a-x1", Endpoints: []record.Endpoint{{Address: "10.0.0.1"}}}},
+			func(r record.Record) (any, error) { return record.DecodeStanding(r) }},
+		"standing of a cluster": {record.Standing{Cluster: "c", Epoch: 1, Fence: 7, Told: true, Locations: 4,
+			Health: &record.Health{Cluster: "c", Nodes: 5}},
 			func(r record.Record) (any, error) { return record.DecodeStanding(r) }},
 	}
 	for name, tt := range tests {
@@ -100,7 +107,8 @@ func TestValidateRefuses(t *testing.T) {
 		"name too short":      {record.New(record.Key{Kind: record.KindAssignment, Name: "n/a"}, nil), "has 2 parts, want 3"},
 		"not protobuf":        {record.New(record.ClusterKey("c"), []byte{0xff}), "decoding record cluster/c"},
 		"hash differs":        {renamed, "its content has the hash " + revision.Version.String()},
-		"standing of nothing": {record.New(record.StandingKey("c", "n/a"), nil), "want a status for an application"},
+		"standing of nothing": {record.New(record.StandingKey("c", "n/a"), nil), "want a status or a location for an application"},
+		"location of nothing": {record.New(record.LocatedKey("c", "n/a", "x"), nil), "want a status or a location for an application"},
 		"unknown kind":        {record.New(record.Key{Kind: "tomorrow", Name: "x"}, []byte{0xff}), ""},
 	}
 	for name, tt := range tests {
@@ -110,6 +118,20 @@ func TestValidateRefuses(t *testing.T) {
 				t.Errorf("Validate = %v, want %q", err, tt.want)
 			}
 		})
+	}
+}
+
+func TestSite(t *testing.T) {
+	for key, want := range map[record.Key]string{
+		record.PlaceKey("c"):                    "c",
+		record.LocationKey("n", "a", "c", ""):   "c",
+		record.LocationKey("n", "a", "c", "x1"): "c",
+		record.ClusterKey("c"):                  "",
+		{Kind: record.KindLocation, Name: "n"}:  "",
+	} {
+		if got := key.Site(); got != want {
+			t.Errorf("the site of %s: got %q, want %q", key, got, want)
+		}
 	}
 }
 

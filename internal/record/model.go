@@ -173,8 +173,8 @@ type Health struct {
 	Problems     []Problem
 }
 
-// Standing is what the owner of a cluster tells the zone's leader: of the cluster itself, with Health, or of one
-// application in it, with Status.
+// Standing is what the owner of a cluster tells the zone's leader: of the cluster itself, with Health; of one application
+// in it, with Status; or where one is ready in it, with Location, which has no epoch and no sequence yet.
 type Standing struct {
 	Cluster string
 	// Epoch and Fence are the owner's fence: of two owners, the one with the higher is believed.
@@ -189,4 +189,9 @@ type Standing struct {
 	Assumed bool
 
 	Health *Health
+	// Told, with Health: the cluster's agent is connected and has told all, Locations locations among it.
+	Told      bool
+	Locations int32
+
+	Location *Location
 }

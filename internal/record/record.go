@@ -47,6 +47,19 @@ func (k Key) Compare(o Key) int {
 // Parts splits the name at its slashes.
 func (k Key) Parts() []string { return strings.Split(k.Name, "/") }
 
+// Site is the cluster that a location or a place is of; empty for other kinds.
+func (k Key) Site() string {
+	switch k.Kind {
+	case KindPlace:
+		return k.Name
+	case KindLocation:
+		if p := k.Parts(); len(p) >= 3 {
+			return p[2]
+		}
+	}
+	return ""
+}
+
 // ParseKey reads KIND/NAME.
 func ParseKey(s string) (Key, error) {
 	kind, name, ok := strings.Cut(s, "/")
@@ -107,7 +120,9 @@ const (
 	CauseFound Cause = iota
 	// CauseScope is a record that its holder no longer needs.
 	CauseScope
-	// CausePerson is a removal that follows from a spec that a person deleted or changed at Global.
+	// CausePerson is a removal that follows from a spec that a person deleted or changed at Global; or that its writer made
+	// knowing that what the record speaks of is no more, such as the addresses of pods that went: holding it back would
+	// keep nothing alive and have calls sent to nobody.
 	CausePerson
 )
 

@@ -1791,7 +1791,8 @@ func (x *Health) GetRegion() string {
 	return ""
 }
 
-// Standing is what the owner of a cluster tells the zone's leader: of the cluster itself, or of one application in it.
+// Standing is what the owner of a cluster tells the zone's leader: of the cluster itself, or of one application in it: how
+// it stands, or where it is.
 type Standing struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The owner's fence.
@@ -1803,7 +1804,12 @@ type Standing struct {
 	// Of the cluster itself.
 	Health *Health `protobuf:"bytes,5,opt,name=health,proto3" json:"health,omitempty"`
 	// The agent has not told: the status is what its silence leaves.
-	Assumed       bool `protobuf:"varint,6,opt,name=assumed,proto3" json:"assumed,omitempty"`
+	Assumed bool `protobuf:"varint,6,opt,name=assumed,proto3" json:"assumed,omitempty"`
+	// Of an application: where it is in the cluster.
+	Location *Location `protobuf:"bytes,7,opt,name=location,proto3" json:"location,omitempty"`
+	// Of the cluster itself: the agent has told all, and how many locations that was.
+	Told          bool  `protobuf:"varint,8,opt,name=told,proto3" json:"told,omitempty"`
+	Locations     int32 `protobuf:"varint,9,opt,name=locations,proto3" json:"locations,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1878,6 +1884,27 @@ func (x *Standing) GetAssumed() bool {
 		return x.Assumed
 	}
 	return false
+}
+
+func (x *Standing) GetLocation() *Location {
+	if x != nil {
+		return x.Location
+	}
+	return nil
+}
+
+func (x *Standing) GetTold() bool {
+	if x != nil {
+		return x.Told
+	}
+	return false
+}
+
+func (x *Standing) GetLocations() int32 {
+	if x != nil {
+		return x.Locations
+	}
+	return 0
 }
 
 var File_internal_record_recordpb_record_proto protoreflect.FileDescriptor
@@ -2045,14 +2072,17 @@ const file_internal_record_recordpb_record_proto_rawDesc = "" +
 	"\x12kubernetes_version\x18\x04 \x01(\tR\x11kubernetesVersion\x12\"\n" +
 	"\fapplications\x18\x05 \x01(\x05R\fapplications\x127\n" +
 	"\bproblems\x18\x06 \x03(\v2\x1b.meridian.record.v1.ProblemR\bproblems\x12\x16\n" +
-	"\x06region\x18\a \x01(\tR\x06region\"\xd4\x01\n" +
+	"\x06region\x18\a \x01(\tR\x06region\"\xc0\x02\n" +
 	"\bStanding\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x14\n" +
 	"\x05fence\x18\x02 \x01(\x03R\x05fence\x122\n" +
 	"\x06status\x18\x03 \x01(\v2\x1a.meridian.record.v1.StatusR\x06status\x12\x1a\n" +
 	"\breplicas\x18\x04 \x01(\x05R\breplicas\x122\n" +
 	"\x06health\x18\x05 \x01(\v2\x1a.meridian.record.v1.HealthR\x06health\x12\x18\n" +
-	"\aassumed\x18\x06 \x01(\bR\aassumedBBZ@github.com/meridian-federation/meridian/internal/record/recordpbb\x06proto3"
+	"\aassumed\x18\x06 \x01(\bR\aassumed\x128\n" +
+	"\blocation\x18\a \x01(\v2\x1c.meridian.record.v1.LocationR\blocation\x12\x12\n" +
+	"\x04told\x18\b \x01(\bR\x04told\x12\x1c\n" +
+	"\tlocations\x18\t \x01(\x05R\tlocationsBBZ@github.com/meridian-federation/meridian/internal/record/recordpbb\x06proto3"
 
 var (
 	file_internal_record_recordpb_record_proto_rawDescOnce sync.Once
@@ -2111,11 +2141,12 @@ var file_internal_record_recordpb_record_proto_depIdxs = []int32{
 	20, // 13: meridian.record.v1.Health.problems:type_name -> meridian.record.v1.Problem
 	17, // 14: meridian.record.v1.Standing.status:type_name -> meridian.record.v1.Status
 	21, // 15: meridian.record.v1.Standing.health:type_name -> meridian.record.v1.Health
-	16, // [16:16] is the sub-list for method output_type
-	16, // [16:16] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	7,  // 16: meridian.record.v1.Standing.location:type_name -> meridian.record.v1.Location
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_internal_record_recordpb_record_proto_init() }
