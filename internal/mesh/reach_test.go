@@ -1,6 +1,7 @@
 package mesh_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -32,11 +33,15 @@ func TestReachIsThePolicys(t *testing.T) {
 	in := inputOf(meshed(), bound(1), decode(t, "shop", "cart", spec))
 	namespaces, names := []string{"shop", "web", "ops"}, []string{"front", "admin"}
 	rule := rapid.Custom(func(t *rapid.T) record.Rule {
+		callers := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) record.Caller {
+			return record.Caller{Namespace: rapid.SampledFrom(namespaces).Draw(t, "namespace"),
+				Application: rapid.SampledFrom(append(names, "")).Draw(t, "application")}
+		}), 0, 3).Draw(t, "callers")
+		slices.SortFunc(callers, func(a, b record.Caller) int {
+			return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Application, b.Application))
+		})
 		return record.Rule{Policy: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "policy"), Index: rapid.Int32Range(0, 3).Draw(t, "index"),
-			Callers: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) record.Caller {
-				return record.Caller{Namespace: rapid.SampledFrom(namespaces).Draw(t, "namespace"),
-					Application: rapid.SampledFrom(append(names, "")).Draw(t, "application")}
-			}), 0, 3).Draw(t, "callers"),
+			Callers: callers,
 			Ports:   rapid.SliceOfN(rapid.SampledFrom([]int32{80, 81, 82}), 0, 2).Draw(t, "ports"),
 			Methods: rapid.SliceOfN(rapid.SampledFrom([]string{"GET", "POST"}), 0, 2).Draw(t, "methods"),
 			Paths:   rapid.SliceOfN(rapid.SampledFrom([]string{"/v1/*", "/", "*/health"}), 0, 2).Draw(t, "paths")}
