@@ -41,7 +41,11 @@ func (r *Region) accept(ctx context.Context, _ feed.Hello, peer feedgrpc.Identit
 	if err := r.directory.await(ctx, path.Zone); err != nil {
 		return feedgrpc.Endpoint{}, err
 	}
-	return r.zones.Watch(path.Zone, r.endpoint(path.Zone)), nil
+	ep := r.zones.Watch(path.Zone, r.endpoint(path.Zone))
+	if err := r.directory.await(ctx, path.Zone); err != nil { // it was lost before its session was watched
+		return feedgrpc.Endpoint{}, err
+	}
+	return ep, nil
 }
 
 // endpoint is the region's end of a session with a zone.
