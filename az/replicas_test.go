@@ -2,6 +2,7 @@ package az_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -75,13 +76,48 @@ type shared struct {
 
 	mu     sync.Mutex
 	claims map[string][]store.Claim // by cluster, in their order
+	// losers are, by cluster, who had it when it was last to be claimed, as the roster listed it then; zero where it did not.
+	losers map[string]store.Member
+	// members are as the roster lists them; claims wait until held is closed.
+	members map[string]store.Member
+	held    chan struct{}
+}
+
+// claimant is a replica's store, which notes from whom clusters are claimed, and has claims wait where the test says so.
+type claimant struct {
+	*mem.Store
+	zone *shared
+}
+
+func (c claimant) Claim(ctx context.Context, name, owner string, prev int64) (store.Claim, error) {
+	c.zone.mu.Lock()
+	held := c.zone.held
+	c.zone.mu.Unlock()
+	select {
+	case <-held:
+	case <-ctx.Done():
+		return store.Claim{}, ctx.Err()
+	}
+	seen := errors.New("seen")
+	err := c.WatchRoster(ctx, func(r *store.Roster) error {
+		c.zone.mu.Lock()
+		defer c.zone.mu.Unlock()
+		c.zone.losers[name] = r.Members[r.Claims[name].Owner]
+		return seen
+	})
+	if !errors.Is(err, seen) {
+		return store.Claim{}, err
+	}
+	return c.Store.Claim(ctx, name, owner, prev)
 }
 
 // newShared starts the replicas one after another, and agents that know the first two alone.
 func newShared(t *testing.T, replicas, clusters int) *shared {
 	t.Helper()
 	z := &shared{t: t, parent: tiertest.NewParent(t), store: mem.New(), replicas: map[string]*replica{},
-		agents: map[string]*tiertest.Child{}, claims: map[string][]store.Claim{}}
+		agents: map[string]*tiertest.Child{}, claims: map[string][]store.Claim{}, losers: map[string]store.Member{},
+		held: make(chan struct{})}
+	close(z.held)
 	z.observe()
 	for i := range clusters {
 		z.parent.Put(cluster(fmt.Sprint("c", i)).Record())
@@ -129,7 +165,7 @@ func (z *shared) start(id string) {
 	}
 	cfg := az.Config{ID: id, Region: "west", Zone: "a", Parent: []string{z.parent.Address}, Settle: patient}
 	cfg.Default()
-	tier := az.New(cfg, az.Deps{Store: r.store, Listener: listener, Gossip: r.gossip, Log: log})
+	tier := az.New(cfg, az.Deps{Store: claimant{r.store, z}, Listener: listener, Gossip: r.gossip, Log: log})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- tier.Run(ctx) }()
@@ -159,7 +195,15 @@ func (z *shared) crash(id string) {
 	z.replicas[id].stop()
 }
 
-// observe notes every claim.
+// hold has all claims wait until they are released.
+func (z *shared) hold() (release func()) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.held = make(chan struct{})
+	return sync.OnceFunc(func() { close(z.held) })
+}
+
+// observe notes the members and every claim.
 func (z *shared) observe() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -168,6 +212,7 @@ func (z *shared) observe() {
 		_ = z.store.WatchRoster(ctx, func(r *store.Roster) error {
 			z.mu.Lock()
 			defer z.mu.Unlock()
+			z.members = maps.Clone(r.Members)
 			for name, c := range r.Claims {
 				if had := z.claims[name]; len(had) == 0 || had[len(had)-1] != c {
 					z.claims[name] = append(had, c)
@@ -182,7 +227,14 @@ func (z *shared) observe() {
 	})
 }
 
-// owners are the clusters of each replica.
+// history are the claims on a cluster, in their order.
+func (z *shared) history(cluster string) []store.Claim {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	return slices.Clone(z.claims[cluster])
+}
+
+// owners are how many clusters each replica has.
 func (z *shared) owners() map[string]int {
 	z.mu.Lock()
 	defer z.mu.Unlock()
@@ -191,6 +243,18 @@ func (z *shared) owners() map[string]int {
 		out[history[len(history)-1].Owner]++
 	}
 	return out
+}
+
+// owned are the clusters of one replica.
+func (z *shared) owned(id string) (names []string) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	for name, history := range z.claims {
+		if history[len(history)-1].Owner == id {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // awaitOwners waits until all clusters belong to the replicas named, and each of them has some.
@@ -309,42 +373,66 @@ func TestReplicaCrashes(t *testing.T) {
 	z.monotonic()
 }
 
-// TestReplicaEnds stops a replica as an operator does: the others have its clusters before it lets go of them, and nobody
-// counts a cluster as gone meanwhile.
-func TestReplicaEnds(t *testing.T) {
+// handsOver has two replicas share clusters that run something, and the second lose its own, while some applications come.
+// What runs is left alone, and what comes arrives.
+func handsOver(t *testing.T, apps int, lose func(z *shared, clusters []string)) {
+	t.Helper()
 	z := newShared(t, 2, 6)
 	z.awaitOwners("r0", "r1")
 	z.everywhere(app{name: "cart", image: "cart:1"})
 	before := z.writes()
-	z.replicas["r1"].stop()
-	z.awaitOwners("r0")
+	lose(z, z.owned("r1"))
 	z.everywhere(app{name: "late", image: "x:1"})
-	z.unwritten(before, objectsPerApp)
+	z.unwritten(before, (apps+1)*objectsPerApp)
 	z.monotonic()
+}
+
+// TestReplicaEnds stops a replica as an operator does: it serves its clusters, and says that it is leaving, until the other
+// has claimed them.
+func TestReplicaEnds(t *testing.T) {
+	handsOver(t, 1, func(z *shared, clusters []string) {
+		release := z.hold()
+		defer release()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			z.replicas["r1"].stop()
+		}()
+		tiertest.Await(t, "r1 says that it is leaving", func() bool {
+			z.mu.Lock()
+			defer z.mu.Unlock()
+			return z.members["r1"].Leaving
+		})
+		z.arrives(app{name: "meanwhile", image: "x:1"})
+		release()
+		<-done
+		z.awaitOwners("r0")
+		z.mu.Lock()
+		defer z.mu.Unlock()
+		for _, name := range clusters {
+			if m := z.losers[name]; m.ID != "r1" || !m.Leaving {
+				t.Errorf("cluster %s was claimed from %+v, want r1, which is leaving", name, m)
+			}
+		}
+	})
 }
 
 // TestReplicaLosesItsLease takes a replica off the roster while its agents are connected: the others take over, it finds
 // out, and comes back.
 func TestReplicaLosesItsLease(t *testing.T) {
-	z := newShared(t, 2, 6)
-	z.awaitOwners("r0", "r1")
-	z.everywhere(app{name: "cart", image: "cart:1"})
-	before := z.writes()
-	z.store.Expire("r1")
-	tiertest.Await(t, "r0 has taken r1's clusters", func() bool {
-		z.mu.Lock()
-		defer z.mu.Unlock()
-		for _, history := range z.claims {
-			if history[len(history)-1].Owner == "r0" && len(history) > 1 {
-				return true
-			}
+	handsOver(t, 0, func(z *shared, clusters []string) {
+		since := map[string]int{}
+		for _, name := range clusters {
+			since[name] = len(z.history(name))
 		}
-		return false
+		z.store.Expire("r1")
+		for name, n := range since {
+			tiertest.Await(t, "r0 has taken "+name+" from r1", func() bool {
+				return slices.ContainsFunc(z.history(name)[n:], func(c store.Claim) bool { return c.Owner == "r0" })
+			})
+		}
+		z.awaitOwners("r0", "r1")
 	})
-	z.awaitOwners("r0", "r1")
-	z.everywhere(app{name: "late", image: "x:1"})
-	z.unwritten(before, objectsPerApp)
-	z.monotonic()
 }
 
 // TestReplicaLosesItsLeaseAmongChanges takes a replica off the roster again and again while records change all the time: the
