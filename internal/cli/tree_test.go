@@ -23,7 +23,8 @@ type runner interface {
 	Run(ctx context.Context) error
 }
 
-// tree is Global at a real API server, region west, its zone west-a, and the agent of cluster a1.
+// tree is Global at a real API server, region west, its zone west-a, and the agent of cluster a1. Zone west-b and its cluster,
+// the only one of environment lab, are in the inventory alone.
 type tree struct {
 	terminal
 	agent *tiertest.Child
@@ -52,14 +53,19 @@ metadata: {name: west-a}
 spec: {region: west}
 ---
 apiVersion: meridian.dev/v1alpha1
+kind: Zone
+metadata: {name: west-b}
+spec: {region: west}
+---
+apiVersion: meridian.dev/v1alpha1
 kind: Cluster
 metadata: {name: a1}
 spec: {zone: west-a, network: net, environments: [prod]}
 ---
 apiVersion: meridian.dev/v1alpha1
 kind: Cluster
-metadata: {name: a2}
-spec: {zone: west-a, network: net, environments: [lab]}
+metadata: {name: b1}
+spec: {zone: west-b, network: net, environments: [lab]}
 ---
 apiVersion: v1
 kind: Namespace
@@ -74,7 +80,7 @@ kind: Namespace
 metadata: {name: trial, labels: {meridian.dev/environment: lab}}
 `
 
-// startTree starts all tiers, with the agent of a1 alone, on stores in memory.
+// startTree starts the tiers on stores in memory.
 func startTree(t *testing.T) tree {
 	t.Helper()
 	tm := startServer(t)

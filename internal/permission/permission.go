@@ -57,7 +57,7 @@ func decide(p record.Policy, ports []record.Port, c policy.Call) policy.Decision
 }
 
 func unknown(app question.ApplicationRequest) error {
-	return fmt.Errorf("%w: application %s does not exist, or is not accepted; see `meridian describe application %s -n %s`",
+	return fmt.Errorf("%w: application %s does not exist, is not accepted, or is placed nowhere; see `meridian describe application %s -n %s`",
 		question.ErrNotFound, app, app.Name, app.Namespace)
 }
 

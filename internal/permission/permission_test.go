@@ -108,7 +108,7 @@ func TestAnswer(t *testing.T) {
 			want: question.Verdict{Reason: "shop/checkout is of environment prod and lab/ledger of test: applications of different environments never call each other",
 				Dependency: "shop/checkout does not declare it"}},
 		{name: "an unknown provider", caller: "shop/checkout", provider: "payments/nothing", err: question.ErrNotFound,
-			message: "application payments/nothing does not exist, or is not accepted"},
+			message: "application payments/nothing does not exist, is not accepted, or is placed nowhere"},
 		{name: "an unknown caller", caller: "shop/nothing", provider: "payments/ledger", err: question.ErrNotFound, message: "application shop/nothing does not exist"},
 		{name: "an unknown provider at a zone", at: zone, caller: "shop/checkout", provider: "payments/nothing",
 			want: question.Verdict{Unknown: "application payments/nothing is not known at region/west/zone/a"}},
