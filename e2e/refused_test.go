@@ -37,7 +37,7 @@ func TestBadApplicationsSayWhatIsWrong(t *testing.T) {
 		{name: "unknown dependency", app: appSpec{name: "unknown-dependency", dependsOn: []string{"owner", "nobody"}},
 			condition: v1alpha1.ConditionDependenciesResolved, reason: v1alpha1.ReasonDependencyNotFound, says: []string{"bad/nobody"}, converges: true},
 		{name: "dependency in another namespace", app: appSpec{name: "other-namespace", dependsOn: []string{"{name: cart, namespace: shop}"}},
-			condition: v1alpha1.ConditionDependenciesResolved, reason: v1alpha1.ReasonCrossNamespaceDenied, says: []string{"shop/cart", "denied"}, converges: true},
+			condition: v1alpha1.ConditionDependenciesResolved, reason: v1alpha1.ReasonDependencyDenied, says: []string{"no AccessPolicy in namespace shop lets bad/other-namespace call cart"}, converges: true},
 		{name: "empty placement", app: appSpec{name: "nowhere", clusters: only("no-such-cluster")},
 			condition: v1alpha1.ConditionPlaced, reason: v1alpha1.ReasonNoMatchingCluster, says: []string{"cluster"}},
 		{name: "300 KB of resources", app: appSpec{name: "large", extra: largeResource(300 << 10)},

@@ -65,37 +65,6 @@ func TestAdmit(t *testing.T) {
 	}
 }
 
-func TestResolve(t *testing.T) {
-	tests := map[string]struct {
-		on   []v1alpha1.Dependency
-		want []string
-		why  string
-	}{
-		"none":                {nil, nil, ""},
-		"found, sorted, once": {[]v1alpha1.Dependency{{Name: "b"}, {Name: "a"}, {Namespace: "shop", Name: "b"}}, []string{"shop/a", "shop/b"}, ""},
-		"missing":             {[]v1alpha1.Dependency{{Name: "a"}, {Name: "y"}, {Name: "x"}}, []string{"shop/a"}, "DependencyNotFound: shop/x, shop/y"},
-		"denied, though it is there": {[]v1alpha1.Dependency{{Namespace: "bank", Name: "a"}}, nil,
-			"CrossNamespaceDenied: another namespace are denied: bank/a"},
-		"both": {[]v1alpha1.Dependency{{Name: "x"}, {Namespace: "bank", Name: "a"}}, nil,
-			"CrossNamespaceDenied: shop/x; calls to another namespace are denied: bank/a"},
-	}
-	callable := func(name string) bool { return slices.Contains([]string{"shop/a", "shop/b", "bank/a"}, name) }
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			app := testApplication("web")
-			app.Spec.DependsOn = tt.on
-			got, why := resolve(app, callable)
-			if !slices.Equal(got, tt.want) {
-				t.Errorf("resolved %v, want %v", got, tt.want)
-			}
-			reason, text, _ := strings.Cut(tt.why, ": ")
-			if (why == nil) != (tt.why == "") || why != nil && (why.reason != reason || !strings.Contains(why.message, text)) {
-				t.Errorf("unresolved because %+v, want %q", why, tt.why)
-			}
-		})
-	}
-}
-
 func TestListed(t *testing.T) {
 	var many []string
 	for i := range 14 {

@@ -50,6 +50,7 @@ type board struct {
 
 	mu        sync.Mutex
 	plans     map[string]plan
+	policies  map[string]judgement // by AccessPolicy, NAMESPACE/NAME
 	inventory *inventory
 	last      map[target]time.Time // of writes less than statusInterval ago
 }
@@ -58,7 +59,7 @@ func newBoard(g *Global, h *hub) *board {
 	pace := workqueue.NewTypedItemExponentialFailureRateLimiter[target](statusInterval, statusPatience)
 	return &board{log: g.log, client: g.client, hub: h, reports: g.reports, metrics: g.metrics, pace: newPace(),
 		queue: workqueue.NewTypedRateLimitingQueue(pace),
-		plans: map[string]plan{}, last: map[target]time.Time{}}
+		plans: map[string]plan{}, policies: map[string]judgement{}, last: map[target]time.Time{}}
 }
 
 // run writes until ctx ends.
@@ -150,6 +151,8 @@ func (b *board) compute(t target) (uid types.UID, before, after any) {
 		return b.application(t)
 	case "clusters":
 		return b.cluster(t)
+	case "accesspolicies":
+		return b.accessPolicy(t)
 	case "zones":
 		return b.zone(t)
 	default:

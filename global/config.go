@@ -3,7 +3,9 @@ package global
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"os"
+	"time"
 
 	"github.com/meridian-federation/meridian/internal/config"
 )
@@ -14,9 +16,11 @@ type Config struct {
 	Listen     string `usage:"address at which regions and the CLI connect"`
 	Advertise  string `usage:"address that the CLI is told to use; the address listened at by default"`
 	Kubeconfig string `usage:"kubeconfig of the API server that holds the resources; in-cluster credentials by default"`
-	Etcd       config.Etcd
-	Admin      config.Admin
-	Log        config.Log
+	// AudienceDelay holds back changes that only tidy up: each costs every proxy that sees the application a full push.
+	AudienceDelay time.Duration `usage:"how long after an application's last consumer in a namespace, zone or network is gone it is still made visible there, unless something else changes that earlier; 30s by default"`
+	Etcd          config.Etcd
+	Admin         config.Admin
+	Log           config.Log
 }
 
 // Default fills in zero fields. The ID is the host's name: a replica that restarts on its host takes its own leadership
@@ -27,6 +31,9 @@ func (c *Config) Default() {
 	}
 	if c.Listen == "" {
 		c.Listen = config.Loopback(config.GlobalPort)
+	}
+	if c.AudienceDelay == 0 {
+		c.AudienceDelay = 30 * time.Second
 	}
 	if c.Etcd.Prefix == "" {
 		c.Etcd.Prefix = "/meridian/global"
@@ -44,7 +51,12 @@ func (c *Config) Default() {
 
 // Validate joins all errors.
 func (c *Config) Validate() error {
+	var negative error
+	if c.AudienceDelay < 0 {
+		negative = fmt.Errorf("audiencedelay: %s is less than nothing", c.AudienceDelay)
+	}
 	return errors.Join(
+		negative,
 		config.Required("id", c.ID),
 		config.Address("listen", c.Listen),
 		config.Address("advertise", c.advertised()),

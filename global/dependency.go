@@ -1,49 +1,112 @@
 package global
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/meridian-federation/meridian/api/v1alpha1"
+	"github.com/meridian-federation/meridian/internal/policy"
 	"github.com/meridian-federation/meridian/internal/record"
 )
 
-// resolve sorts an application's declared dependencies into those that it may call and those that it may not, with the
-// reason of each. callable tells whether an application is accepted and has ports. Inside one namespace calls are
-// allowed; across namespaces they are denied, since there is no policy yet that could allow them.
-func resolve(app *v1alpha1.Application, callable func(name string) bool) (resolved []string, why *refusal) {
-	var missing, denied []string
-	for _, d := range app.Spec.DependsOn {
-		namespace := d.Namespace
-		if namespace == "" {
-			namespace = app.Namespace
-		}
-		name := record.ServiceName(namespace, d.Name)
-		switch {
-		case namespace != app.Namespace:
-			denied = append(denied, name)
-		case !callable(name):
-			missing = append(missing, name)
-		default:
+// face is what an application's callers see of it: whether it is accepted and has ports, and whom it lets call.
+type face struct {
+	callable bool
+	policy   record.Policy
+	// version is the policy record's; zero for an application without records.
+	version record.Version
+}
+
+// verdict says whether an application may depend on another, and if not, why.
+type verdict struct {
+	// reason is empty if it may.
+	reason string
+	// by is the other's environment, or the AccessPolicy that isolates it; empty where no policy speaks of the caller.
+	by string
+}
+
+// judge decides one dependency of an application of an environment.
+func judge(caller record.Caller, environment string, on face) verdict {
+	switch {
+	case !on.callable:
+		return verdict{reason: v1alpha1.ReasonDependencyNotFound}
+	case on.policy.Environment != environment:
+		return verdict{v1alpha1.ReasonOtherEnvironment, on.policy.Environment}
+	case policy.MayCall(on.policy, caller):
+		return verdict{}
+	case caller.Namespace == on.policy.Namespace:
+		return verdict{v1alpha1.ReasonDependencyDenied, on.policy.IsolatedBy[0]}
+	}
+	return verdict{reason: v1alpha1.ReasonDependencyDenied}
+}
+
+// declared lists what a spec in a namespace depends on, sorted.
+func declared(namespace string, dependsOn []v1alpha1.Dependency) []string {
+	out := make([]string, 0, len(dependsOn))
+	for _, d := range dependsOn {
+		out = append(out, record.ServiceName(cmp.Or(d.Namespace, namespace), d.Name))
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// resolve sorts the dependencies of an application into those that it may call and those that it may not, with the
+// reason of each. Applications may depend on each other in circles.
+func resolve(caller record.Caller, dependencies []string, ask func(name string) verdict) (resolved []string, why *refusal) {
+	refused := map[verdict][]string{}
+	for _, name := range dependencies {
+		v := ask(name)
+		if v.reason == "" {
 			resolved = append(resolved, name)
+			continue
 		}
+		refused[v] = append(refused[v], name)
 	}
-	slices.Sort(resolved)
-	resolved = slices.Compact(resolved)
-	var parts []string
-	reason := v1alpha1.ReasonDependencyNotFound
-	if len(missing) > 0 {
-		parts = append(parts, fmt.Sprintf("no accepted Application with ports: %s", listed(missing)))
-	}
-	if len(denied) > 0 {
-		reason = v1alpha1.ReasonCrossNamespaceDenied
-		parts = append(parts, fmt.Sprintf("calls to another namespace are denied: %s", listed(denied)))
-	}
-	if parts == nil {
+	if len(refused) == 0 {
 		return resolved, nil
 	}
-	return resolved, &refusal{reason, strings.Join(parts, "; ")}
+	order := slices.SortedFunc(maps.Keys(refused), func(a, b verdict) int {
+		return cmp.Or(cmp.Compare(weight(a.reason), weight(b.reason)), cmp.Compare(a.by, b.by))
+	})
+	var parts []string
+	for _, v := range order {
+		parts = append(parts, explain(caller, v, refused[v])...)
+	}
+	return resolved, &refusal{order[0].reason, strings.Join(parts, "; ")}
+}
+
+// weight orders reasons: what a person can allow comes first.
+func weight(reason string) int {
+	return slices.Index([]string{v1alpha1.ReasonDependencyDenied, v1alpha1.ReasonOtherEnvironment, v1alpha1.ReasonDependencyNotFound}, reason)
+}
+
+// explain says why the applications named cannot be depended on, all for the same reason.
+func explain(caller record.Caller, v verdict, names []string) []string {
+	switch {
+	case v.reason == v1alpha1.ReasonDependencyNotFound:
+		return []string{"no accepted Application with ports: " + listed(names)}
+	case v.reason == v1alpha1.ReasonOtherEnvironment:
+		return []string{fmt.Sprintf("in environment %s, and no policy allows calls from one environment to another: %s", v.by, listed(names))}
+	}
+	byNamespace := map[string][]string{}
+	for _, name := range names {
+		namespace, short, _ := strings.Cut(name, "/")
+		byNamespace[namespace] = append(byNamespace[namespace], short)
+	}
+	var parts []string
+	for _, namespace := range slices.Sorted(maps.Keys(byNamespace)) {
+		who, whom := record.ServiceName(caller.Namespace, caller.Application), listed(byNamespace[namespace])
+		if v.by != "" {
+			parts = append(parts, fmt.Sprintf("AccessPolicy %s/%s has sameNamespace: Deny, and none in namespace %s lets %s call %s",
+				namespace, v.by, namespace, who, whom))
+			continue
+		}
+		parts = append(parts, fmt.Sprintf("no AccessPolicy in namespace %s lets %s call %s", namespace, who, whom))
+	}
+	return parts
 }
 
 // listed joins names, the first few of many.

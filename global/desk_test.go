@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
@@ -22,7 +23,7 @@ import (
 // desk is a planner on an in-memory store, with a hub whose watches the test plays.
 type desk struct {
 	*planner
-	t       *testing.T
+	t       testing.TB
 	records *mem.Store
 	reports *reports
 	first   bool
@@ -30,12 +31,12 @@ type desk struct {
 
 // newDesk starts a planner on the records and the resources of an earlier one, or on none. The inventory is zones w1 and
 // w2 with a cluster each, and namespace shop.
-func newDesk(t *testing.T, before *desk) *desk {
+func newDesk(t testing.TB, before *desk) *desk {
 	t.Helper()
 	d := &desk{t: t, records: mem.New(), reports: newReports(), first: true}
 	h := &hub{applications: played[*v1alpha1.Application](), environments: played[*v1alpha1.Environment](),
 		networks: played[*v1alpha1.Network](), regions: played[*v1alpha1.Region](), zones: played[*v1alpha1.Zone](),
-		clusters: played[*v1alpha1.Cluster](), namespaces: played[*corev1.Namespace]()}
+		clusters: played[*v1alpha1.Cluster](), namespaces: played[*corev1.Namespace](), policies: played[*v1alpha1.AccessPolicy]()}
 	if before != nil {
 		d.records, h = before.records, before.hub
 	}
@@ -56,7 +57,7 @@ func newDesk(t *testing.T, before *desk) *desk {
 		t.Fatal(err)
 	}
 	g := &Global{log: log, mirror: mirror, queue: newQueue(), guard: newGuard(), reports: d.reports,
-		metrics: newMetrics(prometheus.NewRegistry())}
+		metrics: newMetrics(prometheus.NewRegistry()), cfg: Config{AudienceDelay: time.Hour}}
 	b := newBoard(g, h)
 	d.planner = newPlanner(g, h, store.NewWriter(s, mirror, term), b)
 	t.Cleanup(func() {

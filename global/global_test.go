@@ -95,7 +95,7 @@ func TestGlobal(t *testing.T) {
 		h.wantCondition(t, "cart", v1alpha1.ConditionAccepted, "=True")
 		h.wantCondition(t, "cart", v1alpha1.ConditionConverged, "waiting for west-a, west-b")
 		h.wantCondition(t, "cart", v1alpha1.ConditionDependenciesResolved,
-			"no accepted Application with ports: shop/catalog; calls to another namespace are denied: bank/ledger")
+			"no accepted Application with ports: bank/ledger, shop/catalog")
 	})
 	t.Run("a dependency resolves when it comes", func(t *testing.T) {
 		h.set(t, application("catalog", "catalog:1", ""))

@@ -87,6 +87,15 @@ func newInventory(r resources, standing map[string]record.Cluster) *inventory {
 	return inv
 }
 
+// networksOf lists the networks of a zone's clusters, some perhaps several times.
+func (inv *inventory) networksOf(zone string) []string {
+	var out []string
+	for _, c := range inv.zones[zone].clusters {
+		out = append(out, c.Network)
+	}
+	return out
+}
+
 // defaultTrustDomain is Istio's.
 const defaultTrustDomain = "cluster.local"
 

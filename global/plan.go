@@ -41,8 +41,10 @@ func (before force) read(snapshot *store.Snapshot, namespace, name string) force
 			}
 		}
 	}
-	if e, ok := snapshot.Get(record.ServiceKey(namespace, name)); ok {
-		f.records[e.Key] = e.Version
+	for _, key := range []record.Key{record.ServiceKey(namespace, name), record.PolicyKey(namespace, name)} {
+		if e, ok := snapshot.Get(key); ok {
+			f.records[key] = e.Version
+		}
 	}
 	return f
 }
@@ -59,14 +61,16 @@ type plan struct {
 	// draining says that zones are left once the application is ready where it should be; scaled, that an autoscaler of
 	// its own decides on its replicas there.
 	draining, scaled bool
+	// follows is what the application depends on and where, the zones that are being left included.
+	follows consumer
 	// records that should exist after it; nil when nothing can be decided and all stays as it is.
 	records []record.Record
 }
 
-// decide turns an admitted application into the records that should exist. settled tells whether a set of assignments
+// decide turns an admitted application, with its policy, into the records that should exist. settled tells whether a set of assignments
 // is ready at the revision, so that zones being left can be let go.
-func decide(app *v1alpha1.Application, in *admitted, dependencies []string, zones map[string]int32, inv *inventory,
-	now force, at time.Time, settled func(map[string]record.Assignment, bool) bool) plan {
+func decide(app *v1alpha1.Application, in *admitted, policy record.Record, dependencies []string, zones map[string]int32,
+	inv *inventory, now force, at time.Time, settled func(map[string]record.Assignment, bool) bool) plan {
 	out := plan{generation: app.Generation, hash: in.hash, scaled: in.scaled(), desired: map[string]record.Assignment{}}
 	accepted, generation := at, mesh.Generation
 	for _, a := range now.assignments {
@@ -79,12 +83,13 @@ func decide(app *v1alpha1.Application, in *admitted, dependencies []string, zone
 			Region: inv.zones[name].region, Revision: in.hash, Replicas: replicas, Generation: generation,
 			Dependencies: dependencies, AcceptedAt: accepted}
 	}
-	out.records = append(out.records, in.revision)
+	out.records = append(out.records, in.revision, policy)
 	if in.service != nil {
 		out.records = append(out.records, *in.service)
 	}
 	for _, name := range slices.Sorted(maps.Keys(out.desired)) {
 		out.records = append(out.records, out.desired[name].Record())
+		out.follows.add(out.desired[name])
 	}
 	out.leave(inv, now, sync.OnceValue(func() bool { return settled(out.desired, out.scaled) }))
 	return out
@@ -105,6 +110,7 @@ func (p *plan) leave(inv *inventory, now force, settled func() bool) {
 		p.draining = true
 		a.Draining = true
 		p.records = append(p.records, a.Record())
+		p.follows.add(a)
 		if !kept[a.Revision] {
 			kept[a.Revision] = true
 			key := record.RevisionKey(a.Namespace, a.Application, a.Revision)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -36,20 +35,25 @@ type planner struct {
 	// namespaces and dependents are inverted indexes: applications by namespace, and by what they depend on.
 	namespaces index
 	dependents index
-	// callable are the applications that have a service record.
-	callable map[string]bool
+	callers    *callers
+	audiences  *audiences
 }
 
 // application is what the planner knows of one spec.
 type application struct {
-	plan         plan
-	now          force // as it was when the plan was made
+	plan plan
+	now  force // as it was when the plan was made
+	// environment in which its dependencies are judged.
+	environment string
+	// dependencies are those that its plan may hang on, of its spec and of what is in force.
 	dependencies []string
+	// surplus are the AccessPolicies whose rules it has no room for.
+	surplus []string
 	// leaving is the cause with which zones that are being left go.
 	leaving record.Cause
 }
 
-// index maps a name to the applications that care for it.
+// index maps a name to the applications, or AccessPolicies, that care for it.
 type index map[string]map[string]bool
 
 func (x index) add(name, app string) {
@@ -68,7 +72,7 @@ func (x index) remove(name, app string) {
 func newPlanner(g *Global, h *hub, w *store.Writer, b *board) *planner {
 	return &planner{log: g.log, hub: h, queue: g.queue, mirror: g.mirror, writer: w, guard: g.guard, board: b, metrics: g.metrics,
 		settled: g.reports.settled, claims: newClaims(), apps: map[string]*application{}, namespaces: index{},
-		dependents: index{}, callable: map[string]bool{}}
+		dependents: index{}, callers: newCallers(), audiences: newAudiences(g.cfg.AudienceDelay)}
 }
 
 // run plans until ctx ends or the term does. The hub's resources must have been listed once.
@@ -81,24 +85,29 @@ func (p *planner) run(ctx context.Context) error {
 		return err
 	}
 	for {
+		var tidy <-chan time.Time // when an audience has said too much for long enough
+		if at, ok := p.audiences.next(); ok {
+			tidy = time.After(time.Until(at))
+		}
+		w := newWork()
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-p.queue.wake:
-			if err := p.work(ctx, p.queue.take()); err != nil {
-				return err
-			}
+			w = p.queue.take()
+		case <-tidy:
+		}
+		if err := p.work(ctx, w); err != nil {
+			return err
 		}
 	}
 }
 
-// restore learns from the records in force who can be called, and claims the objects of their revisions, so that nobody
-// takes over what another holds because its spec happened to be read first.
+// restore learns from the records in force who can be called by whom and who depends on whom, and claims the objects of
+// their revisions, so that nobody takes over what another holds because its spec happened to be read first.
 func (p *planner) restore() {
 	snapshot := p.mirror.Snapshot()
-	for e := range snapshot.All(record.KindService) {
-		p.callable[e.Key.Name] = true
-	}
+	p.acquaint(snapshot)
 	claimed := map[record.Key]bool{}
 	for e := range snapshot.All(record.KindAssignment) {
 		a, err := record.DecodeAssignment(e.Record)
@@ -133,7 +142,7 @@ func (p *planner) reclaim(revision record.Revision) error {
 // missing adds the applications and clusters that have records and no spec.
 func (p *planner) missing(w *work) {
 	snapshot := p.mirror.Snapshot()
-	for _, kind := range []record.Kind{record.KindAssignment, record.KindRevision, record.KindService} {
+	for _, kind := range []record.Kind{record.KindAssignment, record.KindRevision, record.KindService, record.KindPolicy} {
 		for e := range snapshot.All(kind) {
 			parts := e.Key.Parts()
 			name := record.ServiceName(parts[0], parts[1])
@@ -167,8 +176,11 @@ func (p *planner) work(ctx context.Context, w work) error {
 		p.guard.back(name)
 		dirty.add(name)
 	}
-	for ns := range w.namespaces {
-		dirty.addAll(p.namespaces[ns])
+	for namespace := range w.namespaces {
+		p.rehome(namespace, dirty)
+	}
+	for key := range w.policies {
+		p.revise(key, dirty)
 	}
 	p.settling(w, dirty)
 	for name := range w.removed {
@@ -179,9 +191,8 @@ func (p *planner) work(ctx context.Context, w work) error {
 		p.metrics.planned.Inc()
 		planned[name] = p.plan(name, w.removed, dirty)
 	}
-	for _, name := range slices.Sorted(maps.Keys(planned)) {
-		writes = append(writes, planned[name]...)
-	}
+	grown, shrunk := p.audiences.writes(p.mirror.Snapshot(), p.inventory.networksOf, time.Now())
+	writes = sequence(p.mirror.Snapshot(), append(writes, grown...), planned, shrunk)
 	if err := p.commit(ctx, writes); err != nil {
 		return err
 	}

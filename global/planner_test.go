@@ -3,6 +3,7 @@ package global
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,10 +25,15 @@ func carry(kind string, objects ...string) func(*v1alpha1.ApplicationSpec) {
 	}
 }
 
+// calls has an application depend on others, NAME or NAMESPACE/NAME.
 func calls(names ...string) func(*v1alpha1.ApplicationSpec) {
 	return func(s *v1alpha1.ApplicationSpec) {
 		for _, name := range names {
-			s.DependsOn = append(s.DependsOn, v1alpha1.Dependency{Name: name})
+			namespace, short, ok := strings.Cut(name, "/")
+			if !ok {
+				namespace, short = "", name
+			}
+			s.DependsOn = append(s.DependsOn, v1alpha1.Dependency{Namespace: namespace, Name: short})
 		}
 	}
 }
@@ -194,7 +200,7 @@ func TestReportsOnTheWay(t *testing.T) {
 	}
 }
 
-func counted(t *testing.T, c prometheus.Collector) float64 {
+func counted(t testing.TB, c prometheus.Collector) float64 {
 	t.Helper()
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(c)

@@ -12,6 +12,7 @@ func (p *planner) publish(w work, planned map[string][]store.Write) {
 		}
 	}
 	p.board.set(plans, p.inventory)
+	p.publishPolicies()
 	for name := range planned {
 		p.board.touch(applicationTarget(name))
 	}

@@ -28,6 +28,8 @@ type work struct {
 	removed map[string]record.Cause
 	// namespaces whose labels may have changed.
 	namespaces map[string]bool
+	// policies are AccessPolicies, NAMESPACE/NAME, that were created, changed or deleted.
+	policies map[string]bool
 	// inventory says that some resource of the inventory changed; clusters are those that were seen to be deleted.
 	inventory bool
 	clusters  map[string]record.Cause
@@ -42,7 +44,7 @@ type work struct {
 
 func newWork() work {
 	return work{applications: map[string]bool{}, removed: map[string]record.Cause{}, namespaces: map[string]bool{},
-		clusters: map[string]record.Cause{}, reported: map[string]bool{}, health: map[string]bool{}, regions: map[string]bool{}}
+		policies: map[string]bool{}, clusters: map[string]record.Cause{}, reported: map[string]bool{}, health: map[string]bool{}, regions: map[string]bool{}}
 }
 
 func newQueue() *queue { return &queue{work: newWork(), wake: make(chan struct{}, 1)} }
@@ -110,9 +112,18 @@ func deletion(obj any) (key string, cause record.Cause) {
 }
 
 func (q *queue) namespaceEvents() cache.ResourceEventHandler {
+	return named(func(key string) { q.add(func(w *work) { w.namespaces[key] = true }) })
+}
+
+func (q *queue) policyEvents() cache.ResourceEventHandler {
+	return named(func(key string) { q.add(func(w *work) { w.policies[key] = true }) })
+}
+
+// named serves kinds of which it only matters which object changed.
+func named(noteKey func(key string)) cache.ResourceEventHandler {
 	note := func(obj any) {
 		key, _ := deletion(obj)
-		q.add(func(w *work) { w.namespaces[key] = true })
+		noteKey(key)
 	}
 	return cache.ResourceEventHandlerFuncs{AddFunc: note, UpdateFunc: func(before, after any) {
 		if relabelled(before, after) {

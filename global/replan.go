@@ -29,9 +29,11 @@ func (p *planner) plan(name string, removed map[string]record.Cause, dirty *todo
 		app = &application{leaving: record.CauseScope}
 		p.apps[name] = app
 		p.namespaces.add(namespace, name)
+		p.appears(name)
 	}
+	wants := declared(namespace, spec.Spec.DependsOn)
 	app.now = now
-	p.reindex(name, app, spec)
+	p.reindex(name, app, wants, now)
 
 	in, refused := admit(spec, p.labels(namespace), p.inventory)
 	before := p.claims.of(name)
@@ -39,26 +41,29 @@ func (p *planner) plan(name string, removed map[string]record.Cause, dirty *todo
 		refused = p.claim(name, in.ids, dirty)
 	}
 	if refused != nil {
-		app.plan = standing(spec, now)
+		writes := p.stand(name, app, spec, now, dirty)
 		app.plan.refused = refused
-		return nil
+		return writes
 	}
 	if app.plan.hash != in.hash && revised(now, in.hash) {
 		app.leaving = record.CausePerson
 	}
-	dependencies, unresolved := resolve(spec, func(d string) bool { return p.callable[d] })
+	app.environment = in.environment
+	dependencies, unresolved := resolve(callerOf(name), wants, p.judge(name))
 	zones, unplaced := p.inventory.place(name, in.environment, &spec.Spec, now.assignments)
 	if unplaced != nil {
 		if len(now.assignments) > 0 {
 			p.claims.hold(name, before)
 		}
-		app.plan = standing(spec, now)
+		writes := p.stand(name, app, spec, now, dirty)
 		app.plan.unplaced, app.plan.unresolved = unplaced, unresolved
-		return nil
+		return writes
 	}
-	app.plan = decide(spec, in, dependencies, zones, p.inventory, now, time.Now(), p.settled)
+	who, policy := p.compile(name, calleeOf(namespace, short, in.environment, spec.Spec.Ports))
+	app.plan = decide(spec, in, policy, dependencies, zones, p.inventory, now.permitted(p.judge(name)), time.Now(), p.settled)
 	app.plan.unresolved = unresolved
-	p.calls(name, in.service != nil, dirty)
+	p.meet(name, face{in.service != nil, who, policy.Version}, dirty)
+	p.audiences.set(name, app.plan.follows, record.CausePerson)
 	return app.plan.writes(now, app.leaving)
 }
 
@@ -68,19 +73,6 @@ func (p *planner) force(name string) force {
 		return app.now
 	}
 	return force{}
-}
-
-// standing is the plan of an application about which nothing new can be decided: what it has, it keeps, the zones that
-// are being left among it.
-func standing(spec *v1alpha1.Application, now force) plan {
-	out := plan{generation: spec.Generation, desired: map[string]record.Assignment{}}
-	for zone, a := range now.assignments {
-		if a.Draining {
-			continue
-		}
-		out.desired[zone], out.hash = a, a.Revision
-	}
-	return out
 }
 
 // revised tells whether assignments in force are of another revision: a person changed the spec.
@@ -100,12 +92,15 @@ func (p *planner) drop(name, namespace string, now force, cause record.Cause, di
 			p.dependents.remove(d, name)
 		}
 		p.namespaces.remove(namespace, name)
+		p.exceed(name, nil)
 		delete(p.apps, name)
+		p.appears(name)
 	}
 	for _, waiter := range p.claims.forget(name) {
 		dirty.add(waiter)
 	}
-	p.calls(name, false, dirty)
+	p.meet(name, face{}, dirty)
+	p.audiences.set(name, consumer{}, cause)
 	return now.removals(nil, cause)
 }
 
@@ -121,32 +116,17 @@ func (p *planner) claim(name string, ids []object.ID, dirty *todo) *refusal {
 	return nil
 }
 
-// calls notes whether the application can be called, and has those that depend on it planned again when that changed.
-func (p *planner) calls(name string, callable bool, dirty *todo) {
-	if p.callable[name] == callable {
-		return
-	}
-	if callable {
-		p.callable[name] = true
-	} else {
-		delete(p.callable, name)
-	}
-	dirty.addAll(p.dependents[name])
-}
-
-// reindex notes what the spec depends on.
-func (p *planner) reindex(name string, app *application, spec *v1alpha1.Application) {
+// reindex notes what the application's plan hangs on: what its spec depends on, and what its assignments in force do.
+func (p *planner) reindex(name string, app *application, wants []string, now force) {
 	for _, d := range app.dependencies {
 		p.dependents.remove(d, name)
 	}
-	app.dependencies = app.dependencies[:0]
-	for _, d := range spec.Spec.DependsOn {
-		namespace := d.Namespace
-		if namespace == "" {
-			namespace = spec.Namespace
-		}
-		app.dependencies = append(app.dependencies, record.ServiceName(namespace, d.Name))
-		p.dependents.add(record.ServiceName(namespace, d.Name), name)
+	app.dependencies = append(app.dependencies[:0], wants...)
+	for _, a := range now.assignments {
+		app.dependencies = append(app.dependencies, a.Dependencies...)
+	}
+	for _, d := range app.dependencies {
+		p.dependents.add(d, name)
 	}
 }
 
@@ -179,6 +159,7 @@ func (p *planner) inventoryWrites(w work, dirty *todo) []store.Write {
 		return nil
 	}
 	p.inventory = p.newInventory(w.clusters)
+	p.audiences.touchAll()
 	var out []store.Write
 	snapshot := p.mirror.Snapshot()
 	for name := range p.guard.list() {
@@ -200,6 +181,9 @@ func (p *planner) inventoryWrites(w work, dirty *todo) []store.Write {
 	}
 	for name := range p.apps {
 		dirty.add(name)
+	}
+	for key := range p.callers.policies.specs {
+		p.callers.touched[key] = true
 	}
 	return out
 }

@@ -20,6 +20,7 @@ type hub struct {
 	zones        *kind[*v1alpha1.Zone]
 	clusters     *kind[*v1alpha1.Cluster]
 	namespaces   *kind[*corev1.Namespace]
+	policies     *kind[*v1alpha1.AccessPolicy]
 }
 
 // newHub prepares the watches; what they see goes to the queue.
@@ -32,6 +33,7 @@ func newHub(c *client, q *queue, who *identity) *hub {
 		zones:        resource(c, "zones", fresh[v1alpha1.Zone], fresh[v1alpha1.ZoneList], who, q.inventoryEvents()),
 		clusters:     resource(c, "clusters", fresh[v1alpha1.Cluster], fresh[v1alpha1.ClusterList], who, q.clusterEvents()),
 		namespaces:   namespaces(c, who, q.namespaceEvents()),
+		policies:     resource(c, "accesspolicies", fresh[v1alpha1.AccessPolicy], fresh[v1alpha1.AccessPolicyList], who, q.policyEvents()),
 	}
 }
 
@@ -40,7 +42,7 @@ func fresh[T any]() *T { return new(T) }
 // controllers are the watches to run.
 func (h *hub) controllers() []cache.Controller {
 	return []cache.Controller{h.environments.controller, h.networks.controller, h.regions.controller,
-		h.zones.controller, h.clusters.controller, h.namespaces.controller, h.applications.controller}
+		h.zones.controller, h.clusters.controller, h.namespaces.controller, h.policies.controller, h.applications.controller}
 }
 
 // run keeps the watches going until ctx ends.

@@ -43,6 +43,9 @@ const (
 	ReasonResourceNotAllowed        = "ResourceNotAllowed"
 	ReasonInvalidTemplate           = "InvalidTemplate"
 	ReasonInvalidSpec               = "InvalidSpec"
+	// ReasonTooManyRules: an AccessPolicy's rules are more than an Application
+	// that it concerns can have.
+	ReasonTooManyRules = "TooManyRules"
 )
 
 // Reasons of ConditionPlaced.
@@ -55,9 +58,8 @@ const (
 
 // Reasons of ConditionDependenciesResolved.
 const (
-	ReasonResolved             = "Resolved"
-	ReasonDependencyNotFound   = "DependencyNotFound"
-	ReasonCrossNamespaceDenied = "CrossNamespaceDenied"
+	ReasonResolved           = "Resolved"
+	ReasonDependencyNotFound = "DependencyNotFound"
 	// ReasonDependencyDenied: no AccessPolicy allows the calls.
 	ReasonDependencyDenied = "DependencyDenied"
 	ReasonOtherEnvironment = "OtherEnvironment"

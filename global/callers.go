@@ -1,0 +1,208 @@
+package global
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/meridian-federation/meridian/api/v1alpha1"
+	"github.com/meridian-federation/meridian/internal/record"
+	"github.com/meridian-federation/meridian/internal/store"
+)
+
+// callers is what the planner knows of who may call whom.
+type callers struct {
+	tenancy  *tenancy
+	policies *accessPolicies
+	// faces are the applications that have records, as their callers see them.
+	faces map[string]face
+	// surplus says, for each AccessPolicy, which applications have no room for its rules, and why.
+	surplus map[string]map[string]string
+	// touched are AccessPolicies whose status may have changed.
+	touched map[string]bool
+}
+
+func newCallers() *callers {
+	return &callers{tenancy: newTenancy(), policies: newAccessPolicies(), faces: map[string]face{},
+		surplus: map[string]map[string]string{}, touched: map[string]bool{}}
+}
+
+// callerOf is NAMESPACE/APPLICATION as a caller.
+func callerOf(name string) record.Caller {
+	namespace, short, _ := strings.Cut(name, "/")
+	return record.Caller{Namespace: namespace, Application: short}
+}
+
+// rehome notes what a namespace says, and has planned again what that concerns: what is in it, and whatever has a policy
+// that names it or one of its tenants.
+func (p *planner) rehome(namespace string, dirty *todo) {
+	now := home{}
+	if ns, ok := p.hub.namespaces.get(namespace); ok {
+		now = homeOf(ns.Labels)
+	}
+	before := p.callers.tenancy.set(namespace, now)
+	if before == now {
+		return
+	}
+	dirty.addAll(p.namespaces[namespace])
+	for _, name := range p.callers.policies.names[namespace] {
+		p.callers.touched[record.ServiceName(namespace, name)] = true
+	}
+	p.reconsider(p.callers.policies.callers[namespace], dirty)
+	for _, tenant := range slices.Compact([]string{before.tenant, now.tenant}) {
+		p.reconsider(p.callers.policies.tenants[tenant], dirty)
+	}
+}
+
+// reconsider has everything planned again that some AccessPolicies concern.
+func (p *planner) reconsider(policies map[string]bool, dirty *todo) {
+	for key := range policies {
+		p.callers.touched[key] = true
+		p.concerned(p.callers.policies.specs[key], dirty.add)
+	}
+}
+
+// concerned looks at the applications that an AccessPolicy concerns.
+func (p *planner) concerned(policy *v1alpha1.AccessPolicy, look func(name string)) {
+	if policy == nil {
+		return
+	}
+	if len(policy.Spec.Applications) == 0 {
+		for name := range p.namespaces[policy.Namespace] {
+			look(name)
+		}
+		return
+	}
+	for _, short := range policy.Spec.Applications {
+		if name := record.ServiceName(policy.Namespace, short); p.apps[name] != nil {
+			look(name)
+		}
+	}
+}
+
+// revise notes what an AccessPolicy says, and has planned again what it concerns or concerned.
+func (p *planner) revise(key string, dirty *todo) {
+	now, ok := p.hub.policies.get(key)
+	if !ok {
+		now = nil
+	}
+	p.callers.touched[key] = true
+	before := p.callers.policies.set(key, now)
+	if now == before {
+		return
+	}
+	p.concerned(before, dirty.add)
+	p.concerned(now, dirty.add)
+}
+
+// compile brings an application's policies together, and returns the record beside them.
+func (p *planner) compile(name string, of callee) (record.Policy, record.Record) {
+	var ok bool
+	if of.trustDomain, ok = p.inventory.environments[of.environment]; !ok { // what runs keeps its identities
+		of.trustDomain = p.callers.faces[name].policy.TrustDomain
+	}
+	out, over := compilePolicy(of, p.callers.policies.concerning(of.namespace, of.application), p.callers.tenancy)
+	p.exceed(name, over)
+	return out, out.Record()
+}
+
+// exceed notes which policies have more rules than the application has room for.
+func (p *planner) exceed(name string, over []surplus) {
+	app, namespace := p.apps[name], callerOf(name).Namespace
+	for _, key := range app.surplus {
+		p.callers.touched[key] = true
+		if delete(p.callers.surplus[key], name); len(p.callers.surplus[key]) == 0 {
+			delete(p.callers.surplus, key)
+		}
+	}
+	app.surplus = app.surplus[:0]
+	for _, s := range over {
+		key := record.ServiceName(namespace, s.policy)
+		if p.callers.surplus[key] == nil {
+			p.callers.surplus[key] = map[string]string{}
+		}
+		p.callers.surplus[key][name] = s.why
+		p.callers.touched[key] = true
+		app.surplus = append(app.surplus, key)
+	}
+}
+
+// appears notes that an application came or went: policies that concern it or name it as a caller say so.
+func (p *planner) appears(name string) {
+	who := callerOf(name)
+	for _, policy := range p.callers.policies.concerning(who.Namespace, who.Application) {
+		p.callers.touched[record.ServiceName(policy.Namespace, policy.Name)] = true
+	}
+	for key := range p.callers.policies.callers[who.Namespace] {
+		p.callers.touched[key] = true
+	}
+}
+
+// meet notes what callers see of an application now, and has those that depend on it planned again for whom that makes a
+// difference.
+func (p *planner) meet(name string, now face, dirty *todo) {
+	before := p.callers.faces[name]
+	if p.callers.faces[name] = now; now.version.IsZero() {
+		delete(p.callers.faces, name)
+	}
+	if before.callable == now.callable && before.version == now.version {
+		return
+	}
+	for dependent := range p.dependents[name] {
+		app := p.apps[dependent]
+		if app == nil {
+			continue
+		}
+		caller := callerOf(dependent)
+		if judge(caller, app.environment, before) != judge(caller, app.environment, now) {
+			dirty.add(dependent)
+		}
+	}
+}
+
+// judge says whether an application may depend on another.
+func (p *planner) judge(name string) func(other string) verdict {
+	caller, environment := callerOf(name), p.apps[name].environment
+	return func(other string) verdict { return judge(caller, environment, p.callers.faces[other]) }
+}
+
+// acquaint learns, at the start of a term, who belongs to whom, what the policies say, who could be called by whom, and
+// who depended on whom.
+func (p *planner) acquaint(snapshot *store.Snapshot) {
+	for _, ns := range p.hub.namespaces.all() {
+		p.callers.tenancy.set(ns.Name, homeOf(ns.Labels))
+	}
+	for _, policy := range p.hub.policies.all() {
+		key := record.ServiceName(policy.Namespace, policy.Name)
+		p.callers.policies.set(key, policy)
+		p.callers.touched[key] = true
+	}
+	for e := range snapshot.All(record.KindService) {
+		if s, err := record.DecodeService(e.Record); err == nil { // one of a release without policies lets in its namespace
+			p.callers.faces[e.Key.Name] = face{callable: true, policy: record.Policy{Namespace: s.Namespace,
+				Application: s.Application, Environment: s.Environment}}
+		}
+	}
+	for e := range snapshot.All(record.KindPolicy) {
+		if policy, err := record.DecodePolicy(e.Record); err == nil {
+			p.callers.faces[e.Key.Name] = face{p.callers.faces[e.Key.Name].callable, policy, e.Version}
+		}
+	}
+	follows := map[string]*consumer{}
+	for e := range snapshot.All(record.KindAssignment) {
+		a, err := record.DecodeAssignment(e.Record)
+		if err != nil {
+			continue
+		}
+		name := record.ServiceName(a.Namespace, a.Application)
+		if follows[name] == nil {
+			follows[name] = &consumer{}
+		}
+		follows[name].add(a)
+	}
+	for name, c := range follows {
+		p.audiences.set(name, *c, record.CausePerson)
+	}
+	for e := range snapshot.All(record.KindAudience) {
+		p.audiences.touched[e.Key.Name] = true
+	}
+}
