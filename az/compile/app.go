@@ -5,7 +5,8 @@ import (
 )
 
 // app is one application as others in the zone hang on it: where it is bound, who calls it from where, where else it is
-// ready. Its records are read from the snapshot when they are needed.
+// ready. Its records are read from the snapshot when they
+// are needed.
 type app struct {
 	namespace, name string
 	// bound is by cluster, of those followed.
@@ -16,8 +17,16 @@ type app struct {
 	called  map[string]int
 	// sites counts its location records by cluster.
 	sites map[string]int
+	// face is its service record, once it was read; a change of it is forgotten.
+	face *face
 	// refused is why what calls it under an istiod cannot, by istiod.
 	refused map[string][]record.Problem
+}
+
+// face is a service record, decoded.
+type face struct {
+	record.Service
+	version record.Version
 }
 
 // bound is one binding, linked with what it depends on.

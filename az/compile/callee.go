@@ -20,11 +20,11 @@ func (c *Compiler) compileStub(t *target, key unitKey, cause record.Cause, r *ro
 		return
 	}
 	u := t.unit(key)
-	service, known := c.service(a.namespace, a.name)
-	if !known {
+	service := c.face(a)
+	if service == nil {
 		return
 	}
-	objects, err := mesh.Stub(mesh.StubInput{Cluster: t.cluster, Service: service, Audience: c.audience(a)})
+	objects, err := mesh.Stub(mesh.StubInput{Cluster: t.cluster, Service: service.Service, Audience: c.audience(a).Audience})
 	if err != nil {
 		u.problem = failed(err)
 		return
@@ -50,11 +50,11 @@ func (c *Compiler) compileCallee(t *target, key unitKey, cause record.Cause, r *
 	if t.mine {
 		t.unit(key)
 	}
-	service, known := c.service(a.namespace, a.name)
-	if !known {
+	service := c.face(a)
+	if service == nil {
 		return
 	}
-	objects, problems, err := mesh.Callee(mesh.CalleeInput{Cluster: t.cluster, Service: service, Audience: c.audience(a),
+	objects, problems, err := mesh.Callee(mesh.CalleeInput{Cluster: t.cluster, Service: service.Service, Audience: c.audience(a).Audience,
 		Sites: c.sites(istiod, a)})
 	if err != nil {
 		problem := failed(err)

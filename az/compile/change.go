@@ -52,6 +52,7 @@ func (c *Compiler) change(change store.Change, now time.Time, r *round) {
 		}
 	case record.KindService:
 		if a := c.apps[change.Key.Name]; a != nil {
+			a.face = nil
 			c.markCallers(a, true, r)
 			c.markCalled(a, record.CauseScope, r)
 		}
@@ -61,7 +62,7 @@ func (c *Compiler) change(change store.Change, now time.Time, r *round) {
 		}
 	case record.KindAudience:
 		if a := c.apps[change.Key.Name]; a != nil {
-			c.heard(a, r)
+			c.hear(a, r)
 		}
 	case record.KindLocation:
 		c.locate(change, r)
@@ -105,8 +106,8 @@ func (c *Compiler) markOwn(a *app, r *round) {
 	}
 }
 
-// heard takes in another audience of an application: who sees it, and from where.
-func (c *Compiler) heard(a *app, r *round) {
+// hear takes in another audience of an application: who sees it, and from where.
+func (c *Compiler) hear(a *app, r *round) {
 	for cluster := range a.bound {
 		if t := c.targets[cluster]; t != nil {
 			r.mark(cluster, a.key(kindWorkload), record.CauseScope)

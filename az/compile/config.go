@@ -14,7 +14,7 @@ func (c *Compiler) compileConfig(t *target, key unitKey, cause record.Cause, r *
 	a := c.app(key.namespace, key.application)
 	r.loosen(record.Key{}, a)
 	var first *bound
-	dependencies := map[string]struct{}{}
+	called := map[*app]struct{}{}
 	for _, member := range slices.Sorted(maps.Keys(c.groups[t.cluster.Name])) {
 		b := a.bound[member]
 		if b == nil {
@@ -23,8 +23,8 @@ func (c *Compiler) compileConfig(t *target, key unitKey, cause record.Cause, r *
 		if first == nil {
 			first = b
 		}
-		for _, d := range b.binding.Dependencies {
-			dependencies[d] = struct{}{}
+		for _, d := range b.dependencies {
+			called[d] = struct{}{}
 		}
 		if m := c.targets[member]; m != nil {
 			r.standing(m, a)
@@ -41,10 +41,14 @@ func (c *Compiler) compileConfig(t *target, key unitKey, cause record.Cause, r *
 		u.problem = problem
 		return
 	}
-	in := mesh.ConfigInput{Cluster: t.cluster, Generation: first.binding.Generation, Policy: policy,
-		Dependencies: slices.Sorted(maps.Keys(dependencies))}
-	in.Services = c.services(in.Dependencies)
-	out, err := sp.config(t.shape, in)
+	in := mesh.ConfigInput{Cluster: t.cluster, Generation: first.binding.Generation, Policy: policy.Policy}
+	dependencies := slices.SortedFunc(maps.Keys(called), (*app).compare)
+	for _, d := range dependencies {
+		in.Dependencies = append(in.Dependencies, d.id())
+	}
+	faces := c.faces(dependencies)
+	in.Services = servicesOf(faces)
+	out, err := sp.config(in, digestOf(t.shape, policy.version, record.Version{}, faces))
 	if err != nil {
 		u.problem = failed(err)
 		return

@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"cmp"
 	"iter"
 	"maps"
 	"slices"
@@ -15,12 +16,15 @@ type unitID struct {
 	key     unitKey
 }
 
+// compare keeps an application's units together, so that its revision is decoded once for all of them.
 func (id unitID) compare(o unitID) int {
-	if c := strings.Compare(id.cluster, o.cluster); c != 0 {
-		return c
-	}
-	return id.key.compare(o.key)
+	return cmp.Or(strings.Compare(id.key.namespace, o.key.namespace), strings.Compare(id.key.application, o.key.application),
+		cmp.Compare(id.key.kind, o.key.kind), strings.Compare(id.cluster, o.cluster))
 }
+
+// phases are the kinds in the order in which they are compiled: a stub goes when a workload is there, a namespace follows
+// from all that is in it.
+var phases = [...][]kind{{kindWorkload, kindConfig}, {kindStub}, {kindCallee}, {kindNamespace}, {kindGateway}, {kindRoot}}
 
 // round collects what is to be compiled, with the cause of what goes, and what came of it.
 type round struct {
@@ -70,25 +74,36 @@ func (r *round) all(cluster string) iter.Seq[unitKey] {
 	}
 }
 
-// compile compiles what a round marked, kind by kind, and returns what changed in the clusters that are owned.
+// compile compiles what a round marked, phase by phase, and returns what changed in the clusters that are owned.
 func (c *Compiler) compile(r *round) map[string]*Shift {
 	out := map[string]*Shift{}
-	for k := range kinds {
-		for _, id := range slices.SortedFunc(maps.Keys(r.marks[k]), unitID.compare) {
+	for _, phase := range phases {
+		var ids []unitID
+		for _, k := range phase {
+			ids = slices.AppendSeq(ids, maps.Keys(r.marks[k]))
+		}
+		slices.SortFunc(ids, unitID.compare)
+		for i, id := range ids {
+			if i > 0 && id.key.application != ids[i-1].key.application {
+				r.freeze()
+			}
 			t := c.targets[id.cluster]
-			if t == nil {
+			if t == nil || !t.mine && id.key.kind != kindCallee {
 				continue
 			}
-			if t.mine {
-				if out[id.cluster] == nil {
-					out[id.cluster] = &Shift{}
-				}
-				c.compileUnit(t, id.key, r.marks[k][id], r)
-			} else if k == kindCallee {
-				c.compileCallee(t, id.key, r.marks[k][id], r)
+			if t.mine && out[id.cluster] == nil {
+				out[id.cluster] = &Shift{}
 			}
+			c.compileUnit(t, id.key, r.marks[id.key.kind][id], r)
 		}
 	}
+	c.report(r, out)
+	c.tidy(r)
+	return out
+}
+
+// report fills in what changed.
+func (c *Compiler) report(r *round, out map[string]*Shift) {
 	for name := range r.stand {
 		if t := c.targets[name]; t != nil && t.mine && out[name] == nil {
 			out[name] = &Shift{}
@@ -105,8 +120,6 @@ func (c *Compiler) compile(r *round) map[string]*Shift {
 			}
 		}
 	}
-	c.tidy(r)
-	return out
 }
 
 func (c *Compiler) compileUnit(t *target, key unitKey, cause record.Cause, r *round) {
@@ -137,12 +150,17 @@ func (r *round) standing(t *target, a *app) {
 	r.stand[name][a] = struct{}{}
 }
 
-// tidy forgets the revisions that nobody wants any more, what those that were compiled look like decoded, and the
-// applications on which nothing hangs.
-func (c *Compiler) tidy(r *round) {
+// freeze forgets what revisions look like decoded.
+func (r *round) freeze() {
 	for s := range r.thawed {
 		s.decoded = nil
 	}
+	clear(r.thawed)
+}
+
+// tidy forgets the revisions that nobody wants any more, and the applications on which nothing hangs.
+func (c *Compiler) tidy(r *round) {
+	r.freeze()
 	for key := range r.loose {
 		if len(c.users[key]) == 0 {
 			delete(c.specs, key)

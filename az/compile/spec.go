@@ -46,17 +46,14 @@ func (s *spec) decode() {
 	}
 }
 
-// workload compiles for a cluster of a shape.
-func (s *spec) workload(shape record.Version, in mesh.WorkloadInput) (*output, error) {
-	d := newDigest("workload", shape)
+// workload compiles; the digest is of the records among the inputs.
+func (s *spec) workload(in mesh.WorkloadInput, d digest) (*output, error) {
+	d.text("workload", string(in.Locate))
 	d.number(uint64(in.Binding.Replicas), uint64(in.Binding.Generation))
 	d.text(in.Binding.Dependencies...)
-	d.records(in.Policy.Record(), in.Audience.Record())
-	d.services(in.Services)
-	d.text(string(in.Locate))
 	for _, p := range in.Remotes {
-		d.text(p.Cluster)
-		d.records(p.Record())
+		d.text(p.Cluster, p.Region, p.Zone, p.Network, p.Primary)
+		d.text(p.Gateways...)
 	}
 	return s.make(d, func() ([]mesh.Object, error) {
 		in.Spec = s.decoded
@@ -64,13 +61,11 @@ func (s *spec) workload(shape record.Version, in mesh.WorkloadInput) (*output, e
 	})
 }
 
-// config compiles for an istiod in a cluster of a shape.
-func (s *spec) config(shape record.Version, in mesh.ConfigInput) (*output, error) {
-	d := newDigest("config", shape)
+// config compiles; the digest is of the records among the inputs.
+func (s *spec) config(in mesh.ConfigInput, d digest) (*output, error) {
+	d.text("config")
 	d.number(uint64(in.Generation))
 	d.text(in.Dependencies...)
-	d.records(in.Policy.Record())
-	d.services(in.Services)
 	return s.make(d, func() ([]mesh.Object, error) {
 		in.Spec = s.decoded
 		return mesh.Config(in)
@@ -104,10 +99,17 @@ func (s *spec) make(d digest, compile func() ([]mesh.Object, error)) (*output, e
 // digest hashes all that an output depends on beside the spec.
 type digest struct{ hash.Hash }
 
-func newDigest(what string, shape record.Version) digest {
+// digestOf begins with records and the cluster's shape.
+func digestOf(shape, policy, audience record.Version, faces []*face) digest {
 	d := digest{sha256.New()}
-	d.text(what)
-	d.Write(shape[:])
+	for _, v := range []record.Version{shape, policy, audience} {
+		d.Write(v[:])
+	}
+	d.number(uint64(len(faces)))
+	for _, f := range faces {
+		d.text(f.Namespace, f.Application)
+		d.Write(f.version[:])
+	}
 	return d
 }
 
@@ -121,22 +123,10 @@ func (d digest) text(list ...string) {
 }
 
 func (d digest) number(list ...uint64) {
+	var b [8]byte
 	for _, n := range list {
-		d.Write(binary.BigEndian.AppendUint64(nil, n))
-	}
-}
-
-func (d digest) records(list ...record.Record) {
-	for _, r := range list {
-		d.Write(r.Version[:])
-	}
-}
-
-func (d digest) services(list []record.Service) {
-	d.number(uint64(len(list)))
-	for _, s := range list {
-		d.text(s.Namespace, s.Application)
-		d.records(s.Record())
+		binary.BigEndian.PutUint64(b[:], n)
+		d.Write(b[:])
 	}
 }
 

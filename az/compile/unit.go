@@ -8,8 +8,7 @@ import (
 	"github.com/meridian-federation/meridian/internal/record"
 )
 
-// kind is what a unit compiles. Units are compiled in this order: a stub goes when a workload is there, a namespace
-// follows from all that is in it.
+// kind is what a unit compiles.
 type kind uint8
 
 const (

@@ -2,7 +2,6 @@ package compile
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/meridian-federation/meridian/internal/mesh"
 	"github.com/meridian-federation/meridian/internal/object"
@@ -35,10 +34,12 @@ func (c *Compiler) compileWorkload(t *target, key unitKey, cause record.Cause, r
 		u.problem = problem
 		return
 	}
-	in := mesh.WorkloadInput{Cluster: t.cluster, Binding: b.binding, Policy: policy, Audience: c.audience(a),
-		Services: c.services(b.binding.Dependencies), Remotes: c.remotes(t, b)}
-	in.Locate = t.locate(in.Audience, c.cfg.Zone)
-	out, err := sp.workload(t.shape, in)
+	in := mesh.WorkloadInput{Cluster: t.cluster, Binding: b.binding, Policy: policy.Policy, Remotes: c.remotes(t, b)}
+	faces := c.faces(b.dependencies)
+	in.Services = servicesOf(faces)
+	audience := c.audience(a)
+	in.Audience, in.Locate = audience.Audience, t.locate(audience.Audience, c.cfg.Zone)
+	out, err := sp.workload(in, digestOf(t.shape, policy.version, audience.version, faces))
 	if err != nil {
 		u.problem = failed(err)
 		return
@@ -54,23 +55,23 @@ func (c *Compiler) compileWorkload(t *target, key unitKey, cause record.Cause, r
 
 // references are the revision and the policy of a binding. Without both the application is not compiled: what it may be
 // called by is never guessed.
-func (c *Compiler) references(b *bound, r *round) (*spec, record.Policy, *record.Problem) {
+func (c *Compiler) references(b *bound, r *round) (*spec, known, *record.Problem) {
 	sp := c.spec(b.revision)
 	if sp == nil {
-		return nil, record.Policy{}, &record.Problem{Reason: reasonRevisionMissing, Message: "revision " +
+		return nil, known{}, &record.Problem{Reason: reasonRevisionMissing, Message: "revision " +
 			b.binding.Revision + " has not arrived; what runs here stays until it does"}
 	}
 	r.thawed[sp] = struct{}{}
 	e, ok := c.snapshot.Get(record.PolicyKey(b.binding.Namespace, b.binding.Application))
 	if !ok {
-		return nil, record.Policy{}, &record.Problem{Reason: reasonPolicyMissing,
+		return nil, known{}, &record.Problem{Reason: reasonPolicyMissing,
 			Message: "the policy that says who may call it has not arrived; what runs here stays until it does"}
 	}
 	policy, err := record.DecodePolicy(e.Record)
 	if err != nil {
-		return nil, record.Policy{}, failed(err)
+		return nil, known{}, failed(err)
 	}
-	return sp, policy, nil
+	return sp, known{policy, e.Version}, nil
 }
 
 func failed(err error) *record.Problem {
@@ -91,35 +92,57 @@ func (c *Compiler) spec(key record.Key) *spec {
 	return s
 }
 
-// services are the service records of dependencies, as far as they are known.
-func (c *Compiler) services(dependencies []string) []record.Service {
-	var out []record.Service
-	for _, d := range dependencies {
-		namespace, name, _ := strings.Cut(d, "/")
-		if s, ok := c.service(namespace, name); ok {
-			out = append(out, s)
+// known is a policy with its version.
+type known struct {
+	record.Policy
+	version record.Version
+}
+
+// faces are the service records of applications, as far as they are known.
+func (c *Compiler) faces(list []*app) []*face {
+	out := make([]*face, 0, len(list))
+	for _, a := range list {
+		if f := c.face(a); f != nil {
+			out = append(out, f)
 		}
 	}
 	return out
 }
 
-func (c *Compiler) service(namespace, name string) (record.Service, bool) {
-	e, ok := c.snapshot.Get(record.ServiceKey(namespace, name))
-	if !ok {
-		return record.Service{}, false
+// face is an application's service record; nil where it is not known.
+func (c *Compiler) face(a *app) *face {
+	if a.face == nil {
+		if e, ok := c.snapshot.Get(record.ServiceKey(a.namespace, a.name)); ok {
+			if s, err := record.DecodeService(e.Record); err == nil {
+				a.face = &face{s, e.Version}
+			}
+		}
 	}
-	s, err := record.DecodeService(e.Record)
-	return s, err == nil
+	return a.face
+}
+
+func servicesOf(faces []*face) []record.Service {
+	out := make([]record.Service, len(faces))
+	for i, f := range faces {
+		out[i] = f.Service
+	}
+	return out
+}
+
+// heard is an audience with its version.
+type heard struct {
+	record.Audience
+	version record.Version
 }
 
 // audience is who depends on an application; nobody, where there is no record of it.
-func (c *Compiler) audience(a *app) record.Audience {
+func (c *Compiler) audience(a *app) heard {
 	if e, ok := c.snapshot.Get(record.AudienceKey(a.namespace, a.name)); ok {
 		if v, err := record.DecodeAudience(e.Record); err == nil {
-			return v
+			return heard{v, e.Version}
 		}
 	}
-	return record.Audience{}
+	return heard{}
 }
 
 // locate says what the cluster's agent is to report of an application's endpoints: addresses for consumers that may be

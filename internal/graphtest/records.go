@@ -22,7 +22,7 @@ func (w *World) Zone(zone string) []record.Record {
 	}
 	callers := w.Callers()
 	for id := range w.Applications {
-		for _, r := range w.Of(zone, id, callers) {
+		for _, r := range w.Of(zone, id, callers[id]) {
 			out = append(out, r)
 			if r.Key.Kind == record.KindLocation {
 				places[r.Key.Parts()[2]] = true
@@ -36,8 +36,8 @@ func (w *World) Zone(zone string) []record.Record {
 	return out
 }
 
-// Of is what the store of a zone holds of one application. The callers are the world's.
-func (w *World) Of(zone, id string, callers map[string][]*Application) []record.Record {
+// Of is what the store of a zone holds of one application, which Callers says who calls.
+func (w *World) Of(zone, id string, callers []*Application) []record.Record {
 	a := w.Applications[id]
 	if a == nil {
 		return nil
@@ -55,7 +55,7 @@ func (w *World) Of(zone, id string, callers map[string][]*Application) []record.
 		out = append(out, w.binding(a, cluster, replicas, revision.Key.Parts()[2]).Record())
 	}
 	called := false
-	for _, c := range callers[id] {
+	for _, c := range callers {
 		for cluster := range c.Clusters {
 			called = called || w.Clusters[cluster].Zone == zone
 		}
@@ -64,7 +64,7 @@ func (w *World) Of(zone, id string, callers map[string][]*Application) []record.
 		out = append(out, a.Service().Record())
 	}
 	if called || revision.Content != nil {
-		audience := w.audience(a, callers[id])
+		audience := w.audience(a, callers)
 		if len(audience.Zones) > 0 {
 			out = append(out, audience.Record())
 		}
