@@ -29,6 +29,7 @@ type agent struct {
 	desk      *desk
 	outbox    *feed.Outbox
 	workloads *workloads
+	locations *locations
 	ledger    *feed.Ledger // nil until the cluster was listed
 	link      link
 	// active is called when the cluster was listed.
@@ -63,11 +64,11 @@ func (a *agent) run(ctx context.Context, state feed.State) error {
 	return g.Wait()
 }
 
-// watch starts a watcher for each kind, and returns what is closed when all have listed their objects once.
+// watch starts a watcher for each kind, and one for what is located, and returns what is closed when all have listed their objects once.
 func (a *agent) watch(ctx context.Context, g *errgroup.Group) <-chan struct{} {
 	kinds, listed := object.Kinds(), make(chan struct{})
 	var left atomic.Int32
-	left.Store(int32(len(kinds)))
+	left.Store(int32(len(kinds)) + 1)
 	first := func() {
 		if left.Add(-1) == 0 {
 			close(listed)
@@ -78,6 +79,10 @@ func (a *agent) watch(ctx context.Context, g *errgroup.Group) <-chan struct{} {
 			sink: &managedSink{kind: kind, desk: a.desk, workloads: a.workloads, ready: first}}
 		g.Go(func() error { return w.run(ctx) })
 	}
+	a.locations = newLocations(a.cfg, a.outbox, first)
+	slices := &watcher{log: a.log, source: a.kube.located(), sink: a.locations}
+	g.Go(func() error { return slices.run(ctx) })
+	g.Go(func() error { return a.locations.run(ctx) })
 	return listed
 }
 

@@ -9,6 +9,9 @@
 // from the zone and an event from a watch both only change entries; workers take entries that have something to do, one
 // worker for one entry at a time, and bring the cluster in line.
 //
+// Of Services that applications elsewhere call, which the zone marks, it also watches the EndpointSlices, and tells how many
+// endpoints are ready, and where clusters share a network their addresses (locations.go).
+//
 // Invariants:
 //   - An object that is not Meridian's is never written to or deleted, unless its manifest says adopt. Every write names
 //     the UID it is for, or that there must be none.

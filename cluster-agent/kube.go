@@ -10,6 +10,7 @@ import (
 	"k8s.io/client-go/discovery"
 	appsv1 "k8s.io/client-go/kubernetes/typed/apps/v1"
 	coordinationv1 "k8s.io/client-go/kubernetes/typed/coordination/v1"
+	discoveryv1 "k8s.io/client-go/kubernetes/typed/discovery/v1"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 
@@ -25,6 +26,7 @@ type kube struct {
 	meta      metadata.Interface
 	apps      *appsv1.AppsV1Client
 	leases    *coordinationv1.CoordinationV1Client
+	endpoints *discoveryv1.DiscoveryV1Client
 	discovery *discovery.DiscoveryClient
 	kinds     map[schema.GroupVersionKind]object.Managed
 }
@@ -52,6 +54,9 @@ func newKube(cfg *rest.Config) (*kube, error) {
 	}
 	if k.leases, err = coordinationv1.NewForConfigAndClient(protobuf(cfg), client); err != nil {
 		return nil, fmt.Errorf("configuring the client of leases: %w", err)
+	}
+	if k.endpoints, err = discoveryv1.NewForConfigAndClient(protobuf(cfg), client); err != nil {
+		return nil, fmt.Errorf("configuring the client of endpoint slices: %w", err)
 	}
 	if k.discovery, err = discovery.NewDiscoveryClientForConfigAndClient(cfg, client); err != nil {
 		return nil, fmt.Errorf("configuring the discovery client: %w", err)

@@ -103,4 +103,6 @@ func (l Location) Total() int32 {
 }
 
 // Late tells whether this was said before what is held of the same location, and must not overwrite it.
-func (l Location) Late(held Location) bool { return l.Epoch == held.Epoch && l.Sequence < held.Sequence }
+func (l Location) Late(held Location) bool {
+	return l.Epoch == held.Epoch && l.Sequence < held.Sequence
+}
