@@ -8,9 +8,9 @@ import (
 	"github.com/meridian-federation/meridian/internal/record"
 )
 
-// compileConfig compiles what an istiod is told of an application of its group. While the clusters of the group do not run
+// prepareConfig gathers what an istiod is told of an application of its group. While the clusters of the group do not run
 // the same revision, the first in order decides what it is made of; the proxies of all are told of what any depends on.
-func (c *Compiler) compileConfig(t *target, key unitKey, cause record.Cause, r *round) {
+func (c *Compiler) prepareConfig(t *target, key unitKey, cause record.Cause, r *round) *job {
 	a := c.app(key.namespace, key.application)
 	r.loosen(record.Key{}, a)
 	var first *bound
@@ -33,13 +33,13 @@ func (c *Compiler) compileConfig(t *target, key unitKey, cause record.Cause, r *
 	if first == nil || !t.governs() {
 		t.inhabit(t.units[key], nil, cause, r)
 		t.drop(key, cause)
-		return
+		return nil
 	}
 	u := t.unit(key)
-	sp, policy, problem := c.references(first, r)
+	sp, policy, problem := c.references(first)
 	if problem != nil {
 		u.problem = problem
-		return
+		return nil
 	}
 	in := mesh.ConfigInput{Cluster: t.cluster, Generation: first.binding.Generation, Policy: policy.Policy}
 	dependencies := slices.SortedFunc(maps.Keys(called), (*app).compare)
@@ -48,12 +48,6 @@ func (c *Compiler) compileConfig(t *target, key unitKey, cause record.Cause, r *
 	}
 	faces := c.faces(dependencies)
 	in.Services = servicesOf(faces)
-	out, err := sp.config(in, digestOf(t.shape, policy.version, record.Version{}, faces))
-	if err != nil {
-		u.problem = failed(err)
-		return
-	}
-	t.inhabit(u, &traits{environment: sp.revision.Environment, tenant: sp.revision.Tenant, adopt: sp.adopt,
-		strict: len(out.objects) > 0}, cause, r)
-	t.accept(u, out.objects, cause)
+	d := digestOf(t.shape, policy.version, record.Version{}, faces)
+	return &job{target: t, unit: u, spec: sp, cause: cause, compile: func() (*output, error) { return sp.config(in, d) }}
 }

@@ -16,5 +16,6 @@
 // An istiod stands for the clusters that it configures, its group: it is named by the cluster that it runs in, their
 // primary, and what it reads is compiled into that cluster alone. Every object has one unit that writes it.
 //
-// The package knows no store's transport, no clock and no goroutine: az's shard feeds it, and the harnesses of scale-tests.
+// The package knows no store's transport and no clock, and leaves no goroutine behind: az's shard feeds it, and the
+// harnesses of scale-tests.
 package compile

@@ -31,14 +31,13 @@ type round struct {
 	marks [kinds]map[unitID]record.Cause
 	// stand are the applications that stand otherwise, by cluster.
 	stand map[string]map[*app]struct{}
-	// thawed are revisions that were decoded; loose those that lost a user, idle applications on which less hangs.
-	thawed map[*spec]struct{}
-	loose  map[record.Key]struct{}
-	idle   map[*app]struct{}
+	// loose are revisions that lost a user, idle applications on which less hangs.
+	loose map[record.Key]struct{}
+	idle  map[*app]struct{}
 }
 
 func newRound() *round {
-	r := &round{stand: map[string]map[*app]struct{}{}, thawed: map[*spec]struct{}{}, loose: map[record.Key]struct{}{},
+	r := &round{stand: map[string]map[*app]struct{}{}, loose: map[record.Key]struct{}{},
 		idle: map[*app]struct{}{}}
 	for k := range r.marks {
 		r.marks[k] = map[unitID]record.Cause{}
@@ -83,10 +82,8 @@ func (c *Compiler) compile(r *round) map[string]*Shift {
 			ids = slices.AppendSeq(ids, maps.Keys(r.marks[k]))
 		}
 		slices.SortFunc(ids, unitID.compare)
-		for i, id := range ids {
-			if i > 0 && id.key.application != ids[i-1].key.application {
-				r.freeze()
-			}
+		var jobs []*job
+		for _, id := range ids {
 			t := c.targets[id.cluster]
 			if t == nil || !t.mine && id.key.kind != kindCallee {
 				continue
@@ -94,7 +91,13 @@ func (c *Compiler) compile(r *round) map[string]*Shift {
 			if t.mine && out[id.cluster] == nil {
 				out[id.cluster] = &Shift{}
 			}
-			c.compileUnit(t, id.key, r.marks[id.key.kind][id], r)
+			if j := c.compileUnit(t, id.key, r.marks[id.key.kind][id], r); j != nil {
+				jobs = append(jobs, j)
+			}
+		}
+		run(jobs)
+		for _, j := range jobs {
+			c.accept(j, r)
 		}
 	}
 	c.report(r, out)
@@ -122,12 +125,13 @@ func (c *Compiler) report(r *round, out map[string]*Shift) {
 	}
 }
 
-func (c *Compiler) compileUnit(t *target, key unitKey, cause record.Cause, r *round) {
+// compileUnit compiles a unit, or returns the job of doing so.
+func (c *Compiler) compileUnit(t *target, key unitKey, cause record.Cause, r *round) *job {
 	switch key.kind {
 	case kindWorkload:
-		c.compileWorkload(t, key, cause, r)
+		return c.prepareWorkload(t, key, cause, r)
 	case kindConfig:
-		c.compileConfig(t, key, cause, r)
+		return c.prepareConfig(t, key, cause, r)
 	case kindStub:
 		c.compileStub(t, key, cause, r)
 	case kindCallee:
@@ -139,6 +143,7 @@ func (c *Compiler) compileUnit(t *target, key unitKey, cause record.Cause, r *ro
 	case kindRoot:
 		c.compileRoot(t, key, cause)
 	}
+	return nil
 }
 
 // standing notes that an application stands otherwise in a cluster.
@@ -150,17 +155,8 @@ func (r *round) standing(t *target, a *app) {
 	r.stand[name][a] = struct{}{}
 }
 
-// freeze forgets what revisions look like decoded.
-func (r *round) freeze() {
-	for s := range r.thawed {
-		s.decoded = nil
-	}
-	clear(r.thawed)
-}
-
 // tidy forgets the revisions that nobody wants any more, and the applications on which nothing hangs.
 func (c *Compiler) tidy(r *round) {
-	r.freeze()
 	for key := range r.loose {
 		if len(c.users[key]) == 0 {
 			delete(c.specs, key)

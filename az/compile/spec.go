@@ -10,7 +10,7 @@ import (
 )
 
 // spec is one revision, decoded once for all units that want it in one round, with what was compiled of it. Between rounds
-// it is not kept decoded: that is several times its size, and few specs are compiled again.
+// it is not kept decoded: that is several times its size, and few specs are compiled again. One goroutine uses it at a time.
 type spec struct {
 	revision record.Revision
 	adopt    bool
@@ -31,12 +31,10 @@ type output struct {
 	workload record.KeyVersion
 }
 
-// readSpec decodes a revision.
+// readSpec reads a revision, but for its spec.
 func readSpec(r record.Record) *spec {
 	s := &spec{made: map[record.Version]*output{}}
-	if s.revision, s.err = record.DecodeRevision(r); s.err == nil {
-		s.decode()
-	}
+	s.revision, s.err = record.DecodeRevision(r)
 	return s
 }
 

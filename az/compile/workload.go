@@ -15,9 +15,9 @@ const (
 	reasonCompileFailed   = "CompileFailed"
 )
 
-// compileWorkload compiles what an application runs as in one cluster, or takes it away. If it cannot be compiled, what
-// there is stays.
-func (c *Compiler) compileWorkload(t *target, key unitKey, cause record.Cause, r *round) {
+// prepareWorkload gathers what an application's workload in one cluster is made of, or takes it away. If that is not all
+// there, or it cannot be compiled, what there is stays.
+func (c *Compiler) prepareWorkload(t *target, key unitKey, cause record.Cause, r *round) *job {
 	a := c.app(key.namespace, key.application)
 	r.standing(t, a)
 	r.loosen(record.Key{}, a)
@@ -26,42 +26,31 @@ func (c *Compiler) compileWorkload(t *target, key unitKey, cause record.Cause, r
 		t.inhabit(t.units[key], nil, cause, r)
 		t.drop(key, cause)
 		r.mark(t.cluster.Name, a.key(kindStub), cause)
-		return
+		return nil
 	}
 	u := t.unit(key)
-	sp, policy, problem := c.references(b, r)
+	sp, policy, problem := c.references(b)
 	if problem != nil {
 		u.problem = problem
-		return
+		return nil
 	}
 	in := mesh.WorkloadInput{Cluster: t.cluster, Binding: b.binding, Policy: policy.Policy, Remotes: c.remotes(t, b)}
 	faces := c.faces(b.dependencies)
 	in.Services = servicesOf(faces)
 	audience := c.audience(a)
 	in.Audience, in.Locate = audience.Audience, t.locate(audience.Audience, c.cfg.Zone)
-	out, err := sp.workload(in, digestOf(t.shape, policy.version, audience.version, faces))
-	if err != nil {
-		u.problem = failed(err)
-		return
-	}
-	first := !u.made
-	u.workload = out.workload
-	t.inhabit(u, &traits{environment: sp.revision.Environment, tenant: sp.revision.Tenant, adopt: sp.adopt}, cause, r)
-	t.accept(u, out.objects, cause)
-	if first {
-		r.mark(t.cluster.Name, a.key(kindStub), cause)
-	}
+	d := digestOf(t.shape, policy.version, audience.version, faces)
+	return &job{target: t, unit: u, spec: sp, cause: cause, compile: func() (*output, error) { return sp.workload(in, d) }}
 }
 
 // references are the revision and the policy of a binding. Without both the application is not compiled: what it may be
 // called by is never guessed.
-func (c *Compiler) references(b *bound, r *round) (*spec, known, *record.Problem) {
+func (c *Compiler) references(b *bound) (*spec, known, *record.Problem) {
 	sp := c.spec(b.revision)
 	if sp == nil {
 		return nil, known{}, &record.Problem{Reason: reasonRevisionMissing, Message: "revision " +
 			b.binding.Revision + " has not arrived; what runs here stays until it does"}
 	}
-	r.thawed[sp] = struct{}{}
 	e, ok := c.snapshot.Get(record.PolicyKey(b.binding.Namespace, b.binding.Application))
 	if !ok {
 		return nil, known{}, &record.Problem{Reason: reasonPolicyMissing,
