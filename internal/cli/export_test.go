@@ -3,6 +3,7 @@ package cli_test
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,9 +16,15 @@ import (
 // TestExport reads a cluster's objects through all tiers: they are those that its agent was sent.
 func TestExport(t *testing.T) {
 	tr := startTree(t)
-	tr.ok(application("cart", "cart:1"), "apply", "-f", "-")
-	tr.agent.Await(t, "cart is sent", func(held map[record.Key]record.Record) bool {
-		return len(held) > 0 && held[object.ID{Group: "apps", Version: "v1", Kind: "Deployment", Namespace: "shop", Name: "cart"}.Key()].Content != nil
+	apps := []string{"cart", "redis", "search", "mail"}
+	for _, app := range apps { // together more than one page
+		tr.ok(application(app, app+":1")+"  resources:\n  - {apiVersion: v1, kind: ConfigMap, metadata: {name: "+app+"-data}, data: {text: '"+
+			strings.Repeat("<", 60<<10)+"'}}\n", "apply", "-f", "-")
+	}
+	tr.agent.Await(t, "all are sent", func(held map[record.Key]record.Record) bool {
+		return !slices.ContainsFunc(apps, func(app string) bool {
+			return held[object.ID{Group: "apps", Version: "v1", Kind: "Deployment", Namespace: "shop", Name: app}.Key()].Content == nil
+		})
 	})
 	want := map[string]string{}
 	for key, r := range tr.agent.Held() {
