@@ -1,5 +1,6 @@
 // Package samples carries sample applications as YAML: Bookinfo, and an online
-// shop of eleven services. They are what a newcomer sees running first.
+// shop of eleven services, one of them in a namespace of its own that an
+// AccessPolicy opens. They are what a newcomer sees running first.
 //
 // Invariants: each folder is one namespace, its Namespace object in
 // 00-namespace.yaml; each file is one document; everything belongs to the
@@ -12,7 +13,7 @@ import (
 	"io/fs"
 )
 
-//go:embed bookinfo/*.yaml shop/*.yaml
+//go:embed bookinfo/*.yaml payments/*.yaml shop/*.yaml
 var files embed.FS
 
 // Documents returns every object of the samples, one YAML document each, in an

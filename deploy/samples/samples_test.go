@@ -1,6 +1,8 @@
 package samples
 
 import (
+	"cmp"
+	"slices"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -13,6 +15,7 @@ func TestDocumentsAreWholeAndResolve(t *testing.T) {
 	t.Parallel()
 	namespaces := map[string]bool{}
 	apps := map[string]*v1alpha1.Application{}
+	policies := map[string][]*v1alpha1.AccessPolicy{}
 	for _, doc := range Documents() {
 		var head struct {
 			metav1.TypeMeta   `json:",inline"`
@@ -38,6 +41,15 @@ func TestDocumentsAreWholeAndResolve(t *testing.T) {
 				t.Errorf("application %s comes before its namespace %q", app.Name, app.Namespace)
 			}
 			apps[app.Namespace+"/"+app.Name] = app
+		case "AccessPolicy":
+			policy := new(v1alpha1.AccessPolicy)
+			if err := yaml.UnmarshalStrict(doc, policy); err != nil {
+				t.Fatalf("access policy %s: %v", head.Name, err)
+			}
+			if !namespaces[policy.Namespace] {
+				t.Errorf("access policy %s comes before its namespace %q", policy.Name, policy.Namespace)
+			}
+			policies[policy.Namespace] = append(policies[policy.Namespace], policy)
 		default:
 			t.Errorf("unexpected kind %q in\n%s", head.Kind, doc)
 		}
@@ -47,14 +59,27 @@ func TestDocumentsAreWholeAndResolve(t *testing.T) {
 	}
 	for name, app := range apps {
 		for _, dep := range app.Spec.DependsOn {
-			target, ok := apps[app.Namespace+"/"+dep.Name]
+			namespace := cmp.Or(dep.Namespace, app.Namespace)
+			target, ok := apps[namespace+"/"+dep.Name]
 			if !ok {
-				t.Errorf("%s depends on %s, which is no sample", name, dep.Name)
+				t.Errorf("%s depends on %s/%s, which is no sample", name, namespace, dep.Name)
 				continue
 			}
 			if len(target.Spec.Ports) == 0 {
 				t.Errorf("%s depends on %s, which has no ports", name, dep.Name)
 			}
+			if namespace != app.Namespace && !slices.ContainsFunc(policies[namespace], lets(app)) {
+				t.Errorf("%s depends on %s/%s, and no policy there lets it", name, namespace, dep.Name)
+			}
 		}
+	}
+}
+
+// lets tells of a policy whether it names an application as a caller.
+func lets(app *v1alpha1.Application) func(*v1alpha1.AccessPolicy) bool {
+	return func(p *v1alpha1.AccessPolicy) bool {
+		return slices.ContainsFunc(p.Spec.Rules, func(r v1alpha1.AccessRule) bool {
+			return slices.Contains(r.From, v1alpha1.CallerSelector{Namespace: app.Namespace, Application: app.Name})
+		})
 	}
 }
