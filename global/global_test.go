@@ -200,7 +200,7 @@ func restartWritesNothing(t *testing.T, h *hub, s *mem.Store, g *tier) {
 func (h *hub) versions(t *testing.T) map[string]string {
 	t.Helper()
 	out := map[string]string{}
-	for _, kind := range []string{"Application", "Cluster", "Zone", "Region"} {
+	for _, kind := range []string{"Application", "AccessPolicy", "Cluster", "Zone", "Region"} {
 		list, err := h.of(kind, "").List(t.Context(), metav1.ListOptions{})
 		if err != nil {
 			t.Fatal(err)
