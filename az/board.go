@@ -81,6 +81,9 @@ func (b *board) release(cluster string) {
 		for _, app := range slices.Sorted(maps.Keys(s.apps)) {
 			edits = append(edits, feed.Remove(record.StandingKey(cluster, app), record.CauseScope))
 		}
+		for _, l := range s.located {
+			edits = append(edits, feed.Remove(locatedKey(l), record.CauseScope))
+		}
 		b.outbox.Edit(edits...)
 	}
 }
@@ -130,6 +133,7 @@ func (b *board) take(cluster string, batch feed.Batch) []feed.Rejection {
 	if s == nil {
 		return nil
 	}
+	located := len(s.located)
 	var rejected []feed.Rejection
 	for _, r := range batch.Puts {
 		if err := b.takeOne(s, *r); err != nil {
@@ -137,10 +141,16 @@ func (b *board) take(cluster string, batch feed.Batch) []feed.Rejection {
 		}
 	}
 	for _, r := range batch.Removals {
-		if r.Key.Kind == record.KindStatus {
+		switch r.Key.Kind {
+		case record.KindStatus:
 			delete(s.reports, r.Key.Name)
 			b.say(s, r.Key.Name)
+		case record.KindLocation:
+			b.takeAway(s, r.Key)
 		}
+	}
+	if len(s.located) != located && s.fresh {
+		b.sayHealth(s) // it says how many there are
 	}
 	return rejected
 }
@@ -154,6 +164,9 @@ func (b *board) takeOne(s *site, r record.Record) error {
 		s.health = h
 		b.sayHealth(s)
 		return nil
+	}
+	if r.Key.Kind == record.KindLocation {
+		return b.locate(s, r)
 	}
 	status, err := record.DecodeStatus(r)
 	if err != nil {
@@ -170,7 +183,7 @@ func (b *board) session(cluster string, connected bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if s := b.sites[cluster]; s != nil {
-		s.connected = connected
+		s.connected, s.fresh = connected, false
 		if !connected {
 			s.refused = nil
 		} else if !s.due.IsZero() {
@@ -190,13 +203,18 @@ func (b *board) state(cluster string, status feed.Status) {
 	}
 	before := s.heard()
 	s.synced, s.told = s.synced || status.InSync, s.told || status.Heard
-	first := s.heard() && !before
-	if refused := status.RefusedBy; (refused == nil) != (s.refused == nil) {
+	first, fresh := s.heard() && !before, status.Heard && s.connected && !s.fresh
+	s.fresh = s.fresh || fresh
+	refused := status.RefusedBy
+	refusal := (refused == nil) != (s.refused == nil)
+	if refusal {
 		s.refused = refused
-		b.sayHealth(s)
 	}
-	if first {
+	switch {
+	case first:
 		b.sayAll(s)
+	case fresh || refusal:
+		b.sayHealth(s)
 	}
 }
 
@@ -224,6 +242,9 @@ func (b *board) sayAll(s *site) {
 	for app := range s.apps {
 		b.say(s, app)
 	}
+	for _, l := range s.located {
+		b.sayLocation(s, l)
+	}
 	b.sayHealth(s)
 }
 
@@ -242,7 +263,8 @@ func (b *board) sayHealth(s *site) {
 		return
 	}
 	health := s.wellbeing()
-	b.tell(record.Standing{Cluster: s.cluster, Epoch: s.fence.Epoch, Fence: s.fence.Fence, Health: &health})
+	b.tell(record.Standing{Cluster: s.cluster, Epoch: s.fence.Epoch, Fence: s.fence.Fence, Health: &health,
+		Told: s.fresh, Locations: int32(len(s.located))})
 }
 
 func (b *board) tell(st record.Standing) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/intake"
+	"github.com/meridian-federation/meridian/internal/location"
 	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/internal/store"
 )
@@ -22,8 +23,16 @@ func (z *Zone) lead(ctx context.Context, term store.Term) error {
 	if err != nil {
 		return err
 	}
-	outbox := feed.NewOutbox()
-	sums := newSums(z.mirror, outbox, z.news)
+	outbox, locations := feed.NewOutbox(), z.newLocations()
+	group, ctx := errgroup.WithContext(ctx)
+	export := location.NewExport(outbox)
+	group.Go(func() error { return export.Run(ctx, z.mirror) })
+	select {
+	case <-export.Ready():
+	case <-ctx.Done():
+		return group.Wait()
+	}
+	sums := newSums(z.mirror, outbox, z.news, locations)
 	z.sums.Store(sums)
 	z.board.lead(sums)
 	defer func() {
@@ -31,7 +40,7 @@ func (z *Zone) lead(ctx context.Context, term store.Term) error {
 		z.board.lead(nil)
 		z.replicas.DismissAll(z.resigned())
 	}()
-	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return locations.Run(ctx, writer) })
 	group.Go(func() error { return z.parent.Run(ctx, in, outbox) })
 	group.Go(func() error { return sums.run(ctx, z.cfg.Settle, z.forget) })
 	group.Go(func() error {

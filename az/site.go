@@ -19,14 +19,18 @@ type site struct {
 	// connected: its agent has a session. Since the cluster is owned here, the agent was once in sync, and once told all
 	// that it has to report.
 	connected, synced, told bool
-	refused                 *feed.Refusal
-	fence                   feed.Fence
+	// fresh: it has told all in its present session.
+	fresh   bool
+	refused *feed.Refusal
+	fence   feed.Fence
 	// due is when its agent will have had the time to tell what it knows; zero when that has passed.
 	due     time.Time
 	items   map[record.Key]*item
 	apps    map[string]*standing
 	reports map[string]record.Status
 	health  record.Health
+	// located is where its agent says that applications are.
+	located map[record.Key]record.Location
 }
 
 // item is one object of an application.
@@ -41,7 +45,7 @@ func (i *item) settled() bool { return i.have == i.want && i.rejected == nil }
 
 func newSite(zone, region, cluster string) *site {
 	return &site{zone: zone, region: region, cluster: cluster, items: map[record.Key]*item{}, apps: map[string]*standing{},
-		reports: map[string]record.Status{}}
+		reports: map[string]record.Status{}, located: map[record.Key]record.Location{}}
 }
 
 // expect notes what an application compiled to.

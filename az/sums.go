@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/location"
 	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/internal/rollup"
 	"github.com/meridian-federation/meridian/internal/store"
@@ -17,8 +18,9 @@ import (
 // fence is believed, and a cluster's word stays until its next owner says another. All methods may be called from several
 // goroutines.
 type sums struct {
-	mirror *store.Mirror
-	news   *news
+	mirror    *store.Mirror
+	news      *news
+	locations *location.Keeper
 
 	// wake receives when a witness has come or gone.
 	wake chan struct{}
@@ -37,11 +39,16 @@ type testimony struct {
 	health *record.Health
 	// replicas are those of the binding that the word on an application is about.
 	replicas map[string]int32
+	// located are the locations that the present owner told of; told: the cluster's agent is there and has told all, as many
+	// locations as locations; whole: they have all come.
+	located     map[record.Key]struct{}
+	told, whole bool
+	locations   int
 }
 
 // newSums reports into the outbox, which is incomplete until open: what the region remembers from before stays.
-func newSums(mirror *store.Mirror, outbox *feed.Outbox, news *news) *sums {
-	s := &sums{mirror: mirror, news: news, clusters: map[string]*testimony{}, witnesses: map[string]*witness{},
+func newSums(mirror *store.Mirror, outbox *feed.Outbox, news *news, locations *location.Keeper) *sums {
+	s := &sums{mirror: mirror, news: news, locations: locations, clusters: map[string]*testimony{}, witnesses: map[string]*witness{},
 		wake: make(chan struct{}, 1)}
 	s.report = rollup.NewReport(outbox, s.known)
 	return s
@@ -62,8 +69,13 @@ func (s *sums) take(source string, batch feed.Batch) []feed.Rejection {
 	}
 	for _, r := range batch.Removals {
 		cluster, app, _ := strings.Cut(r.Key.Name, "/")
+		where, isLocation := record.ParseLocatedKey(r.Key)
 		switch c := s.clusters[cluster]; {
 		case c == nil || c.source != source:
+		case isLocation:
+			if r.Cause == record.CausePerson { // else its owner let go of the cluster
+				s.dropLocation(cluster, where)
+			}
 		case app == "":
 			s.dropUnlisted(cluster)
 		case r.Cause == record.CausePerson || !s.bound(cluster, app):
@@ -112,6 +124,7 @@ func (s *sums) dropCluster(cluster string) {
 	}
 	delete(s.clusters, cluster)
 	s.report.RemoveHealth(cluster)
+	s.locations.Forget(cluster)
 }
 
 func (s *sums) drop(cluster, app string) {
@@ -124,7 +137,7 @@ func (s *sums) drop(cluster, app string) {
 func (s *sums) note(source string, st record.Standing) {
 	c := s.clusters[st.Cluster]
 	if c == nil {
-		c = &testimony{replicas: map[string]int32{}}
+		c = &testimony{replicas: map[string]int32{}, located: map[record.Key]struct{}{}}
 		s.clusters[st.Cluster] = c
 	}
 	fence := feed.Fence{Epoch: st.Epoch, Fence: st.Fence}
@@ -133,11 +146,17 @@ func (s *sums) note(source string, st record.Standing) {
 	}
 	if fence != c.fence {
 		s.sift(st.Cluster, c)
+		c.located, c.told, c.whole = map[record.Key]struct{}{}, false, false
 	}
 	c.fence, c.source = fence, source
-	if st.Health != nil {
+	switch {
+	case st.Health != nil:
 		s.noteHealth(c, *st.Health)
-	} else {
+		c.told, c.locations = st.Told, int(st.Locations)
+		s.notePresence(st.Cluster, c, st.Health.Connected)
+	case st.Location != nil:
+		s.noteLocation(c, *st.Location)
+	default:
 		s.noteStatus(c, st)
 	}
 }

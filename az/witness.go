@@ -93,6 +93,7 @@ func (s *sums) putHealth(id string, speaks bool) {
 			h := *c.health
 			h.Connected = h.Connected && speaks
 			s.report.PutHealth(h)
+			s.notePresence(h.Cluster, c, h.Connected)
 		}
 	}
 }

@@ -1,0 +1,314 @@
+package location
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/meridian-federation/meridian/internal/record"
+	"github.com/meridian-federation/meridian/internal/store"
+)
+
+// begin begins a term, with mu held: what was told before it counts where the child's session has gone on.
+func (k *Keeper) begin(s *store.Snapshot, now time.Time) {
+	k.kept = map[string]map[record.Key]struct{}{}
+	for _, c := range k.children {
+		c.told = c.fresh
+	}
+	for e := range s.All(record.KindCluster) {
+		if c, err := record.DecodeCluster(e.Record); err == nil {
+			k.child(k.cfg.Child(c))
+		}
+	}
+	for e := range s.All(record.KindLocation) {
+		if _, own := k.cluster(s, e.Key); own {
+			enter(k.kept, e.Key.Site(), e.Key)
+		}
+	}
+	k.touchAll(s, func(c record.Cluster) bool { return k.cfg.Origin != nil || k.child(k.cfg.Child(c)).fresh })
+	k.touchStrays(s, nil)
+}
+
+// touchAll touches all that is stored or said of some clusters, with mu held.
+func (k *Keeper) touchAll(s *store.Snapshot, of func(record.Cluster) bool) {
+	wanted := map[string]bool{}
+	for e := range s.All(record.KindCluster) {
+		if c, err := record.DecodeCluster(e.Record); err == nil && of(c) {
+			wanted[c.Name] = true
+			k.touchCluster(c.Name)
+		}
+	}
+	for e := range s.All(record.KindLocation) {
+		if wanted[e.Key.Site()] {
+			k.touch(e.Key, record.CauseFound)
+		}
+	}
+}
+
+// touchCluster touches all that is kept or said of one cluster, with mu held.
+func (k *Keeper) touchCluster(name string) {
+	k.touch(record.PlaceKey(name), record.CauseFound)
+	for _, keys := range []map[record.Key]struct{}{k.words.byCluster[name], k.kept[name]} {
+		for key := range keys {
+			k.touch(key, record.CauseFound)
+		}
+	}
+}
+
+// touchStrays touches what is stored of clusters that are not listed, and was the tier's own, with mu held.
+func (k *Keeper) touchStrays(s *store.Snapshot, causes map[string]record.Cause) {
+	for _, kind := range []record.Kind{record.KindLocation, record.KindPlace} {
+		for e := range s.All(kind) {
+			if _, listed := k.cluster(s, e.Key); !listed {
+				k.touch(e.Key, causes[e.Key.Site()])
+			}
+		}
+	}
+}
+
+func (k *Keeper) touch(key record.Key, cause record.Cause) {
+	if _, already := k.dirty[key]; !already {
+		k.dirty[key] = touch{cause: cause}
+	}
+}
+
+// apply takes in changes of the store that bear on what is kept, with mu held.
+func (k *Keeper) apply(u store.Update) {
+	gone, listed := map[string]record.Cause{}, map[string]bool{}
+	for _, c := range u.Changes {
+		switch c.Key.Kind {
+		case record.KindCluster:
+			if c.New == nil {
+				gone[c.Key.Name] = c.Cause
+			} else {
+				listed[c.Key.Name] = true
+			}
+		case record.KindAudience:
+			k.touchApplication(u.New, c.Key.Name)
+		case record.KindBinding:
+			if p := c.Key.Parts(); len(p) == 3 {
+				k.touchApplication(u.New, record.ServiceName(p[0], p[1]))
+			}
+		}
+	}
+	if len(listed) > 0 {
+		// What the origin needs of one cluster may hang on another's istiod.
+		k.touchAll(u.New, func(c record.Cluster) bool { return k.cfg.Origin != nil || listed[c.Name] })
+	}
+	if len(gone) > 0 {
+		k.touchStrays(u.New, gone)
+	}
+}
+
+// touchApplication touches all locations of an application, where the tier decides whether they are needed.
+func (k *Keeper) touchApplication(s *store.Snapshot, app string) {
+	if k.cfg.Origin == nil {
+		return
+	}
+	for key := range k.words.byApplication[app] {
+		k.touch(key, record.CausePerson)
+	}
+	for e := range s.Prefix(record.KindLocation, app+"/") {
+		if _, own := k.cluster(s, e.Key); own {
+			k.touch(e.Key, record.CausePerson)
+		}
+	}
+}
+
+// age makes stale what has been without its child for the grace, and returns when the next is due; zero is never.
+func (k *Keeper) age(now time.Time) (next time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	late := map[string]bool{}
+	for name, c := range k.children {
+		if c.connected || c.stale {
+			continue
+		}
+		if due := c.lost.Add(k.cfg.Grace); now.Before(due) {
+			if next.IsZero() || due.Before(next) {
+				next = due
+			}
+			continue
+		}
+		c.stale, late[name] = true, true
+	}
+	if len(late) == 0 {
+		return next
+	}
+	s := k.mirror.Snapshot()
+	for e := range s.All(record.KindPlace) {
+		if c, own := k.cluster(s, e.Key); own && late[k.cfg.Child(c)] {
+			k.touch(e.Key, record.CauseFound)
+		}
+	}
+	return next
+}
+
+// cluster is the tier's own cluster that a key is of.
+func (k *Keeper) cluster(s *store.Snapshot, key record.Key) (record.Cluster, bool) {
+	e, ok := s.Get(record.ClusterKey(key.Site()))
+	if !ok {
+		return record.Cluster{}, false
+	}
+	c, err := record.DecodeCluster(e.Record)
+	return c, err == nil
+}
+
+// decide turns touched keys into writes: places before the locations there, and after them when they go.
+func (k *Keeper) decide(touched map[record.Key]touch) []store.Write {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s := k.mirror.Snapshot()
+	var writes []store.Write
+	places := map[record.Key]touch{}
+	for _, key := range slices.SortedFunc(maps.Keys(touched), record.Key.Compare) {
+		if key.Kind == record.KindPlace {
+			places[key] = touched[key]
+			continue
+		}
+		w, ok := k.location(s, key, touched[key])
+		if ok {
+			writes = append(writes, w)
+		}
+		if at := record.PlaceKey(key.Site()); k.keep(s, key, w, ok) && places[at] == (touch{}) {
+			places[at] = touch{cause: w.Cause}
+		}
+	}
+	for _, key := range slices.SortedFunc(maps.Keys(places), record.Key.Compare) {
+		if w, ok := k.place(s, key, places[key]); ok {
+			writes = append(writes, w)
+		}
+	}
+	slices.SortStableFunc(writes, func(a, b store.Write) int { return cmp.Compare(turn(a), turn(b)) })
+	return writes
+}
+
+func turn(w store.Write) int {
+	switch {
+	case w.Key.Kind == record.KindLocation:
+		return 1
+	case w.Delete:
+		return 2
+	default:
+		return 0
+	}
+}
+
+// keep counts the locations of a cluster, and tells whether its place may come or go by it.
+func (k *Keeper) keep(s *store.Snapshot, key record.Key, w store.Write, writes bool) bool {
+	if k.cfg.Origin == nil {
+		return false
+	}
+	_, stays := s.Get(key)
+	if writes {
+		stays = !w.Delete
+	}
+	before := len(k.kept[key.Site()])
+	if stays {
+		enter(k.kept, key.Site(), key)
+	} else {
+		leave(k.kept, key.Site(), key)
+	}
+	return (before == 0) != (len(k.kept[key.Site()]) == 0)
+}
+
+// location decides what is to be stored under a location's key; ok is false where that is what is there.
+func (k *Keeper) location(s *store.Snapshot, key record.Key, t touch) (w store.Write, ok bool) {
+	stored, there := s.Get(key)
+	var held record.Location
+	if there {
+		held, _ = record.DecodeLocation(stored.Record)
+	}
+	cluster, listed := k.cluster(s, key)
+	if !listed {
+		return remove(key, t.cause), there && k.cfg.Own(held.Region, held.Zone)
+	}
+	name := k.cfg.Child(cluster)
+	said, speaks := k.words.all[key]
+	switch {
+	case speaks && said.child == name && k.cfg.Origin != nil:
+		return k.original(s, said.location, held, there)
+	case speaks && said.child == name:
+		return store.Write{Record: said.record}, !there || stored.Version != said.record.Version && !said.location.Late(held)
+	case t.dropped || k.child(name).told:
+		return remove(key, k.withdrawal(t)), there
+	case k.cfg.Origin != nil && there && !k.cfg.Origin.Needed(s, held):
+		return remove(key, record.CausePerson), true
+	default:
+		return store.Write{}, false
+	}
+}
+
+// withdrawal is the cause with which a location goes. Of the tier that writes locations it is positive knowledge.
+func (k *Keeper) withdrawal(t touch) record.Cause {
+	if k.cfg.Origin != nil {
+		return record.CausePerson
+	}
+	return t.cause
+}
+
+// original decides what the tier that writes locations first stores: a location that says another than what is there is
+// given the next sequence. That is the clock's milliseconds where those are higher, so that a store which was set back, or
+// a location that was removed meanwhile, is no reason for what is said next to count as late.
+func (k *Keeper) original(s *store.Snapshot, said, held record.Location, there bool) (w store.Write, ok bool) {
+	if !k.cfg.Origin.Needed(s, said) {
+		return remove(said.Record().Key, record.CausePerson), there
+	}
+	said.Epoch, said.Sequence = held.Epoch, held.Sequence
+	r := said.Record()
+	if there && r.Version == held.Record().Version {
+		return store.Write{}, false
+	}
+	said.Epoch = s.Position().Epoch
+	said.Sequence = max(held.Sequence+1, uint64(time.Now().UnixMilli()))
+	return store.Write{Record: said.Record()}, true
+}
+
+// place decides what is to be stored under a place's key.
+func (k *Keeper) place(s *store.Snapshot, key record.Key, t touch) (w store.Write, ok bool) {
+	stored, there := s.Get(key)
+	var held record.Place
+	if there {
+		held, _ = record.DecodePlace(stored.Record)
+	}
+	cluster, listed := k.cluster(s, key)
+	if !listed {
+		return remove(key, t.cause), there && k.cfg.Own(held.Region, held.Zone)
+	}
+	c := k.child(k.cfg.Child(cluster))
+	said, speaks := k.words.all[key]
+	speaks = speaks && said.child == k.cfg.Child(cluster)
+	var p record.Place
+	switch {
+	case k.cfg.Origin != nil && len(k.kept[cluster.Name]) == 0:
+		return remove(key, record.CausePerson), there
+	case k.cfg.Origin != nil:
+		p = k.cfg.Origin.Place(cluster)
+	case speaks:
+		p, _ = record.DecodePlace(said.record)
+	case t.dropped || c.told:
+		return remove(key, k.withdrawal(t)), there
+	case !there:
+		return store.Write{}, false
+	default:
+		p = held
+	}
+	since := p.StaleSince
+	if !c.fresh && !held.StaleSince.IsZero() {
+		since = held.StaleSince
+	}
+	if c.stale && (since.IsZero() || c.lost.Before(since)) {
+		since = c.lost
+	}
+	if speaks && since.Equal(p.StaleSince) {
+		return store.Write{Record: said.record}, !there || stored.Version != said.record.Version
+	}
+	p.StaleSince = since
+	r := p.Record()
+	return store.Write{Record: r}, !there || stored.Version != r.Version
+}
+
+func remove(key record.Key, cause record.Cause) store.Write {
+	return store.Write{Record: record.Record{Key: key}, Delete: true, Cause: cause}
+}

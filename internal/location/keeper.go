@@ -1,0 +1,316 @@
+package location
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/record"
+	"github.com/meridian-federation/meridian/internal/store"
+)
+
+const (
+	// writePause is the least time between two writes: what comes meanwhile shares the next. The first after a quiet time
+	// does not wait.
+	writePause = 20 * time.Millisecond
+	// againPause is how long the keeper waits after a write that the store did not take.
+	againPause = 200 * time.Millisecond
+)
+
+// Writer writes the leader's records; *store.Writer is one.
+type Writer interface {
+	Apply(ctx context.Context, writes []store.Write, meta map[string][]byte) (changed int, err error)
+}
+
+// Config is what differs between tiers.
+type Config struct {
+	// Child is the child that speaks for a cluster; with an Origin, the cluster itself.
+	Child func(record.Cluster) string
+	// Own tells whether a record with this region and zone was written by the tier or below it. It is asked of clusters that
+	// the inventory does not list any more.
+	Own func(region, zone string) bool
+	// Grace is how long a child may be away before what it speaks for counts as stale.
+	Grace time.Duration
+	// Origin is set in the tier that writes locations first, and nil in those that relay them.
+	Origin *Origin
+}
+
+// Origin is what the tier adds that writes locations first: its children tell locations without epoch and sequence, and
+// no places.
+type Origin struct {
+	// Needed tells whether a location is of use to anybody.
+	Needed func(*store.Snapshot, record.Location) bool
+	// Place is where a cluster is found.
+	Place func(record.Cluster) record.Place
+}
+
+// Keeper brings the tier's store in line with what its children say. It outlives terms where the children's sessions do.
+// All methods may be called from several goroutines.
+type Keeper struct {
+	cfg    Config
+	mirror *store.Mirror
+	log    *slog.Logger
+	wake   chan struct{}
+
+	mu       sync.Mutex // guards all below
+	words    words
+	children map[string]*child
+	dirty    map[record.Key]touch
+	// kept are the locations that the store holds, by cluster; only the origin counts them.
+	kept map[string]map[record.Key]struct{}
+}
+
+// touch is why a key is looked at.
+type touch struct {
+	// cause is for its removal, if it is to be removed.
+	cause record.Cause
+	// dropped: the child said itself that it is gone.
+	dropped bool
+}
+
+// child is one that speaks for clusters.
+type child struct {
+	connected bool
+	// fresh: it has told all in its present session; told: once in this term.
+	fresh, told bool
+	// lost is when it was lost; stale: that is longer ago than the grace, or was when it came back, and it has not told all
+	// since.
+	lost  time.Time
+	stale bool
+}
+
+// New makes a keeper.
+func New(cfg Config, mirror *store.Mirror, log *slog.Logger) *Keeper {
+	return &Keeper{cfg: cfg, mirror: mirror, log: log, wake: make(chan struct{}, 1), words: newWords(),
+		children: map[string]*child{}, dirty: map[record.Key]touch{}, kept: map[string]map[record.Key]struct{}{}}
+}
+
+// Run writes for one term, until ctx or the term ends.
+func (k *Keeper) Run(ctx context.Context, writer Writer) error {
+	group, ctx := errgroup.WithContext(ctx)
+	began := make(chan struct{})
+	group.Go(func() error { return k.follow(ctx, began) })
+	group.Go(func() error {
+		select {
+		case <-began:
+			return k.work(ctx, writer)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+	return group.Wait()
+}
+
+// follow takes in the changes of the store.
+func (k *Keeper) follow(ctx context.Context, began chan<- struct{}) error {
+	sub := k.mirror.Subscribe()
+	defer sub.Close()
+	for first := true; ; first = false {
+		u, err := sub.Next(ctx)
+		if err != nil {
+			return fmt.Errorf("following the mirror: %w", err)
+		}
+		k.mu.Lock()
+		if first {
+			k.begin(u.New, time.Now())
+			close(began)
+		} else {
+			k.apply(u)
+		}
+		k.mu.Unlock()
+		k.signal()
+	}
+}
+
+// work writes what is dirty, until ctx ends.
+func (k *Keeper) work(ctx context.Context, writer Writer) error {
+	for {
+		due := k.age(time.Now())
+		var timer <-chan time.Time
+		if !due.IsZero() {
+			timer = time.After(time.Until(due))
+		}
+		if touched := k.take(); len(touched) > 0 {
+			if err := k.write(ctx, writer, touched); err != nil {
+				return err
+			}
+			continue
+		}
+		select {
+		case <-k.wake:
+		case <-timer:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// write writes what follows for the keys, and pauses. A write that fails is tried again, as things are then.
+func (k *Keeper) write(ctx context.Context, writer Writer, touched map[record.Key]touch) error {
+	pause := writePause
+	if writes := k.decide(touched); len(writes) > 0 {
+		changed, err := writer.Apply(ctx, writes, nil)
+		switch {
+		case errors.Is(err, store.ErrDeposed) || err != nil && ctx.Err() != nil:
+			return err
+		case err != nil:
+			k.log.Warn("writing locations", "error", err, "again", againPause)
+			k.again(touched)
+			pause = againPause
+		default:
+			k.log.Debug("locations written", "changed", changed)
+		}
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (k *Keeper) take() map[record.Key]touch {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	touched := k.dirty
+	k.dirty = map[record.Key]touch{}
+	return touched
+}
+
+// again puts keys back that were not written; what was said of them since counts.
+func (k *Keeper) again(touched map[record.Key]touch) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for key, t := range touched {
+		if _, since := k.dirty[key]; !since {
+			k.dirty[key] = t
+		}
+	}
+}
+
+func (k *Keeper) signal() {
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Take notes what a child says, and returns what is not believed: records that cannot be read, and late copies. Records of
+// other kinds are passed over.
+func (k *Keeper) Take(name string, puts []*record.Record, removals []feed.Removal) (rejected []feed.Rejection) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, r := range puts {
+		if r.Key.Site() == "" {
+			continue
+		}
+		if reason, err := k.put(name, *r); err != nil {
+			rejected = append(rejected, feed.Rejection{Key: r.Key, Version: r.Version, Reason: reason, Message: err.Error()})
+		}
+	}
+	for _, r := range removals {
+		if r.Key.Site() != "" && k.words.drop(r.Key, name) {
+			k.dirty[r.Key] = touch{cause: r.Cause, dropped: true}
+		}
+	}
+	k.signal()
+	return rejected
+}
+
+func (k *Keeper) put(name string, r record.Record) (reason string, err error) {
+	w := word{child: name, record: r}
+	if r.Key.Kind == record.KindLocation {
+		if w.location, err = record.DecodeLocation(r); err != nil {
+			return "InvalidRecord", err
+		}
+		if was, ok := k.words.all[r.Key]; ok && w.location.Late(was.location) {
+			return "Late", fmt.Errorf("record %s was said before the one that is here", r.Key)
+		}
+	} else if _, err := record.DecodePlace(r); err != nil {
+		return "InvalidRecord", err
+	}
+	k.words.put(r.Key, w)
+	k.dirty[r.Key] = touch{}
+	return "", nil
+}
+
+// Retain drops what a child said once and no longer says.
+func (k *Keeper) Retain(name, cluster string, says func(record.Key) bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for key := range k.words.byCluster[cluster] {
+		if !says(key) && k.words.drop(key, name) {
+			k.dirty[key] = touch{cause: record.CausePerson, dropped: true}
+		}
+	}
+	k.signal()
+}
+
+// Connected notes that a child came or went.
+func (k *Keeper) Connected(name string, is bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	c := k.child(name)
+	if c.connected == is {
+		return
+	}
+	c.connected, c.fresh = is, false
+	switch {
+	case !is:
+		if c.lost.IsZero() {
+			c.lost = time.Now()
+		}
+	case !c.stale:
+		c.lost = time.Time{}
+	}
+	k.signal()
+}
+
+// Told notes that a child has told all in its present session: what it did not tell is not there.
+func (k *Keeper) Told(name string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	c := k.child(name)
+	if !c.connected || c.fresh {
+		return
+	}
+	c.fresh, c.told, c.stale, c.lost = true, true, false, time.Time{}
+	if k.cfg.Origin != nil {
+		k.touchCluster(name)
+	} else {
+		k.touchAll(k.mirror.Snapshot(), func(cluster record.Cluster) bool { return k.cfg.Child(cluster) == name })
+	}
+	k.signal()
+}
+
+// Forget drops a child that is no longer one.
+func (k *Keeper) Forget(name string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.children, name)
+	for key, w := range k.words.all {
+		if w.child == name {
+			k.words.drop(key, name)
+			k.dirty[key] = touch{cause: record.CauseScope}
+		}
+	}
+	k.signal()
+}
+
+// child returns what is known of a child, with mu held; one that was never heard of has been away since now.
+func (k *Keeper) child(name string) *child {
+	c := k.children[name]
+	if c == nil {
+		c = &child{lost: time.Now()}
+		k.children[name] = c
+	}
+	return c
+}
