@@ -6,8 +6,6 @@ import (
 	"regexp"
 	"slices"
 
-	"k8s.io/apimachinery/pkg/util/validation"
-
 	"github.com/meridian-federation/meridian/internal/record"
 )
 
@@ -64,10 +62,10 @@ func allowances(p record.Policy, ports []record.Port) ([]allowance, error) {
 
 func checkRule(r record.Rule) error {
 	for i, c := range r.Callers {
-		if len(validation.IsDNS1123Label(c.Namespace)) > 0 {
+		if !isLabel(c.Namespace) {
 			return fmt.Errorf("callers[%d].namespace: %q is not a DNS label", i, c.Namespace)
 		}
-		if c.Application != "" && len(validation.IsDNS1035Label(c.Application)) > 0 {
+		if c.Application != "" && !isName(c.Application) {
 			return fmt.Errorf("callers[%d].application: %q is not a DNS-1035 label", i, c.Application)
 		}
 	}

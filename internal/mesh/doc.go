@@ -6,8 +6,26 @@
 // particular a Deployment depends on the pod template, the replicas and the cluster's data plane, and on nothing else,
 // so that no other change restarts pods.
 //
+// What is compiled, and for whom:
+//
+//	Workload   what runs, into the cluster where it runs, with the NetworkPolicy and the Service
+//	Stub       the Service of what is called from a cluster and does not run there
+//	Namespace  into each cluster that runs or calls something of it; strict where an istiod looks after it
+//	Config     an application's own proxies, once for each istiod: Sidecar and AuthorizationPolicy
+//	Callee     what an istiod's proxies call: DestinationRule, and the endpoints that it cannot know by itself
+//	Gateway    the hosts that a cluster's east-west gateway hands on
+//	Root       the Sidecar of pods that Meridian does not manage
+//
+// Endpoints of other clusters have a file for each topology: gateway.go where networks meet at gateways, flat.go where
+// pods reach each other. Between clusters that share an istiod nothing is written.
+//
+// Who may call is the policy record's alone. The AuthorizationPolicy and the NetworkPolicy say the same of it, as far as a
+// network can: it knows ports and pods, and no requests or, of other clusters, no identities. So it lets in where some call
+// is allowed and a proxy decides which, and without a mesh only where every call is allowed.
+//
 // What Istio's schemas do not catch (the grammar of hosts and of exportTo, hosts that must not be empty, target ports
-// that must be numbers) cannot be written: it is an error here, and Check reports it before a spec is accepted.
+// that must be numbers, names where addresses belong, stars in identities) cannot be written: it is an error here, and
+// Check reports it before a spec is accepted.
 //
 // Global imports mesh for Check and Normalise, the zone's shards for the rest. It imports no tier.
 package mesh

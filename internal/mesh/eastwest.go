@@ -3,8 +3,6 @@ package mesh
 import (
 	"fmt"
 
-	"k8s.io/apimachinery/pkg/util/validation"
-
 	"github.com/meridian-federation/meridian/internal/record"
 )
 
@@ -26,7 +24,7 @@ func Gateway(in GatewayInput) ([]Object, error) {
 	if !hasGateway(in.Cluster) || len(in.Exported) == 0 {
 		return nil, nil
 	}
-	if len(validation.IsDNS1123Label(gateway.Namespace)) > 0 {
+	if !isLabel(gateway.Namespace) {
 		return nil, fmt.Errorf("compiling the gateway of cluster %s: mesh.gateway.namespace: %q is not a DNS label",
 			in.Cluster.Name, gateway.Namespace)
 	}

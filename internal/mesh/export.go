@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/util/validation"
-
 	"github.com/meridian-federation/meridian/internal/record"
 )
 
@@ -27,7 +25,7 @@ func exportTo(namespace string, audience record.Audience) ([]string, error) {
 	list := make([]string, 1, len(audience.Namespaces)+2)
 	list[0] = exportToOwn
 	for i, ns := range audience.Namespaces {
-		if len(validation.IsDNS1123Label(ns)) > 0 {
+		if !isLabel(ns) {
 			return nil, fmt.Errorf("audience of %s/%s: namespaces[%d]: %q is not a DNS label",
 				audience.Namespace, audience.Application, i, ns)
 		}
@@ -48,7 +46,7 @@ func serviceExportTo(cluster record.Cluster, namespace string, audience record.A
 	}
 	gateway := cluster.Mesh.Gateway
 	if calledThroughGateway(cluster, audience) && !audience.Everyone && gateway.Namespace != namespace {
-		if len(validation.IsDNS1123Label(gateway.Namespace)) > 0 {
+		if !isLabel(gateway.Namespace) {
 			return "", fmt.Errorf("cluster %s: mesh.gateway.namespace: %q is not a DNS label", cluster.Name, gateway.Namespace)
 		}
 		list = append(list, gateway.Namespace)

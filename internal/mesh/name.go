@@ -17,15 +17,31 @@ const clusterDomain = "svc.cluster.local"
 // root namespace, and an application in the others could take the cluster down.
 var reservedNamespaces = []string{"istio-system", "kube-node-lease", "kube-public", "kube-system", "meridian-system"}
 
+// isLabel tells whether s is a DNS label (RFC 1123), as validation.IsDNS1123Label does, without building reasons.
+func isLabel(s string) bool {
+	if len(s) == 0 || len(s) > validation.DNS1123LabelMaxLength || s[0] == '-' || s[len(s)-1] == '-' {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// isName tells whether s is a DNS label that begins with a letter (RFC 1035), as names of Services are.
+func isName(s string) bool { return isLabel(s) && (s[0] < '0' || s[0] > '9') }
+
 func checkNames(namespace, name string) error {
-	if len(validation.IsDNS1123Label(namespace)) > 0 {
+	if !isLabel(namespace) {
 		return invalidSpec("metadata.namespace", "%q is not a DNS label", namespace)
 	}
 	if slices.Contains(reservedNamespaces, namespace) {
 		return invalidSpec("metadata.namespace", "no application can be in %s, which is the platform's own; move it to another namespace",
 			namespace)
 	}
-	if len(validation.IsDNS1035Label(name)) > 0 || len(name) > v1alpha1.MaxApplicationName {
+	if !isName(name) || len(name) > v1alpha1.MaxApplicationName {
 		return invalidSpec("metadata.name", "%q is not a DNS-1035 label (lower-case letters, digits and '-', beginning with a letter) of at most %d characters",
 			name, v1alpha1.MaxApplicationName)
 	}
@@ -46,7 +62,7 @@ func hostOf(namespace, application string) string {
 // cutName reads NAMESPACE/APPLICATION.
 func cutName(name string) (namespace, application string, err error) {
 	namespace, application, ok := strings.Cut(name, "/")
-	if !ok || len(validation.IsDNS1123Label(namespace)) > 0 || len(validation.IsDNS1035Label(application)) > 0 {
+	if !ok || !isLabel(namespace) || !isName(application) {
 		return "", "", fmt.Errorf("%q is not NAMESPACE/APPLICATION", name)
 	}
 	return namespace, application, nil
@@ -64,7 +80,7 @@ func dependencyHost(dependency string) (string, error) {
 // checkHost takes exact hosts alone: one wildcard has istiod scan every visible service for every proxy.
 func checkHost(host string) error {
 	namespace, name, ok := strings.Cut(host, "/")
-	if !ok || len(validation.IsDNS1123Label(namespace)) > 0 || len(validation.IsDNS1123Subdomain(name)) > 0 {
+	if !ok || !isLabel(namespace) || len(validation.IsDNS1123Subdomain(name)) > 0 {
 		return fmt.Errorf("platform host %q is not NAMESPACE/HOST with an exact host", host)
 	}
 	return nil
@@ -79,7 +95,7 @@ func checkExportTo(value string) error {
 		switch {
 		case part == ".":
 		case (part == "*" || part == "~") && len(parts) == 1:
-		case len(validation.IsDNS1123Label(part)) == 0:
+		case isLabel(part):
 		default:
 			return fmt.Errorf("%q is not a namespace, \".\", or \"*\" or \"~\" alone", part)
 		}

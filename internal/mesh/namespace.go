@@ -24,7 +24,7 @@ type NamespaceInput struct {
 
 // Namespace compiles the objects of a namespace in which a cluster runs or calls applications.
 func Namespace(in NamespaceInput) ([]Object, error) {
-	if len(validation.IsDNS1123Label(in.Namespace)) > 0 {
+	if !isLabel(in.Namespace) {
 		return nil, fmt.Errorf("compiling namespace %q: not a DNS label", in.Namespace)
 	}
 	labels := make(map[string]string, 2)

@@ -18,22 +18,25 @@ const (
 	portGateway = 15443
 )
 
-func (in *WorkloadInput) egress() ([]any, error) {
+func (in *WorkloadInput) egress() ([]netRule, error) {
 	s, meshed := in.Spec, inMesh(in.Cluster)
-	rules := []any{
-		map[string]any{"ports": portList([]int32{portDNS}, []int32{portDNS})},
-		map[string]any{"to": []any{map[string]any{"podSelector": map[string]any{"matchLabels": selectorOf(s.application)}}}},
-	}
+	dns := []int32{portDNS}
+	rules := make([]netRule, 0, len(in.Binding.Dependencies)+6)
+	rules = append(rules, netRule{tcp: dns, udp: dns}, netRule{peers: []peer{{pods: selectorOf(s.application)}}})
 	if meshed {
-		rules = append(rules, in.toIstiod())
+		istiod, err := in.toIstiod()
+		if err != nil {
+			return nil, err
+		}
+		rules = append(rules, istiod)
 	}
 	services, err := in.dependencies()
 	if err != nil {
 		return nil, err
 	}
 	for _, d := range services {
-		rules = append(rules, map[string]any{"to": []any{podsOf(d.Namespace, d.Application)},
-			"ports": portList(targets(d.Ports, "TCP"), targets(d.Ports, "UDP"))})
+		rules = append(rules, netRule{peers: []peer{podsOf(d.Namespace, d.Application)},
+			tcp: targets(d.Ports, "TCP"), udp: targets(d.Ports, "UDP")})
 	}
 	if meshed {
 		remote, err := in.toRemotes(services)
@@ -71,17 +74,21 @@ func (in *WorkloadInput) dependencies() ([]record.Service, error) {
 }
 
 // toIstiod: the address of another cluster's istiod is not in the inventory.
-func (in *WorkloadInput) toIstiod() map[string]any {
-	rule := map[string]any{"ports": portList([]int32{portIstiod}, nil)}
+func (in *WorkloadInput) toIstiod() (netRule, error) {
+	rule := netRule{tcp: []int32{portIstiod}}
 	if primary := in.Cluster.Mesh.Primary; primary == "" || primary == in.Cluster.Name {
-		rule["to"] = []any{map[string]any{"namespaceSelector": namespaceSelector(in.Cluster.Mesh.RootNamespace)}}
+		root := in.Cluster.Mesh.RootNamespace
+		if !isLabel(root) {
+			return netRule{}, fmt.Errorf("cluster %s: mesh.rootNamespace: %q is not a DNS label", in.Cluster.Name, root)
+		}
+		rule.peers = []peer{{namespace: root}}
 	}
-	return rule
+	return rule, nil
 }
 
 // toRemotes opens the way to the gateways of other networks, and on this one to all pods at the dependencies' ports.
-func (in *WorkloadInput) toRemotes(services []record.Service) ([]any, error) {
-	var gateways []netip.Addr
+func (in *WorkloadInput) toRemotes(services []record.Service) ([]netRule, error) {
+	var gateways []peer
 	flat := false
 	for _, place := range in.Remotes {
 		if place.Network == in.Cluster.Network {
@@ -93,17 +100,12 @@ func (in *WorkloadInput) toRemotes(services []record.Service) ([]any, error) {
 			if err != nil {
 				return nil, err
 			}
-			gateways = append(gateways, ip)
+			gateways = append(gateways, peer{block: netip.PrefixFrom(ip, ip.BitLen())})
 		}
 	}
-	var rules []any
+	var rules []netRule
 	if len(gateways) > 0 {
-		slices.SortFunc(gateways, netip.Addr.Compare)
-		var to []any
-		for _, ip := range slices.Compact(gateways) {
-			to = append(to, ipBlock(netip.PrefixFrom(ip, ip.BitLen())))
-		}
-		rules = append(rules, map[string]any{"to": to, "ports": portList([]int32{portGateway}, nil)})
+		rules = append(rules, netRule{peers: blocksOf(gateways), tcp: []int32{portGateway}})
 	}
 	if !flat {
 		return rules, nil
@@ -117,13 +119,13 @@ func (in *WorkloadInput) toRemotes(services []record.Service) ([]any, error) {
 		return nil, err
 	}
 	if len(blocks) > 0 && len(ports) > 0 {
-		rules = append(rules, map[string]any{"to": blocks, "ports": portList(sortedSet(ports), nil)})
+		rules = append(rules, netRule{peers: blocks, tcp: sortedSet(ports)})
 	}
 	return rules, nil
 }
 
 // toPlatform opens the namespaces of the platform's hosts.
-func (in *WorkloadInput) toPlatform(rules []any) ([]any, error) {
+func (in *WorkloadInput) toPlatform(rules []netRule) ([]netRule, error) {
 	hosts, err := platformHosts(in.Cluster)
 	if err != nil {
 		return nil, err
@@ -133,12 +135,12 @@ func (in *WorkloadInput) toPlatform(rules []any) ([]any, error) {
 		namespace, _, _ := strings.Cut(host, "/")
 		namespaces = append(namespaces, namespace)
 	}
-	var to []any
+	var to []peer
 	for _, namespace := range sortedSet(namespaces) {
-		to = append(to, map[string]any{"namespaceSelector": namespaceSelector(namespace)})
+		to = append(to, peer{namespace: namespace})
 	}
 	if len(to) > 0 {
-		rules = append(rules, map[string]any{"to": to})
+		rules = append(rules, netRule{peers: to})
 	}
 	return rules, nil
 }

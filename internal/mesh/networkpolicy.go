@@ -1,17 +1,14 @@
 package mesh
 
 import (
+	"cmp"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 
 	"github.com/meridian-federation/meridian/internal/object"
 	"github.com/meridian-federation/meridian/internal/record"
 )
-
-// labelNamespace is the label with its own name that Kubernetes gives every namespace.
-const labelNamespace = "kubernetes.io/metadata.name"
 
 // proxyPorts are asked by kubelets (probes, which Istio rewrites to the first), load balancers and scrapers, which have no
 // identity and come from anywhere.
@@ -32,17 +29,12 @@ func (in *WorkloadInput) networkPolicy() (Object, error) {
 	if err != nil {
 		return Object{}, err
 	}
-	spec := map[string]any{"podSelector": map[string]any{"matchLabels": selectorOf(s.application)},
-		"policyTypes": []string{"Ingress", "Egress"}, "egress": egress}
-	if len(ingress) > 0 {
-		spec["ingress"] = ingress
-	}
-	return s.draft(s.networkPolicyID(), map[string]any{"spec": spec}).seal(), nil
+	return s.draft(s.networkPolicyID(), map[string]any{"spec": networkSpec(s.application, ingress, egress)}).seal(), nil
 }
 
 // ingress opens ports of the Service alone to other namespaces, and every port to the application's own. Rules that limit
 // requests open their ports where a proxy holds the rest of them; without a mesh nobody would, and they open nothing.
-func (in *WorkloadInput) ingress() ([]any, error) {
+func (in *WorkloadInput) ingress() ([]netRule, error) {
 	s, meshed := in.Spec, inMesh(in.Cluster)
 	allowed, err := allowances(in.Policy, s.ports)
 	if err != nil {
@@ -51,10 +43,10 @@ func (in *WorkloadInput) ingress() ([]any, error) {
 	if !meshed {
 		allowed = slices.DeleteFunc(allowed, allowance.requestsOnly)
 	}
-	var rules []any
+	var rules []netRule
 	inside := len(in.Policy.IsolatedBy) == 0
 	if inside {
-		rules = append(rules, map[string]any{"from": []any{map[string]any{"podSelector": map[string]any{}}}})
+		rules = append(rules, netRule{peers: []peer{{pods: map[string]string{}}}})
 	}
 	rules = append(rules, byPorts(allowed)...)
 	if !meshed {
@@ -73,51 +65,49 @@ func (in *WorkloadInput) ingress() ([]any, error) {
 		return nil, err
 	}
 	if len(remote) > 0 && len(ports) > 0 {
-		rules = append(rules, map[string]any{"from": remote, "ports": portList(ports, nil)})
+		rules = append(rules, netRule{peers: remote, tcp: ports})
 	}
-	return append(rules, map[string]any{"ports": portList(proxyPorts, nil)}), nil
+	return append(rules, netRule{tcp: proxyPorts}), nil
 }
 
 // byPorts writes one rule for each set of ports, with all who may call these.
-func byPorts(allowed []allowance) []any {
-	type entry struct {
-		ports   []any
-		callers []record.Caller
-	}
-	entries := map[string]*entry{}
-	for _, a := range allowed {
-		key := fmt.Sprint(a.tcp, a.udp)
-		e := entries[key]
-		if e == nil {
-			e = &entry{ports: portList(a.tcp, a.udp)}
-			entries[key] = e
+func byPorts(allowed []allowance) []netRule {
+	rules := slices.Clone(allowed)
+	slices.SortStableFunc(rules, compareTargets)
+	var out []netRule
+	for len(rules) > 0 {
+		n := 1
+		for n < len(rules) && compareTargets(rules[0], rules[n]) == 0 {
+			n++
 		}
-		e.callers = append(e.callers, a.callers...)
-	}
-	var rules []any
-	for _, key := range slices.Sorted(maps.Keys(entries)) {
-		e := entries[key]
-		slices.SortFunc(e.callers, compareCallers)
-		var from []any
-		for _, c := range slices.Compact(e.callers) {
-			from = append(from, podsOf(c.Namespace, c.Application))
+		var callers []record.Caller
+		for _, a := range rules[:n] {
+			callers = append(callers, a.callers...)
 		}
-		rules = append(rules, map[string]any{"from": from, "ports": e.ports})
+		slices.SortFunc(callers, compareCallers)
+		rule := netRule{tcp: rules[0].tcp, udp: rules[0].udp}
+		for _, c := range slices.Compact(callers) {
+			rule.peers = append(rule.peers, podsOf(c.Namespace, c.Application))
+		}
+		out, rules = append(out, rule), rules[n:]
 	}
-	return rules
+	return out
+}
+
+func compareTargets(a, b allowance) int {
+	return cmp.Or(slices.Compare(a.tcp, b.tcp), slices.Compare(a.udp, b.udp))
 }
 
 // remoteCallers are the gateway's pods where calls come from other networks, and all pods of this network where consumers
 // are on it: selectors find no pods of other clusters. Proxies tell who of them may call.
-func (in *WorkloadInput) remoteCallers() ([]any, error) {
-	var from []any
+func (in *WorkloadInput) remoteCallers() ([]peer, error) {
+	var from []peer
 	if gateway := in.Cluster.Mesh.Gateway; calledThroughGateway(in.Cluster, in.Audience) {
 		if len(gateway.Selector) == 0 {
 			return nil, fmt.Errorf("cluster %s: mesh.gateway.selector: it is empty, which would be every pod of %s",
 				in.Cluster.Name, gateway.Namespace)
 		}
-		from = append(from, map[string]any{"namespaceSelector": namespaceSelector(gateway.Namespace),
-			"podSelector": map[string]any{"matchLabels": gateway.Selector}})
+		from = append(from, peer{namespace: gateway.Namespace, pods: gateway.Selector})
 	}
 	if slices.Contains(in.Audience.Networks, in.Cluster.Network) {
 		blocks, err := in.podRanges()
@@ -129,47 +119,20 @@ func (in *WorkloadInput) remoteCallers() ([]any, error) {
 	return from, nil
 }
 
-func (in *WorkloadInput) podRanges() ([]any, error) {
-	var prefixes []netip.Prefix
+func (in *WorkloadInput) podRanges() ([]peer, error) {
+	var blocks []peer
 	for i, cidr := range in.Cluster.PodRanges {
 		prefix, err := netip.ParsePrefix(cidr)
 		if err != nil {
 			return nil, fmt.Errorf("cluster %s: podRanges[%d]: %q is not a CIDR", in.Cluster.Name, i, cidr)
 		}
-		prefixes = append(prefixes, prefix.Masked())
+		blocks = append(blocks, peer{block: prefix.Masked()})
 	}
-	slices.SortFunc(prefixes, netip.Prefix.Compare)
-	var blocks []any
-	for _, prefix := range slices.Compact(prefixes) {
-		blocks = append(blocks, ipBlock(prefix))
-	}
-	return blocks, nil
+	return blocksOf(blocks), nil
 }
 
-func ipBlock(prefix netip.Prefix) map[string]any {
-	return map[string]any{"ipBlock": map[string]any{"cidr": prefix.String()}}
-}
-
-func namespaceSelector(namespace string) map[string]any {
-	return map[string]any{"matchLabels": map[string]string{labelNamespace: namespace}}
-}
-
-// podsOf picks an application's pods, or with an empty one all of the namespace.
-func podsOf(namespace, application string) map[string]any {
-	peer := map[string]any{"namespaceSelector": namespaceSelector(namespace)}
-	if application != "" {
-		peer["podSelector"] = map[string]any{"matchLabels": selectorOf(application)}
-	}
-	return peer
-}
-
-func portList(tcp, udp []int32) []any {
-	list := make([]any, 0, len(tcp)+len(udp))
-	for _, p := range tcp {
-		list = append(list, map[string]any{"port": p, "protocol": "TCP"})
-	}
-	for _, p := range udp {
-		list = append(list, map[string]any{"port": p, "protocol": "UDP"})
-	}
-	return list
+// blocksOf sorts peers that are addresses.
+func blocksOf(blocks []peer) []peer {
+	slices.SortFunc(blocks, func(a, b peer) int { return a.block.Compare(b.block) })
+	return slices.CompactFunc(blocks, func(a, b peer) bool { return a.block == b.block })
 }

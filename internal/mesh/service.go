@@ -2,7 +2,6 @@ package mesh
 
 import (
 	"fmt"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -86,20 +85,27 @@ func portsOf(ports []v1alpha1.Port) ([]record.Port, error) {
 // checkPorts returns the first field that is wrong, and why.
 func checkPorts(ports []record.Port) (field, problem string) {
 	for i, p := range ports {
-		field := fmt.Sprintf("ports[%d]", i)
-		switch {
-		case len(validation.IsDNS1123Label(p.Name)) > 0 || len(p.Name) > 15:
-			return field + ".name", fmt.Sprintf("%q is not a DNS label of at most 15 characters", p.Name)
-		case p.Protocol != string(corev1.ProtocolTCP) && p.Protocol != string(corev1.ProtocolUDP):
-			return field + ".protocol", fmt.Sprintf("%q is neither TCP nor UDP", p.Protocol)
-		case len(validation.IsValidPortNum(int(p.Port))) > 0:
-			return field + ".port", fmt.Sprintf("%d is not between 1 and 65535", p.Port)
-		case len(validation.IsValidPortNum(int(p.TargetPort))) > 0:
-			return field + ".targetPort", fmt.Sprintf("%d is not between 1 and 65535", p.TargetPort)
-		case slices.ContainsFunc(ports[:i], func(q record.Port) bool {
-			return q.Name == p.Name || q.Port == p.Port && q.Protocol == p.Protocol
-		}):
-			return field, fmt.Sprintf("an earlier port has the name %s or the number %d/%s already", p.Name, p.Port, p.Protocol)
+		if part, problem := checkPort(ports[:i], p); problem != "" {
+			return fmt.Sprintf("ports[%d]%s", i, part), problem
+		}
+	}
+	return "", ""
+}
+
+func checkPort(earlier []record.Port, p record.Port) (field, problem string) {
+	switch {
+	case !isLabel(p.Name) || len(p.Name) > 15:
+		return ".name", fmt.Sprintf("%q is not a DNS label of at most 15 characters", p.Name)
+	case p.Protocol != string(corev1.ProtocolTCP) && p.Protocol != string(corev1.ProtocolUDP):
+		return ".protocol", fmt.Sprintf("%q is neither TCP nor UDP", p.Protocol)
+	case p.Port < 1 || p.Port > 65535:
+		return ".port", fmt.Sprintf("%d is not between 1 and 65535", p.Port)
+	case p.TargetPort < 1 || p.TargetPort > 65535:
+		return ".targetPort", fmt.Sprintf("%d is not between 1 and 65535", p.TargetPort)
+	}
+	for _, q := range earlier {
+		if q.Name == p.Name || q.Port == p.Port && q.Protocol == p.Protocol {
+			return "", fmt.Sprintf("an earlier port has the name %s or the number %d/%s already", p.Name, p.Port, p.Protocol)
 		}
 	}
 	return "", ""
@@ -109,7 +115,7 @@ func checkPorts(ports []record.Port) (field, problem string) {
 // of it goes to other clusters than those that would refuse the application.
 func checkService(s record.Service) error {
 	name := record.ServiceName(s.Namespace, s.Application)
-	if len(validation.IsDNS1123Label(s.Namespace)) > 0 || len(validation.IsDNS1035Label(s.Application)) > 0 {
+	if !isLabel(s.Namespace) || !isName(s.Application) {
 		return fmt.Errorf("service %q is not NAMESPACE/APPLICATION", name)
 	}
 	if s.ServiceAccount != "" && len(validation.IsDNS1123Subdomain(s.ServiceAccount)) > 0 {

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	"k8s.io/apimachinery/pkg/util/validation"
-
 	"github.com/meridian-federation/meridian/internal/object"
 	"github.com/meridian-federation/meridian/internal/record"
 )
@@ -92,7 +90,7 @@ func Root(cluster record.Cluster) ([]Object, error) {
 		return nil, nil
 	}
 	root := cluster.Mesh.RootNamespace
-	if len(validation.IsDNS1123Label(root)) > 0 {
+	if !isLabel(root) {
 		return nil, fmt.Errorf("compiling the root Sidecar of cluster %s: root namespace %q is not a DNS label", cluster.Name, root)
 	}
 	platform, err := platformHosts(cluster)

@@ -33,6 +33,7 @@ func podTemplates(name string, template *corev1.PodTemplateSpec) (meshed, plain 
 		return nil, nil, invalidTemplate("spec.template", "it cannot be written: %v", err)
 	}
 	pruneTemplate(fields)
+	fields["spec"] = json.RawMessage(encode(fields["spec"])) // by far the most of both
 	plain = encode(fields)
 	if _, ok := t.Labels[labelInject]; ok {
 		return plain, plain, nil

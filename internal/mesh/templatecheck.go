@@ -65,7 +65,7 @@ func checkMarks(field string, t *corev1.PodTemplateSpec) error {
 func checkContainers(field string, spec *corev1.PodSpec) error {
 	volumes := map[string]bool{}
 	for i, v := range spec.Volumes {
-		if volumes[v.Name] || len(validation.IsDNS1123Label(v.Name)) > 0 {
+		if volumes[v.Name] || !isLabel(v.Name) {
 			return invalidTemplate(fmt.Sprintf("%s.volumes[%d].name", field, i), "%q is not a DNS label that no other volume has", v.Name)
 		}
 		volumes[v.Name] = true
@@ -74,7 +74,7 @@ func checkContainers(field string, spec *corev1.PodSpec) error {
 	check := func(list string, containers []corev1.Container) error {
 		for i := range containers {
 			c, at := &containers[i], fmt.Sprintf("%s.%s[%d]", field, list, i)
-			if names[c.Name] || len(validation.IsDNS1123Label(c.Name)) > 0 {
+			if names[c.Name] || !isLabel(c.Name) {
 				return invalidTemplate(at+".name", "%q is not a DNS label that no other container has", c.Name)
 			}
 			names[c.Name] = true
