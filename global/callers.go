@@ -1,6 +1,7 @@
 package global
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -94,14 +95,19 @@ func (p *planner) revise(key string, dirty *todo) {
 	p.concerned(now, dirty.add)
 }
 
-// compile brings an application's policies together, and returns the record beside them.
+// compile brings an application's policies together, and returns the record beside them. While it is in doubt whether a
+// person took away what is missing at the hub, what was allowed stays allowed.
 func (p *planner) compile(name string, of callee) (record.Policy, record.Record) {
+	held := p.callers.faces[name]
 	var ok bool
 	if of.trustDomain, ok = p.inventory.environments[of.environment]; !ok { // what runs keeps its identities
-		of.trustDomain = p.callers.faces[name].policy.TrustDomain
+		of.trustDomain = cmp.Or(held.policy.TrustDomain, defaultTrustDomain)
 	}
 	out, over := compilePolicy(of, p.callers.policies.concerning(of.namespace, of.application), p.callers.tenancy)
 	p.exceed(name, over)
+	if p.guard.doubtful() && !held.version.IsZero() && held.policy.Environment == out.Environment && !widens(held.policy, out) {
+		return held.policy, held.policy.Record()
+	}
 	return out, out.Record()
 }
 

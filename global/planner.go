@@ -269,6 +269,7 @@ func (p *planner) screen(w *work) {
 
 // release lets held removals go: an operator's confirmation is a person's removal.
 func (p *planner) release(w *work) {
+	w.inventory = w.inventory || p.guard.doubtful() // policies were kept as well
 	for _, name := range p.guard.release() {
 		cluster, ok := strings.CutPrefix(name, clusterPrefix)
 		switch {

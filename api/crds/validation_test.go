@@ -199,6 +199,7 @@ func testValidation(t *testing.T, s *server) {
 		"rule, star inside":          {rule(`, paths: ["/v1/*/pay"]`), "spec.rules[0].paths[0]"},
 		"rule, two stars":            {rule(`, paths: ["*/v1/*"]`), "spec.rules[0].paths[0]"},
 		"rule, path with a query":    {rule(`, paths: ["/v1?x=1"]`), "spec.rules[0].paths[0]"},
+		"rule, braces":               {rule(`, paths: ["/v1/{*}"]`), "spec.rules[0].paths[0]"},
 		"rule, relative path":        {rule(`, paths: [v1]`), "spec.rules[0].paths[0]"},
 	}
 	for name, tc := range cases {

@@ -94,12 +94,13 @@ type AccessRule struct {
 
 	// paths are the paths of requests: exact (/v1/pay), with a star at the end for
 	// everything that begins so (/v1/*), or with one in front for everything that
-	// ends so (*/health). At most 32.
+	// ends so (*/health). No braces, to which Istio gives a meaning of its own. At
+	// most 32.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:items:MaxLength=512
-	// +kubebuilder:validation:items:Pattern=`^(/[^*\s?#]*\*?|\*[^*\s?#]+)$`
+	// +kubebuilder:validation:items:Pattern=`^(/[^*{}\s?#]*\*?|\*[^*{}\s?#]+)$`
 	Paths []string `json:"paths,omitempty"`
 }
 
