@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -69,9 +71,27 @@ func newApp(name string, version int) (app, error) {
 	if err != nil {
 		return app{}, err
 	}
-	objects, err := mesh.Application(mesh.ApplicationInput{Cluster: cluster, Spec: compiled, Binding: record.Binding{
-		Namespace: namespace, Application: name, Replicas: one, Generation: mesh.Generation}})
+	objects, err := objectsOf(name, compiled)
 	return app{name: name, manifest: manifest, objects: objects}, err
+}
+
+// objectsOf are what an application that nobody else calls comes to in a cluster, in the order of application.
+func objectsOf(name string, spec *mesh.Spec) ([]mesh.Object, error) {
+	policy := record.Policy{Namespace: namespace, Application: name, Environment: fleet.Environment, TrustDomain: "cluster.local"}
+	objects, err := mesh.Workload(mesh.WorkloadInput{Cluster: cluster, Spec: spec, Policy: policy, Binding: record.Binding{
+		Namespace: namespace, Application: name, Replicas: 1, Generation: mesh.Generation}})
+	if err != nil {
+		return nil, err
+	}
+	config, err := mesh.Config(mesh.ConfigInput{Cluster: cluster, Spec: spec, Policy: policy, Generation: mesh.Generation})
+	if err != nil {
+		return nil, err
+	}
+	objects = append(objects, config...)
+	slices.SortStableFunc(objects, func(a, b mesh.Object) int {
+		return cmp.Compare(object.ClassOf(a.ID.Group, a.ID.Kind), object.ClassOf(b.ID.Group, b.ID.Kind))
+	})
+	return objects, nil
 }
 
 // cluster is a member as the compiler sees it, with the defaults of the resource.
