@@ -90,6 +90,7 @@ func checkCases() []checkCase {
 		{"a host without port: all must be allowed", post(authz.Request{Source: checkout, Host: "ledger.payments"}), "no:allows ports"},
 		{"a host without port: all are", post(authz.Request{Source: checkout, Host: "open.payments."}), open},
 		{"a host of another domain", post(authz.Request{Source: checkout, Host: "ledger.payments.example.com"}), "no:names no application"},
+		{"a host with a sign that folds to a letter", post(authz.Request{Source: checkout, Host: "open.payment\u017f"}), "no:names no application"},
 		{"a host and a port that is no number", post(authz.Request{Source: checkout, Host: "ledger.payments:x"}), "no:names no application"},
 		{"a host's UDP port", post(authz.Request{Source: checkout, Host: "open.payments:53"}), "no:port 53 is none of"},
 		{"no host and no identity", post(authz.Request{Source: checkout, Port: 8080}), "no:names no application"},

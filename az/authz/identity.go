@@ -37,7 +37,7 @@ func parseHost(authority string) (app name, port int32, ok bool) {
 		}
 		host, port = h, int32(n)
 	}
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	host = strings.Map(lower, strings.TrimSuffix(host, "."))
 	for _, suffix := range []string{".svc.cluster.local", ".svc"} {
 		if rest, cut := strings.CutSuffix(host, suffix); cut {
 			host = rest
@@ -49,6 +49,14 @@ func parseHost(authority string) (app name, port int32, ok bool) {
 		return name{}, 0, false
 	}
 	return name{namespace, application}, port, true
+}
+
+// lower folds ASCII alone: what else folds to a letter of a name is another host.
+func lower(r rune) rune {
+	if r >= 'A' && r <= 'Z' {
+		return r + 'a' - 'A'
+	}
+	return r
 }
 
 // label tells whether s is a DNS label.
