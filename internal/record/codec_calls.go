@@ -60,12 +60,18 @@ func (v Audience) Record() Record {
 		Zones: v.Zones, Networks: v.Networks})
 }
 
-// DecodeAudience reads an audience.
+// DecodeAudience reads an audience. One that names more than MaxAudience namespaces, or any beside Everyone, is refused.
 func DecodeAudience(r Record) (Audience, error) {
 	var m recordpb.Audience
 	p, err := unmarshal(r, KindAudience, 2, &m)
 	if err != nil {
 		return Audience{}, err
+	}
+	switch n := len(m.Namespaces); {
+	case m.Everyone && n > 0:
+		return Audience{}, fmt.Errorf("record %s: everyone, and %d namespaces", r.Key, n)
+	case n > MaxAudience:
+		return Audience{}, fmt.Errorf("record %s: %d namespaces, at most %d are named", r.Key, n, MaxAudience)
 	}
 	return Audience{Namespace: p[0], Application: p[1], Namespaces: m.Namespaces, Everyone: m.Everyone, Zones: m.Zones,
 		Networks: m.Networks}, nil
@@ -116,7 +122,8 @@ func encodeLocation(v Location) *recordpb.Location {
 	return m
 }
 
-// DecodeLocation reads a location. One with more than MaxEndpoints addresses, or with a count below zero, is refused.
+// DecodeLocation reads a location. One with more than MaxEndpoints addresses, with a count below zero or with counts in a
+// chunk is refused.
 func DecodeLocation(r Record) (Location, error) {
 	parts := 3
 	if strings.Count(r.Key.Name, "/") == 3 {
@@ -134,6 +141,9 @@ func DecodeLocation(r Record) (Location, error) {
 	v.Namespace, v.Application, v.Cluster = p[0], p[1], p[2]
 	if parts == 4 {
 		v.Chunk = p[3]
+	}
+	if v.Chunk != "" && len(v.Ready) > 0 {
+		return Location{}, fmt.Errorf("record %s: counts of %d versions in a chunk", r.Key, len(v.Ready))
 	}
 	return v, nil
 }

@@ -25,8 +25,11 @@ func TestRoundTrip(t *testing.T) {
 			Rules: []record.Rule{{Policy: "p", Index: 1, Callers: []record.Caller{{Namespace: "m", Application: "b"}, {Namespace: "o"}},
 				Ports: []int32{80}, Methods: []string{"GET"}, Paths: []string{"/x/*"}}}},
 			func(r record.Record) (any, error) { return record.DecodePolicy(r) }},
-		"audience": {record.Audience{Namespace: "n", Application: "a", Namespaces: []string{"m"}, Everyone: true,
-			Zones: []string{"z"}, Networks: []string{"w"}},
+		"audience": {record.Audience{Namespace: "n", Application: "a", Namespaces: []string{"m"}, Zones: []string{"z"},
+			Networks: []string{"w"}},
+			func(r record.Record) (any, error) { return record.DecodeAudience(r) }},
+		"audience of everyone": {record.Audience{Namespace: "n", Application: "a", Everyone: true, Zones: []string{"z"},
+			Networks: []string{"w"}},
 			func(r record.Record) (any, error) { return record.DecodeAudience(r) }},
 		"place": {record.Place{Cluster: "c", Region: "r", Zone: "z", Network: "w", Gateways: []string{"192.0.2.1"}, Primary: "c",
 			StaleSince: at},
@@ -100,10 +103,21 @@ func TestValidateRefuses(t *testing.T) {
 	revision := record.Revision{Namespace: "n", Application: "a", Spec: []byte("{}")}.Record()
 	renamed := revision
 	renamed.Key.Name = "n/a/0123"
+	everyone := record.Audience{Namespace: "n", Application: "a", Namespaces: []string{"m"}, Everyone: true}
+	crowd := record.Audience{Namespace: "n", Application: "a", Namespaces: make([]string, record.MaxAudience+1)}
+	counted := record.Location{Namespace: "n", Application: "a", Cluster: "c", Chunk: "x1", Ready: []record.Ready{{Endpoints: 1}}}
+	negative := record.Location{Namespace: "n", Application: "a", Cluster: "c", Ready: []record.Ready{{Endpoints: -1}}}
+	crowded := record.Location{Namespace: "n", Application: "a", Cluster: "c", Chunk: "x1",
+		Endpoints: make([]record.Endpoint, record.MaxEndpoints+1)}
 	tests := map[string]struct {
 		record record.Record
 		want   string
 	}{
+		"everyone and some":   {everyone.Record(), "everyone, and 1 namespaces"},
+		"too many namespaces": {crowd.Record(), "51 namespaces, at most 50 are named"},
+		"counts in a chunk":   {counted.Record(), "counts of 1 versions in a chunk"},
+		"less than no pods":   {negative.Record(), "-1 endpoints of version"},
+		"too many addresses":  {crowded.Record(), "101 addresses, at most 100 fit"},
 		"name too short":      {record.New(record.Key{Kind: record.KindAssignment, Name: "n/a"}, nil), "has 2 parts, want 3"},
 		"not protobuf":        {record.New(record.ClusterKey("c"), []byte{0xff}), "decoding record cluster/c"},
 		"hash differs":        {renamed, "its content has the hash " + revision.Version.String()},
