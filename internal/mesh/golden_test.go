@@ -78,7 +78,9 @@ func (g golden) compileInput(t testing.TB, in *input) []mesh.Object {
 	out := ok(mesh.Root(in.config().Cluster))
 	namespaces := map[string]bool{b.Namespace: in.Spec.Adopt()}
 	for _, c := range in.callees {
-		namespaces[c.Service.Namespace] = namespaces[c.Service.Namespace]
+		if _, own := namespaces[c.Service.Namespace]; !own {
+			namespaces[c.Service.Namespace] = false
+		}
 	}
 	for _, namespace := range slices.Sorted(maps.Keys(namespaces)) {
 		out = append(out, ok(mesh.Namespace(mesh.NamespaceInput{Cluster: in.config().Cluster, Namespace: namespace,
