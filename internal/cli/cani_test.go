@@ -51,6 +51,8 @@ func TestCanI(t *testing.T) {
 		return append([]string{"policy", "can-i", "shop/checkout", "payments/ledger"}, more...)
 	}
 	tr.await("it is resolved", ask()...)
+	wantParts(t, "the policy", tr.ok("", "get", "accesspolicies", "-n", "payments"), "ACCEPTED", "APPLICATIONS", "ledger-callers")
+	wantParts(t, "by its short name", tr.ok("", "get", "mpolicy", "ledger-callers", "-n", "payments", "-o", "yaml"), "kind: AccessPolicy")
 	tr.await("yes:", ask("--at", "region/west/zone/west-a")...)
 	tr.await("of environment lab", "policy", "can-i", "trial/probe", "shop/checkout")
 
