@@ -3,7 +3,6 @@ package mesh
 import (
 	"bytes"
 	"cmp"
-	"encoding/hex"
 	"maps"
 	"slices"
 
@@ -39,9 +38,9 @@ func (d draft) seal() Object {
 	if d.application != "" {
 		labels[object.LabelApplication] = d.application
 	}
-	annotations := make(map[string]string, len(d.annotations)+3)
-	annotations[object.AnnotationSelf] = d.id.String()
-	annotations[object.AnnotationVersion] = blankVersion
+	self := d.id.String()
+	annotations := make(map[string]string, len(d.annotations)+2)
+	annotations[object.AnnotationSelf] = self
 	maps.Copy(annotations, d.annotations)
 	if d.adopt {
 		annotations[object.AnnotationAdopt] = "true"
@@ -55,19 +54,14 @@ func (d draft) seal() Object {
 	root := make(map[string]any, len(d.body)+3)
 	root["apiVersion"], root["kind"], root["metadata"] = d.id.GVK().GroupVersion().String(), d.id.Kind, metadata
 	maps.Copy(root, d.body)
-	content, version := encodeVersioned(root)
+	content, version := encodeVersioned(root, self)
 	return Object{ID: d.id, Record: record.Record{Key: d.id.Key(), Version: version, Content: content}}
 }
 
-// blankVersion stands where the version will be, so that an object is encoded once.
-var blankVersion = record.Version{}.String()
-
-// blankMark is the version mark before it is filled in. It follows AnnotationSelf, so a comma comes before it, and
-// metadata holds no second one because no one else may use its name there.
-var blankMark = []byte(`,"` + object.AnnotationVersion + `":"` + blankVersion + `"`)
-
-// encodeVersioned writes the object with a blank version mark, hashes what is around the mark, and fills it in.
-func encodeVersioned(root map[string]any) ([]byte, record.Version) {
+// encodeVersioned writes the object without its version mark, hashes that, and puts the mark where it belongs in the order
+// of annotations: after the mark that names the object itself, of which metadata holds no second one, because no one else
+// may use its name there.
+func encodeVersioned(root map[string]any, self string) ([]byte, record.Version) {
 	content := make([]byte, 0, 1024)
 	at := 0
 	for _, field := range slices.Sorted(maps.Keys(root)) {
@@ -75,15 +69,14 @@ func encodeVersioned(root map[string]any) ([]byte, record.Version) {
 		start := len(content)
 		content = appendJSON(content, root[field])
 		if field == "metadata" {
-			at = start + bytes.Index(content[start:], blankMark)
+			mark := appendString([]byte(`"`+object.AnnotationSelf+`":`), self)
+			at = start + bytes.Index(content[start:], mark) + len(mark)
 		}
 	}
 	content[0] = '{'
 	content = append(content, '}')
-
-	version := record.VersionOf(slices.Concat(content[:at], content[at+len(blankMark):]))
-	copy(content[at+len(blankMark)-len(`"`)-hex.EncodedLen(len(version)):], version.String())
-	return slices.Clone(content), version
+	version := record.VersionOf(content)
+	return slices.Concat(content[:at], []byte(`,"`+object.AnnotationVersion+`":"`+version.String()+`"`), content[at:]), version
 }
 
 // compareIDs orders objects as they are applied, and by kind and name among equals.
