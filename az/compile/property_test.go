@@ -53,7 +53,11 @@ var (
 func smallWorld(t *rapid.T) *graphtest.World {
 	w := &graphtest.World{Clusters: map[string]record.Cluster{}, Applications: map[string]*graphtest.Application{}}
 	for _, name := range zoneClusters {
-		w.Clusters[name] = graphtest.Cluster(name, "z", "west", "n1")
+		c := graphtest.Cluster(name, "z", "west", "n1")
+		if name != "c1" {
+			c.Mesh.Primary = rapid.SampledFrom([]string{"", "c1"}).Draw(t, "primary")
+		}
+		w.Clusters[name] = c
 	}
 	w.Clusters["r1"] = graphtest.Cluster("r1", "y", "west", "n2")
 	w.Clusters["r2"] = graphtest.Cluster("r2", "y", "west", "n1")
@@ -83,7 +87,7 @@ func place(t *rapid.T, w *graphtest.World) {
 // edit makes one random change.
 func edit(t *rapid.T, w *graphtest.World, z *zone, stale map[string]time.Time) {
 	ids := w.IDs()
-	kind := rapid.IntRange(0, 9).Draw(t, "kind")
+	kind := rapid.IntRange(0, 10).Draw(t, "kind")
 	if len(ids) == 0 {
 		kind = 0
 	}
@@ -98,7 +102,7 @@ func edit(t *rapid.T, w *graphtest.World, z *zone, stale map[string]time.Time) {
 		for _, c := range slices.Sorted(maps.Keys(a.Clusters)) {
 			a.Ready[c] = rapid.SampledFrom([]int32{0, 1, 2, 150}).Draw(t, "ready")
 		}
-	case 6:
+	case 6, 10:
 		name := rapid.SampledFrom(allClusters).Draw(t, "cluster")
 		w.Clusters[name] = reshape(t, w.Clusters[name])
 	case 7:

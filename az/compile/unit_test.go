@@ -230,6 +230,51 @@ func TestGroupSharesAnIstiod(t *testing.T) {
 	}
 }
 
+// TestGroupNeighbours has what is called come to another cluster of the group, and go: its caller may send there, and no
+// longer, without any location that tells of it.
+func TestGroupNeighbours(t *testing.T) {
+	w := newWorld()
+	member := w.Clusters["c2"]
+	member.Mesh.Primary = "c1"
+	w.Clusters["c2"] = member
+	runs(w, "n/web", []string{"c2"}, "o/cart")
+	cart := runs(w, "o/cart", []string{"c2"})
+	w.Allow()
+	z := startZone(t, w, "z", "c2")
+	t.Cleanup(z.store.Close)
+	cart.Clusters["c1"] = 1
+	if got := changes(z.set(w)["c2"]); !slices.Equal(got, []string{"+NetworkPolicy n/web"}) {
+		t.Errorf("cart came to c1: c2 has changed %q, want the caller's NetworkPolicy", got)
+	}
+	delete(cart.Clusters, "c1")
+	if got := changes(z.set(w)["c2"]); !slices.Equal(got, []string{"+NetworkPolicy n/web"}) {
+		t.Errorf("cart went from c1: c2 has changed %q, want the caller's NetworkPolicy", got)
+	}
+}
+
+// TestLocateFollowsTheZone has another cluster of the zone move to another network: agents of the first report addresses of
+// what is called for as long as somebody under another istiod could use them, then counts.
+func TestLocateFollowsTheZone(t *testing.T) {
+	w := newWorld()
+	runs(w, "n/web", []string{"c1"}, "n/cart")
+	runs(w, "n/cart", []string{"c1"})
+	z := startZone(t, w, "z", "c1")
+	t.Cleanup(z.store.Close)
+	key := object.ID{Version: "v1", Kind: "Service", Namespace: "n", Name: "cart"}.Key()
+	located := func(value string) bool {
+		return strings.Contains(string(z.held["c1"][key].Content), fmt.Sprintf("%q:%q", object.LabelLocate, value))
+	}
+	if !located("addresses") {
+		t.Errorf("with another istiod on the network, the Service is %s, want addresses reported", z.held["c1"][key].Content)
+	}
+	other := w.Clusters["c2"]
+	other.Network = "n9"
+	z.write(put(other.Record()))
+	if !located("counts") {
+		t.Errorf("with another istiod elsewhere, the Service is %s, want counts reported", z.held["c1"][key].Content)
+	}
+}
+
 // TestStalePlaceLosesItsWeight has a place go stale: nothing changes until its time has come, and hearing of it again brings
 // it back.
 func TestStalePlaceLosesItsWeight(t *testing.T) {
