@@ -10,13 +10,16 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/meridian-federation/meridian/internal/buildinfo"
 	"github.com/meridian-federation/meridian/internal/children"
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/feed/feedgrpc"
 	"github.com/meridian-federation/meridian/internal/intake"
+	"github.com/meridian-federation/meridian/internal/location"
 	"github.com/meridian-federation/meridian/internal/question"
+	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/internal/run"
 	"github.com/meridian-federation/meridian/internal/scope"
 	"github.com/meridian-federation/meridian/internal/store"
@@ -44,6 +47,8 @@ type Region struct {
 	views     *scope.Views
 	directory *directory
 	sums      *sums
+	locations *location.Keeper
+	export    *location.Export
 	zones     *children.Table
 	parent    *intake.Parent
 	outbox    *feed.Outbox // what Global is told
@@ -63,6 +68,9 @@ func New(cfg Config, deps Deps) *Region {
 		ledgers: map[string]*feed.Ledger{}}
 	r.directory = newDirectory(cfg.Region, r.lost)
 	r.sums = newSums(cfg.Region, r.mirror, r.outbox)
+	r.locations = location.New(location.Config{Child: func(c record.Cluster) string { return c.Zone },
+		Own: func(region, _ string) bool { return region == cfg.Region }, Grace: cfg.Settle}, r.mirror, deps.Log)
+	r.export = location.NewExport(r.outbox)
 	r.parent = intake.NewParent(feedgrpc.ClientConfig{Targets: cfg.Global, Hello: r.hello(),
 		Session: feed.Config{Stats: &r.up}, Log: deps.Log}, r.answer)
 	if deps.Registry != nil {
@@ -99,6 +107,7 @@ func (r *Region) Run(ctx context.Context) error {
 	group := run.NewGroup(r.log)
 	group.Add("mirror", func(ctx context.Context) error { return quiet(ctx, r.mirror.Run(ctx)) })
 	group.Add("scope", func(ctx context.Context) error { return r.views.Run(ctx, r.mirror) })
+	group.Add("export", func(ctx context.Context) error { return quiet(ctx, r.export.Run(ctx, r.mirror)) })
 	group.Add("directory", func(ctx context.Context) error { return r.directory.run(ctx, r.mirror) })
 	group.Add("leader", func(ctx context.Context) error {
 		if err := r.mirror.WaitReady(ctx); err != nil {
@@ -116,18 +125,32 @@ func (r *Region) lead(ctx context.Context, t store.Term) error {
 	if err := r.mirror.WaitRevision(ctx, t.Since().Revision); err != nil {
 		return err
 	}
-	in, err := intake.New(r.mirror, store.NewWriter(r.store, r.mirror, t), intake.Rules{}, r.log)
+	writer := store.NewWriter(r.store, r.mirror, t)
+	in, err := intake.New(r.mirror, writer, intake.Rules{}, r.log)
 	if err != nil {
 		return err
 	}
 	r.leading.Store(true)
 	defer r.leading.Store(false)
-	return r.parent.Run(ctx, in, r.outbox)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return r.locations.Run(ctx, writer) })
+	group.Go(func() error { return r.parent.Run(ctx, in, r.outbox) })
+	return group.Wait()
+}
+
+// awaitRecords waits until the records are read, and what Global is to know of them is in the outbox.
+func (r *Region) awaitRecords(ctx context.Context) error {
+	select {
+	case <-r.export.Ready():
+		return r.mirror.WaitReady(ctx)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // serve serves zones from when the records are read.
 func (r *Region) serve(ctx context.Context) error {
-	if err := r.mirror.WaitReady(ctx); err != nil {
+	if err := r.awaitRecords(ctx); err != nil {
 		return quiet(ctx, err)
 	}
 	r.serving.Store(true)
@@ -137,7 +160,7 @@ func (r *Region) serve(ctx context.Context) error {
 
 // settle reports what there is once the zones have had their time to come back.
 func (r *Region) settle(ctx context.Context) error {
-	if err := r.mirror.WaitReady(ctx); err != nil {
+	if err := r.awaitRecords(ctx); err != nil {
 		return quiet(ctx, err)
 	}
 	timer := time.NewTimer(r.cfg.Settle)

@@ -70,6 +70,9 @@ func (s *sums) take(zone string, batch feed.Batch) []feed.Rejection {
 	defer s.mu.Unlock()
 	var rejected []feed.Rejection
 	for _, r := range batch.Puts {
+		if r.Key.Site() != "" {
+			continue // where applications are is not summed
+		}
 		if err := s.put(zone, *r); err != nil {
 			rejected = append(rejected, feed.Rejection{Key: r.Key, Version: r.Version, Reason: "InvalidRecord", Message: err.Error()})
 		}

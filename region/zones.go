@@ -55,14 +55,17 @@ func (r *Region) endpoint(zone string) feedgrpc.Endpoint {
 		Ledger: r.ledger(zone),
 		Rank:   rank,
 		Apply: func(_ context.Context, batch feed.Batch) ([]feed.Rejection, error) {
-			return r.sums.take(zone, batch), nil
+			return append(r.sums.take(zone, batch), r.locations.Take(zone, batch.Puts, batch.Removals)...), nil
 		},
+		Opened: func(*feedgrpc.Link) { r.locations.Connected(zone, true) },
+		Closed: func(error) { r.locations.Connected(zone, false) },
 		State: func(status feed.Status) {
 			if refused := status.RefusedBy; refused != nil {
 				r.log.Warn("zone takes nothing from here", "zone", zone, "kind", refused.Kind, "reason", refused.Reason)
 			}
 			if status.Heard {
 				r.sums.heardOf(zone, r.directory.zones())
+				r.locations.Told(zone)
 			}
 		},
 	}
@@ -88,6 +91,7 @@ func (r *Region) lost(zone string) {
 	delete(r.ledgers, zone)
 	r.mu.Unlock()
 	r.sums.forget(zone)
+	r.locations.Forget(zone)
 }
 
 // rank sends what others refer to first: an assignment comes after its revision and its cluster.

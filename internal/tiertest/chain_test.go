@@ -85,7 +85,8 @@ func newChain(t testing.TB, open func(name string) store.Store) *chain {
 			return az.New(cfg, az.Deps{Store: s, Listener: l, Log: log})
 		})
 		for _, name := range clusters {
-			c.parent.Put(record.Cluster{Name: name, Region: "west", Zone: zone, Environments: []string{"prod"}}.Record())
+			c.parent.Put(record.Cluster{Name: name, Region: "west", Zone: zone, Environments: []string{"prod"},
+				Mesh: record.Mesh{RootNamespace: "istio-system"}}.Record())
 			agent := tiertest.NewChild(t, "cluster", "region/west/zone/"+zone+"/cluster/"+name, address)
 			agent.Ready(tiertest.Replicas)
 			agent.Start()
