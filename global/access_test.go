@@ -98,6 +98,7 @@ func TestAccess(t *testing.T) {
 		}
 		wantResolved(t, h, west, "cafe/bar", denied)
 		wantPolicy(t, west, "ledger", "")
+		wantAudience(t, west, "ledger", "[shop] [west-a] [net]")
 		h.set(t, let)
 		allowed()
 	})

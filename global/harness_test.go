@@ -134,7 +134,8 @@ func startGlobalAt(t *testing.T, s store.Store, hub *rest.Config) *tier {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := global.Config{ID: "global-0", Listen: listener.Addr().String(), Advertise: "127.0.0.1:1"}
+	cfg := global.Config{ID: "global-0", Listen: listener.Addr().String(), Advertise: "127.0.0.1:1",
+		AudienceDelay: 50 * time.Millisecond}
 	g, err := global.New(cfg, global.Deps{Store: s, Hub: hub, Listener: listener,
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Stats: &feed.Stats{}, Registry: prometheus.NewRegistry()})
 	if err != nil {
