@@ -50,8 +50,7 @@ func TestEmptiedHubRemovesNothing(t *testing.T) {
 	f.gone(t, "forgotten", "web", westB1, eastA1)
 	await(t, "its namespace is gone", func(ctx context.Context) error { return f.emptied(ctx, "forgotten") })
 	f.settled(t)
-	forgotten := []string{"delete deployments forgotten/web", "delete sidecars forgotten/web", "delete services forgotten/web",
-		"delete serviceaccounts forgotten/web", "delete namespaces forgotten/forgotten"}
+	forgotten := removal("forgotten", "web", true)
 	f.wrote(t, since, map[string][]string{westB1: forgotten, eastA1: forgotten})
 }
 

@@ -70,10 +70,12 @@ func TestBadApplicationsSayWhatIsWrong(t *testing.T) {
 	t.Run("only what is right was written", func(t *testing.T) {
 		var want []string
 		for _, name := range []string{"other-namespace", "unknown-dependency"} {
-			for _, resource := range []string{"serviceaccounts", "services", "sidecars", "deployments"} {
+			for _, resource := range []string{"serviceaccounts", "networkpolicies", "authorizationpolicies", "services", "sidecars", "deployments"} {
 				want = append(want, fmt.Sprintf("patch %s bad/%s", resource, name))
 			}
 		}
+		// What the second one may call is now called.
+		want = append(want, "patch destinationrules bad/owner", "patch networkpolicies bad/owner")
 		f.wrote(t, since, map[string][]string{eastA1: want})
 	})
 	t.Run("the object passes on when its owner goes", func(t *testing.T) {

@@ -68,6 +68,19 @@ func (f *federation) written(t *testing.T, since mark) map[string][]string {
 	return out
 }
 
+// removal lists the deletions of an application's own objects in one cluster; last adds those of its namespace.
+func removal(namespace, name string, last bool) []string {
+	var out []string
+	for _, resource := range []string{"deployments", "sidecars", "authorizationpolicies", "networkpolicies", "services", "serviceaccounts"} {
+		out = append(out, fmt.Sprintf("delete %s %s/%s", resource, namespace, name))
+	}
+	if last {
+		out = append(out, fmt.Sprintf("delete peerauthentications %s/default", namespace),
+			fmt.Sprintf("delete namespaces %s/%s", namespace, namespace))
+	}
+	return out
+}
+
 // wroteNothing fails the test if an agent has written since the mark.
 func (f *federation) wroteNothing(t *testing.T, since mark) {
 	t.Helper()
