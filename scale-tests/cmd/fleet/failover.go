@@ -87,16 +87,12 @@ func (f *federation) intents(zone string) (map[string]*intent, error) {
 
 // intendGround adds to the intents what clusters have beside applications.
 func (f *federation) intendGround(intents map[string]*intent) error {
-	used := map[int]bool{}
-	for _, a := range f.base {
-		used[a.slice] = true
-	}
 	for _, c := range f.topo.clusters {
 		in := intents[c.name]
 		if in == nil {
 			continue
 		}
-		objects, err := c.ground(used[c.slice])
+		objects, err := c.ground(f.base)
 		if err != nil {
 			return err
 		}

@@ -138,7 +138,7 @@ func (f *federation) eachCluster(apps []*application) ([]scopeSums, error) {
 	}
 	out := make([]scopeSums, len(f.topo.clusters))
 	for i, c := range f.topo.clusters {
-		objects, err := c.ground(bySlice[c.slice].Records > 0)
+		objects, err := c.ground(apps)
 		if err != nil {
 			return nil, err
 		}
@@ -186,9 +186,13 @@ func (f *federation) needOfTiers(ctx context.Context, s *scopeFigures, apps []*a
 		need(zones, c.zone, record.ClusterKey(c.name))
 		need(regions, c.region, record.ClusterKey(c.name))
 		for _, a := range bySlice[c.slice] {
-			keys := []record.Key{revisions[a.name], record.AssignmentKey(namespace, a.name, c.zone), record.ServiceKey(namespace, a.name)}
+			keys := []record.Key{revisions[a.name], record.AssignmentKey(namespace, a.name, c.zone), record.ServiceKey(namespace, a.name),
+				record.PolicyKey(namespace, a.name)}
+			if a.called {
+				keys = append(keys, record.AudienceKey(namespace, a.name))
+			}
 			for _, d := range a.dependencies {
-				keys = append(keys, record.ServiceKey(namespace, d))
+				keys = append(keys, record.ServiceKey(namespace, d), record.AudienceKey(namespace, d))
 			}
 			need(zones, c.zone, keys...)
 			need(regions, c.region, keys...)

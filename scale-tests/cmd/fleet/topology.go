@@ -107,6 +107,6 @@ func (t topology) inventory() [][]resource {
 
 // compiled is a cluster as the compiler sees it, with the defaults of the resource.
 func (c cluster) compiled() record.Cluster {
-	return record.Cluster{Name: c.name, Zone: c.zone, Region: c.region, Mesh: record.Mesh{
+	return record.Cluster{Name: c.name, Zone: c.zone, Region: c.region, Network: network, Mesh: record.Mesh{
 		Dataplane: string(v1alpha1.DataplaneSidecar), DefaultSidecar: true, RootNamespace: "istio-system"}}
 }

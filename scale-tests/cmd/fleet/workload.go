@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 
@@ -21,6 +22,8 @@ type application struct {
 	slice int
 	// dependencies are names of other applications.
 	dependencies []string
+	// called: some other depends on it.
+	called bool
 	// round is that of the last change that the hub was sent.
 	round int
 }
@@ -37,6 +40,7 @@ func workload(prefix string, n, slices int, rng *rand.Rand) []*application {
 		for range rng.IntN(7) {
 			if d := int(popular.Uint64()); d != i {
 				a.depend(out[d].name)
+				out[d].called = true
 			}
 		}
 	}
@@ -88,7 +92,7 @@ func (a *application) resource(round int) (resource, error) {
 	return resource{"applications", namespace, body}, nil
 }
 
-// objects are what the application comes to in a cluster.
+// objects are what the application itself comes to in a cluster.
 func (a *application) objects(c cluster, round int) ([]mesh.Object, error) {
 	spec := a.spec(round)
 	normal, err := mesh.Normalise(namespace, a.name, &spec)
@@ -100,19 +104,76 @@ func (a *application) objects(c cluster, round int) ([]mesh.Object, error) {
 		return nil, err
 	}
 	binding := record.Binding{Namespace: namespace, Application: a.name, Cluster: c.name, Replicas: 1, Generation: mesh.Generation}
+	var services []record.Service
 	for _, d := range a.dependencies {
 		binding.Dependencies = append(binding.Dependencies, record.ServiceName(namespace, d))
+		services = append(services, service(d))
 	}
-	return mesh.Application(mesh.ApplicationInput{Cluster: c.compiled(), Spec: compiled, Binding: binding})
+	policy := record.Policy{Namespace: namespace, Application: a.name, Environment: environment, TrustDomain: "cluster.local"}
+	in := mesh.WorkloadInput{Cluster: c.compiled(), Binding: binding, Spec: compiled, Policy: policy, Services: services}
+	if a.called {
+		// All clusters are on one network, each with an istiod of its own, so the pods' addresses are asked for.
+		in.Audience, in.Locate = audience(a.name), mesh.LocateAddresses
+	}
+	workload, err := mesh.Workload(in)
+	if err != nil {
+		return nil, err
+	}
+	config, err := mesh.Config(mesh.ConfigInput{Cluster: in.Cluster, Spec: compiled, Generation: mesh.Generation,
+		Dependencies: binding.Dependencies, Services: services, Policy: policy})
+	return append(workload, config...), err
 }
 
-// ground is what a cluster has beside its applications: the Sidecar of the mesh's root namespace and, if it is used, the
-// applications' Namespace.
-func (c cluster) ground(used bool) ([]mesh.Object, error) {
+// service is the callable face of an application.
+func service(name string) record.Service {
+	return record.Service{Namespace: namespace, Application: name, Environment: environment, ServiceAccount: name,
+		Ports: []record.Port{{Name: "http", Port: 8080, TargetPort: 8080, Protocol: "TCP", AppProtocol: "http"}}}
+}
+
+// audience is who depends on an application: all are of one namespace and on one network.
+func audience(name string) record.Audience {
+	return record.Audience{Namespace: namespace, Application: name, Namespaces: []string{namespace}, Networks: []string{network}}
+}
+
+// ground is what a cluster has beside the applications that run there, given all applications: the Sidecar of the mesh's
+// root namespace and, if it is used, the applications' Namespace, and how those are called that are depended on there.
+func (c cluster) ground(apps []*application) ([]mesh.Object, error) {
 	objects, err := mesh.Root(c.compiled())
-	if err != nil || !used {
-		return objects, err
+	if err != nil {
+		return nil, err
 	}
-	space, err := mesh.Namespace(mesh.NamespaceInput{Cluster: c.compiled(), Namespace: namespace, Environment: environment})
-	return append(objects, space...), err
+	runs, calls := map[string]bool{}, map[string]bool{}
+	for _, a := range apps {
+		if a.slice != c.slice {
+			continue
+		}
+		runs[a.name] = true
+		for _, d := range a.dependencies {
+			calls[d] = true
+		}
+	}
+	if len(runs) == 0 {
+		return objects, nil
+	}
+	space, err := mesh.Namespace(mesh.NamespaceInput{Cluster: c.compiled(), Namespace: namespace, Environment: environment, Strict: true})
+	if err != nil {
+		return nil, err
+	}
+	objects = append(objects, space...)
+	for _, d := range slices.Sorted(maps.Keys(calls)) {
+		callee, _, err := mesh.Callee(mesh.CalleeInput{Cluster: c.compiled(), Service: service(d), Audience: audience(d)})
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, callee...)
+		if runs[d] {
+			continue
+		}
+		stub, err := mesh.Stub(mesh.StubInput{Cluster: c.compiled(), Service: service(d), Audience: audience(d)})
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, stub...)
+	}
+	return objects, nil
 }
