@@ -1,0 +1,137 @@
+package location
+
+import (
+	"testing"
+
+	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/record"
+	"github.com/meridian-federation/meridian/internal/store"
+)
+
+// TestKeeper follows a zone's word to the store and up, through a loss of its session, and out again.
+func TestKeeper(t *testing.T) {
+	s := newTier(t)
+	s.begin()
+	s.keeper.Connected("a", true)
+	s.tell("a", at("a1", "a"), app("a1", "a", 1, 3))
+	s.await("the location is stored", holds(app("a1", "a", 1, 3)))
+	s.awaitTold("Global is told", app("a1", "a", 1, 3).Key, record.PlaceKey("a1"))
+
+	if rejected := s.tell("a", app("a1", "a", 0, 9)); len(rejected) != 1 || rejected[0].Reason != "Late" {
+		t.Errorf("a late copy: got %v, want it rejected", rejected)
+	}
+	if rejected := s.tell("a", record.New(record.PlaceKey("a1"), []byte{0xff})); len(rejected) != 1 {
+		t.Errorf("a place that cannot be read: got %v, want it rejected", rejected)
+	}
+	s.tell("b", app("a1", "a", 7, 9))
+	s.tell("a", app("a1", "a", 8, 4))
+	s.await("the zone's own word is stored", holds(app("a1", "a", 8, 4)))
+
+	s.keeper.Connected("a", false)
+	s.await("the place is stale", isStale("a1", true))
+	if e, ok := s.mirror.Snapshot().Get(app("a1", "a", 8, 4).Key); !ok || e.Version != app("a1", "a", 8, 4).Version {
+		t.Error("the location of a zone that is lost has changed")
+	}
+	s.keeper.Connected("a", true)
+	s.tell("a", app("a1", "a", 9, 4))
+	s.await("what it says is stored", holds(app("a1", "a", 9, 4)))
+	if !isStale("a1", true)(s.mirror.Snapshot()) {
+		t.Error("the place is no longer stale before the zone has told all")
+	}
+	s.keeper.Told("a")
+	s.await("the place is as the zone says", holds(at("a1", "a")))
+
+	s.keeper.Take("a", nil, []feed.Removal{{Key: app("a1", "a", 9, 4).Key, Cause: record.CausePerson}, {Key: record.PlaceKey("a1")}})
+	s.await("the location is gone", lacks(app("a1", "a", 9, 4).Key))
+	s.await("the place is gone", lacks(record.PlaceKey("a1")))
+	s.awaitTold("Global is told nothing")
+}
+
+// TestRestart shows what stands after a restart: what is stored, until the zone that speaks for it has told all.
+func TestRestart(t *testing.T) {
+	s := newTier(t)
+	s.begin()
+	s.keeper.Connected("a", true)
+	s.keeper.Connected("b", true)
+	s.tell("a", at("a1", "a"), app("a1", "a", 1, 3))
+	s.tell("b", at("b1", "b"), app("b1", "b", 1, 3))
+	s.await("zone a's is stored", holds(app("a1", "a", 1, 3)))
+	s.await("zone b's is stored", holds(app("b1", "b", 1, 3)))
+	s.begin()
+	s.await("a place of a zone that does not come back is stale", isStale("b1", true))
+	s.keeper.Connected("a", true)
+	s.tell("a", app("a1", "a", 0, 7)) // of before what is stored
+	s.keeper.Told("b")                // which is not there
+	s.tell("a", record.Location{Namespace: "n", Application: "other", Cluster: "a1", Zone: "a", Region: "west", Sequence: 5}.Record())
+	s.await("another location is stored", func(s *store.Snapshot) bool { return !lacks(record.LocationKey("n", "other", "a1", ""))(s) })
+	for _, want := range []record.Record{app("a1", "a", 1, 3), app("b1", "b", 1, 3)} {
+		if !holds(want)(s.mirror.Snapshot()) {
+			t.Errorf("%s does not stand", want.Key)
+		}
+	}
+	s.begin()
+	s.keeper.Connected("a", true)
+	s.keeper.Told("a")
+	s.await("what a does not tell is gone", lacks(app("a1", "a", 1, 3).Key))
+	s.await("its place is gone", lacks(record.PlaceKey("a1")))
+	if !holds(app("b1", "b", 1, 3))(s.mirror.Snapshot()) {
+		t.Error("what b told has gone with what a did not")
+	}
+}
+
+// TestInventory moves a cluster to another zone, out of the region, and back.
+func TestInventory(t *testing.T) {
+	s := newTier(t)
+	s.begin()
+	s.keeper.Connected("a", true)
+	s.keeper.Connected("b", true)
+	s.tell("a", at("a1", "a"), app("a1", "a", 1, 3))
+	s.await("the location is stored", holds(app("a1", "a", 1, 3)))
+	s.keeper.Told("b")
+	s.write(record.Cluster{Name: "a1", Region: "west", Zone: "b"}.Record())
+	s.await("what the zone that it left said is gone", lacks(app("a1", "a", 1, 3).Key))
+	s.tell("b", at("a1", "b"), app("a1", "b", 5, 2))
+	s.await("what its new zone says is stored", holds(app("a1", "b", 5, 2)))
+	s.write(record.Record{Key: record.ClusterKey("a1")})
+	s.await("it has left the region", lacks(app("a1", "b", 5, 2).Key))
+	s.await("with its place", lacks(record.PlaceKey("a1")))
+	s.write(record.Cluster{Name: "a1", Region: "west", Zone: "b"}.Record())
+	s.await("it is back", holds(app("a1", "b", 5, 2)))
+	s.keeper.Forget("b")
+	s.write(record.Record{Key: record.ClusterKey("a1")})
+	s.await("its zone is gone", lacks(app("a1", "b", 5, 2).Key))
+}
+
+// TestForeign shows that what came from above is left alone.
+func TestForeign(t *testing.T) {
+	s := newTier(t)
+	foreign := record.Location{Namespace: "n", Application: "app", Cluster: "x1", Zone: "x", Region: "east", Epoch: 1}.Record()
+	s.write(foreign, record.Place{Cluster: "x1", Region: "east", Zone: "x"}.Record())
+	s.begin()
+	s.keeper.Connected("a", true)
+	s.tell("a", at("a1", "a"), app("a1", "a", 1, 3), app("x1", "x", 9, 9))
+	s.keeper.Told("a")
+	s.await("the location is stored", holds(app("a1", "a", 1, 3)))
+	s.awaitTold("Global is told of the region's own", app("a1", "a", 1, 3).Key, record.PlaceKey("a1"))
+	if !holds(foreign)(s.mirror.Snapshot()) {
+		t.Error("a location that came from above has changed")
+	}
+}
+
+// TestExport shows what goes up as audiences and the inventory change.
+func TestExport(t *testing.T) {
+	s := newTier(t)
+	here, place := app("a1", "a", 1, 3), record.PlaceKey("a1")
+	s.write(at("a1", "a"), here)
+	s.awaitTold("somebody outside depends on it", here.Key, place)
+	s.write(record.Audience{Namespace: "n", Application: "app", Zones: []string{"a", "b"}}.Record())
+	s.awaitTold("nobody outside depends on it")
+	s.write(record.Record{Key: record.ClusterKey("b1")})
+	s.awaitTold("a zone has left, and depends on it", here.Key, place)
+	s.write(record.Record{Key: record.AudienceKey("n", "app")})
+	s.awaitTold("nobody depends on it")
+	s.write(record.Audience{Namespace: "n", Application: "app", Zones: []string{"far"}}.Record())
+	s.awaitTold("somebody outside depends on it again", here.Key, place)
+	s.write(record.Record{Key: here.Key})
+	s.awaitTold("it runs nowhere")
+}
