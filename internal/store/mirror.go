@@ -48,19 +48,23 @@ func (m *Mirror) Run(ctx context.Context) error {
 			from, err = m.load(ctx)
 		}
 		if err == nil {
-			loaded, wait = true, firstRetry
-			m.stats.Connected.Store(1)
-			err = m.store.Watch(ctx, from, func(delta Delta) error {
-				from, wait = delta.Position.Revision, firstRetry
+			began := func() {
+				wait = firstRetry
+				m.stats.Connected.Store(1)
+			}
+			err = m.store.Watch(ctx, from, began, func(delta Delta) error {
+				from = delta.Position.Revision
 				m.apply(delta)
 				return nil
 			})
 			loaded = !errors.Is(err, ErrCompacted)
-			m.stats.Connected.Store(0)
-			m.stats.Lost.Add(1)
 		}
+		lost := m.stats.Connected.Swap(0) == 1
 		if ctx.Err() != nil {
 			break
+		}
+		if lost {
+			m.stats.Lost.Add(1)
 		}
 		m.log.Warn("mirror lost its store", "error", err, "again", wait)
 		select {

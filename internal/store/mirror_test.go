@@ -92,6 +92,14 @@ func (f *fixture) next(t *testing.T, sub *store.Subscription) []string {
 	return describe(u)
 }
 
+// connected wants the mirror's gauge and its count of losses to be so.
+func (f *fixture) connected(t *testing.T, connected, lost int64) {
+	t.Helper()
+	if s := f.mirror.Stats(); s.Connected.Load() != connected || s.Lost.Load() != lost {
+		t.Errorf("connected %d and lost %d times, want %d and %d", s.Connected.Load(), s.Lost.Load(), connected, lost)
+	}
+}
+
 // describe is an update's changes as text: name:old>new, with the cause of a removal for new.
 func describe(u store.Update) []string {
 	text := []string{}
@@ -314,11 +322,11 @@ func (u *unreliable) Load(ctx context.Context) (*store.State, error) {
 	return u.Store.Load(ctx)
 }
 
-func (u *unreliable) Watch(ctx context.Context, revision int64, fn func(store.Delta) error) error {
+func (u *unreliable) Watch(ctx context.Context, revision int64, began func(), fn func(store.Delta) error) error {
 	if u.broken.Load() {
 		return errUnreachable
 	}
-	return u.Store.Watch(ctx, revision, func(d store.Delta) error {
+	return u.Store.Watch(ctx, revision, began, func(d store.Delta) error {
 		if u.broken.Load() {
 			return errUnreachable
 		}
@@ -335,6 +343,7 @@ func TestMirrorOutlastsItsStore(t *testing.T) {
 			return flaky
 		})
 		synctest.Wait()
+		f.connected(t, 0, 0)
 		if f.mirror.Ready() || f.mirror.Snapshot().Len() != 0 {
 			t.Error("ready before the store could be read")
 		}
@@ -343,16 +352,19 @@ func TestMirrorOutlastsItsStore(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.commit(t, put("a", "1"))
+		f.connected(t, 1, 0)
 		flaky.broken.Store(true)
 		if _, err := f.store.Commit(f.ctx, f.term, store.Batch{Writes: []store.Write{put("a", "2")}}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)
+		f.connected(t, 0, 1)
 		if e, ok := f.mirror.Snapshot().Get(key("a")); !ok || string(e.Content) != "1" || !f.mirror.Ready() {
 			t.Errorf("while the store is away: got %v, %t", e, ok)
 		}
 		flaky.broken.Store(false)
 		f.commit(t, put("b", "1"))
+		f.connected(t, 1, 1)
 		if e, _ := f.mirror.Snapshot().Get(key("a")); string(e.Content) != "2" {
 			t.Errorf("when the store is back: got %v", e)
 		}

@@ -10,7 +10,7 @@ import (
 
 // Stats counts what a Mirror and the Writers above it do. Gauges go up and down, the rest only grows.
 type Stats struct {
-	// Connected is the gauge of whether the mirror follows its store: 1 or 0. Lost counts how often it lost it, Loads how
+	// Connected is the gauge of whether the mirror follows its store, which answers: 1 or 0. Lost counts how often it lost it, Loads how
 	// often it read all of it.
 	Connected, Lost, Loads atomic.Int64
 	// Commits that were answered, and what they wrote.

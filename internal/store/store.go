@@ -108,9 +108,10 @@ type Store interface {
 	Registry
 	// Load reads everything.
 	Load(ctx context.Context) (*State, error)
-	// Watch calls fn, in order, with every change after revision, until ctx ends or fn fails. A transaction is never
-	// split between two calls. It returns ErrCompacted where changes are no longer kept. The caller owns the Delta.
-	Watch(ctx context.Context, revision int64, fn func(Delta) error) error
+	// Watch calls fn, in order, with every change after revision, until ctx ends, fn fails or the store does not answer
+	// any more. A transaction is never split between two calls. Before the first it calls began, as soon as the store
+	// has answered. It returns ErrCompacted where changes are no longer kept. The caller owns the Delta.
+	Watch(ctx context.Context, revision int64, began func(), fn func(Delta) error) error
 	// Commit writes a batch atomically and returns the position after it. It fails with ErrDeposed, having written
 	// nothing, when the term has ended. A batch is at most MaxBatch writes and meta values, and MaxBatchBytes. An empty
 	// one is a barrier: it moves the position and changes nothing. After any error but ErrDeposed, ErrBounds and

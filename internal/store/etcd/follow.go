@@ -4,88 +4,39 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"google.golang.org/grpc/stats"
 
 	"github.com/meridian-federation/meridian/internal/store"
 )
 
-const (
-	// checkTimeout and checkAgain bound one look at a server that was connected to, and part two looks.
-	checkTimeout = 3 * time.Second
-	checkAgain   = time.Second
-)
-
-// links tells when a connection to a server of the cluster begins.
-type links struct {
-	mu    sync.Mutex
-	begun chan struct{} // guarded by mu; closed and replaced at each connection; nil until somebody waits
-}
-
-func (l *links) next() <-chan struct{} {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.begun == nil {
-		l.begun = make(chan struct{})
-	}
-	return l.begun
-}
-
-// TagConn implements stats.Handler.
-func (*links) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
-
-// HandleConn implements stats.Handler.
-func (l *links) HandleConn(_ context.Context, s stats.ConnStats) {
-	if _, ok := s.(*stats.ConnBegin); !ok {
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.begun != nil {
-		close(l.begun)
-		l.begun = nil
-	}
-}
-
-// TagRPC implements stats.Handler.
-func (*links) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
-
-// HandleRPC implements stats.Handler.
-func (*links) HandleRPC(context.Context, stats.RPCStats) {}
+// checkTimeout bounds one look at whether etcd answers.
+const checkTimeout = 3 * time.Second
 
 // follow calls fn, in order, with the events of the keys in [from, end) after a revision, those of one revision never
 // apart, until ctx ends or fn fails, whose error it returns as it is.
 //
-// A server that was set back to an older copy keeps silent on a watch from a later revision, progress notifications
-// included. Servers are set back only while they are down, so each new connection is a reason to look.
-func (s *Store) follow(ctx context.Context, from, end string, after int64, fn func([]*clientv3.Event) error) error {
+// It calls began once etcd has answered, and returns when etcd does not any more: the client by itself would go on trying,
+// and nobody would know. A server that was set back to an older copy keeps silent on a watch from a later revision,
+// progress notifications included. Servers are set back, as they go away, only while no connection lasts, so each that
+// begins or ends is a reason to look.
+func (s *Store) follow(ctx context.Context, from, end string, after int64, began func(), fn func([]*clientv3.Event) error) error {
 	wctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
 	epoch, seen := s.epoch.Load(), after
-	linked := s.links.next()
-	if err := s.check(ctx, epoch, seen); errors.Is(err, store.ErrCompacted) {
+	linked := s.links.changed.next()
+	if err := s.check(ctx, epoch, seen); err != nil {
 		return fmt.Errorf("watching after revision %d: %w", seen, err)
 	}
+	began()
 	responses := s.client.Watch(wctx, from, clientv3.WithRange(end), clientv3.WithRev(after+1))
-	again := time.NewTimer(0)
-	again.Stop()
-	defer again.Stop()
 	for {
 		select {
 		case <-linked:
-			linked = s.links.next()
-			again.Reset(0)
-		case <-again.C:
-			err := s.check(ctx, epoch, seen)
-			if errors.Is(err, store.ErrCompacted) {
+			linked = s.links.changed.next()
+			if err := s.check(ctx, epoch, seen); err != nil {
 				return fmt.Errorf("watching after revision %d: %w", seen, err)
-			}
-			if err != nil {
-				s.log.Debug("checking a watch", "error", err)
-				again.Reset(checkAgain)
 			}
 		case resp, ok := <-responses:
 			if !ok || resp.Err() != nil {
@@ -99,7 +50,8 @@ func (s *Store) follow(ctx context.Context, from, end string, after int64, fn fu
 	}
 }
 
-// check returns ErrCompacted where etcd is before a revision that was seen, or in another epoch.
+// check fails where etcd does not answer, and with ErrCompacted where it is before a revision that was seen or in
+// another epoch.
 func (s *Store) check(ctx context.Context, epoch uint64, seen int64) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()

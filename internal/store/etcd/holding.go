@@ -57,6 +57,7 @@ func (s *Store) hold(key string, l *lease) (*holding, error) {
 // watch returns when ctx has ended or the key is not the holding's any more.
 func (h *holding) watch(ctx context.Context) {
 	for ctx.Err() == nil {
+		linked := h.store.links.begun.next()
 		kv, at, err := h.store.look(ctx, h.key)
 		switch {
 		case err != nil:
@@ -65,7 +66,7 @@ func (h *holding) watch(ctx context.Context) {
 		case kv == nil || kv.Lease != int64(h.lease.id):
 			return
 		default:
-			_ = h.store.keyChanged(ctx, h.key, at) // the context's end
+			_ = h.store.keyChanged(ctx, linked, h.key, at) // the context's end
 		}
 	}
 }
@@ -94,9 +95,9 @@ func (s *Store) look(ctx context.Context, key string) (*mvccpb.KeyValue, int64, 
 }
 
 // keyChanged returns when a key may have changed after a revision: also when the watch breaks or another server answers,
-// which may have been set back, so its caller looks again.
-func (s *Store) keyChanged(ctx context.Context, key string, after int64) error {
-	linked := s.links.next()
+// which may have been set back, so its caller looks again. linked is closed by the next connection that begins; it is
+// from before the caller looked, or one that began in between would go unnoticed.
+func (s *Store) keyChanged(ctx context.Context, linked <-chan struct{}, key string, after int64) error {
 	wctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
 	responses := s.client.Watch(wctx, key, clientv3.WithRev(after+1))

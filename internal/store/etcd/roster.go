@@ -64,7 +64,7 @@ func (s *Store) watchRoster(ctx context.Context, tell func(*store.Roster) error)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		end := clientv3.GetPrefixRangeEnd(s.keys.roster)
-		return s.follow(ctx, s.keys.roster, end, resp.Header.Revision, func(events []*clientv3.Event) error {
+		return s.follow(ctx, s.keys.roster, end, resp.Header.Revision, func() {}, func(events []*clientv3.Event) error {
 			news.add(events)
 			return nil
 		})

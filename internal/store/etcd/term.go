@@ -68,6 +68,7 @@ func (s *Store) campaign(ctx context.Context, id string) (*term, error) {
 // earlier term of the same id.
 func (s *Store) await(ctx context.Context, id string) (int64, error) {
 	for {
+		linked := s.links.begun.next()
 		kv, at, err := s.look(ctx, s.keys.leader)
 		if err != nil {
 			return 0, fmt.Errorf("reading who leads: %w", err)
@@ -78,7 +79,7 @@ func (s *Store) await(ctx context.Context, id string) (int64, error) {
 		if string(kv.Value) == id {
 			return kv.ModRevision, nil
 		}
-		if err := s.keyChanged(ctx, s.keys.leader, at); err != nil {
+		if err := s.keyChanged(ctx, linked, s.keys.leader, at); err != nil {
 			return 0, err
 		}
 	}

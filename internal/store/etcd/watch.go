@@ -13,8 +13,8 @@ import (
 )
 
 // Watch implements store.Store. etcd never splits a revision between two responses unless asked to fragment them.
-func (s *Store) Watch(ctx context.Context, revision int64, fn func(store.Delta) error) error {
-	return s.follow(ctx, s.keys.root, s.keys.roster, revision, func(events []*clientv3.Event) error {
+func (s *Store) Watch(ctx context.Context, revision int64, began func(), fn func(store.Delta) error) error {
+	return s.follow(ctx, s.keys.root, s.keys.roster, revision, began, func(events []*clientv3.Event) error {
 		delta, news, err := s.delta(events)
 		if err != nil {
 			return fmt.Errorf("watching records: %w", err)

@@ -97,15 +97,18 @@ func (s *Store) Load(ctx context.Context) (*store.State, error) {
 }
 
 // Watch implements store.Store.
-func (s *Store) Watch(ctx context.Context, revision int64, fn func(store.Delta) error) error {
+func (s *Store) Watch(ctx context.Context, revision int64, began func(), fn func(store.Delta) error) error {
 	age := s.data.currentAge()
-	for {
+	for first := true; ; first = false {
 		if err := s.usable(ctx); err != nil {
 			return fmt.Errorf("watching records: %w", err)
 		}
 		deltas, changed, err := s.data.since(revision, age)
 		if err != nil {
 			return fmt.Errorf("watching records after revision %d: %w", revision, err)
+		}
+		if first {
+			began()
 		}
 		for _, delta := range deltas {
 			if err := fn(delta); err != nil {

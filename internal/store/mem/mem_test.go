@@ -45,7 +45,7 @@ func TestHistoryIsBounded(t *testing.T) {
 	}
 	enough := errors.New("enough")
 	watch := func(rev int64) error {
-		return s.Watch(t.Context(), rev, func(store.Delta) error { return enough })
+		return s.Watch(t.Context(), rev, func() {}, func(store.Delta) error { return enough })
 	}
 	if err := watch(first.Revision); !errors.Is(err, enough) {
 		t.Errorf("watching all the history: got %v", err)
@@ -64,7 +64,7 @@ func TestRestore(t *testing.T) {
 	backedUp := commit(t, s, term, "1")
 	backup := s.Copy()
 	later := commit(t, s, term, "2")
-	err = s.Watch(t.Context(), backedUp.Revision, func(store.Delta) error {
+	err = s.Watch(t.Context(), backedUp.Revision, func() {}, func(store.Delta) error {
 		s.Restore(backup)
 		return nil
 	})

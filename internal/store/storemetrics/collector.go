@@ -22,7 +22,7 @@ func numbers(mirror *store.Mirror) []number {
 	of := func(n *atomic.Int64) func() float64 { return func() float64 { return float64(n.Load()) } }
 	s := mirror.Stats()
 	return []number{
-		{"mirror_connected", "1 while the mirror follows its store.", gauge, of(&s.Connected)},
+		{"mirror_connected", "1 while the mirror follows its store and the store answers.", gauge, of(&s.Connected)},
 		{"mirror_records", "Records that the mirror holds.", gauge, func() float64 { return float64(mirror.Snapshot().Len()) }},
 		{"mirror_revision", "Revision of the store that the mirror has reached.", gauge,
 			func() float64 { return float64(mirror.Snapshot().Position().Revision) }},

@@ -105,7 +105,7 @@ func testAtomicDelta(t *testing.T, b *bench) {
 	})
 	defer wg.Wait()
 	seen := 0
-	err := two.Watch(b.ctx, from.ReadAt, func(d store.Delta) error {
+	err := two.Watch(b.ctx, from.ReadAt, func() {}, func(d store.Delta) error {
 		if len(d.Changes)%len(first.Writes) != 0 {
 			t.Errorf("delta: got %d changes, want a multiple of %d", len(d.Changes), len(first.Writes))
 		}
@@ -147,7 +147,8 @@ func testWatchEnds(t *testing.T, b *bench) {
 	from := b.load(t, s).ReadAt
 	ctx, cancel := context.WithCancel(b.ctx)
 	cancel()
-	if err := s.Watch(ctx, from, func(store.Delta) error { return nil }); !errors.Is(err, context.Canceled) {
+	began := func() { t.Error("a watch with an ended context began") }
+	if err := s.Watch(ctx, from, began, func(store.Delta) error { return nil }); !errors.Is(err, context.Canceled) {
 		t.Errorf("watching with an ended context: got %v, want %v", err, context.Canceled)
 	}
 	term := b.campaign(t, s, "a")
@@ -162,7 +163,7 @@ func testCompacted(t *testing.T, b *bench) {
 	b.commit(t, one, term, writes(put("x", "1")))
 	b.commit(t, one, term, writes(put("x", "2")))
 	b.backend.Compact(t)
-	err := two.Watch(b.ctx, from.ReadAt, func(store.Delta) error { return nil })
+	err := two.Watch(b.ctx, from.ReadAt, func() {}, func(store.Delta) error { return nil })
 	if !errors.Is(err, store.ErrCompacted) {
 		t.Errorf("watching after a compaction: got %v, want %v", err, store.ErrCompacted)
 	}

@@ -112,7 +112,9 @@ func (b *bench) load(t *testing.T, s store.Store) *store.State {
 func (b *bench) watch(t *testing.T, s store.Store, after, until int64) []store.Delta {
 	t.Helper()
 	var deltas []store.Delta
-	err := s.Watch(b.ctx, after, func(d store.Delta) error {
+	began := 0
+	err := s.Watch(b.ctx, after, func() { began++ }, func(d store.Delta) error {
+		want(t, "beginnings before a delta", began, 1)
 		deltas = append(deltas, d)
 		if d.Position.Revision >= until {
 			return errEnough
