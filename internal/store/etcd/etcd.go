@@ -103,7 +103,8 @@ type Store struct {
 
 	mu       sync.Mutex
 	holdings map[*holding]struct{} // guarded by mu; those that have not ended
-	work     sync.WaitGroup        // the holdings' goroutines
+	closing  bool                  // guarded by mu; nothing is added to holdings and work any more
+	work     sync.WaitGroup        // the holdings' goroutines, and calls that are about to hold something
 }
 
 var _ store.Store = (*Store)(nil)
@@ -175,7 +176,7 @@ func (s *Store) Close() error {
 	s.once.Do(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 		defer cancel()
-		for _, h := range s.held() {
+		for _, h := range s.end() {
 			if err := h.release(ctx); err != nil {
 				s.log.Warn("a lease has to expire", "key", h.key, "error", err)
 			}
@@ -189,8 +190,10 @@ func (s *Store) Close() error {
 	return err
 }
 
-func (s *Store) held() []*holding {
+// end lets nothing be held any more, and returns what is.
+func (s *Store) end() []*holding {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.closing = true
 	return slices.Collect(maps.Keys(s.holdings))
 }

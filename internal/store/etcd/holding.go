@@ -21,13 +21,13 @@ type holding struct {
 	done  chan struct{}
 }
 
-// hold renews the lease of a key that was put until the holding ends. If the store is closed it takes no hold.
+// hold renews the lease of a key that was put until the holding ends. Once Close has begun it takes no hold.
 func (s *Store) hold(key string, l *lease) (*holding, error) {
 	ctx, stop := context.WithCancel(s.ctx)
 	h := &holding{store: s, key: key, lease: l, stop: stop, done: make(chan struct{})}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ctx.Err() != nil {
+	if s.closing {
 		stop()
 		return nil, errClosed
 	}
@@ -71,10 +71,18 @@ func (h *holding) watch(ctx context.Context) {
 	}
 }
 
-// release ends a holding. The lease takes the key with it, unless another has that.
+// release ends a holding. The lease takes the key with it, unless another has that. Of a holding that has ended by itself
+// nothing is left that etcd would not end by itself.
 func (h *holding) release(ctx context.Context) error {
+	select {
+	case <-h.done:
+		return nil
+	default:
+	}
 	h.stop()
-	err := h.store.revoke(ctx, h.lease)
+	_, err := request(ctx, h.store, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, h.store.revoke(ctx, h.lease)
+	})
 	select {
 	case <-h.done:
 	case <-ctx.Done():

@@ -38,6 +38,39 @@ func (s *Store) grant(ctx context.Context, ttl time.Duration) (*lease, error) {
 // left is for how long etcd surely still holds the lease. Go's clock goes on while a process is stopped.
 func (l *lease) left() time.Duration { return l.ttl - time.Since(*l.renewed.Load()) }
 
+// take grants a lease, has put hang a key on it, and holds that. A lease that comes to nothing is given up, also while
+// the store is closed, which waits for it; there is no holding then, and no error where put says false without one.
+func (s *Store) take(ctx context.Context, key string, ttl time.Duration, put func(context.Context, *lease) (bool, error)) (*holding, error) {
+	if !s.begin() {
+		return nil, errClosed
+	}
+	defer s.work.Done()
+	l, err := s.grant(ctx, ttl)
+	if err != nil {
+		return nil, err
+	}
+	ok, err := put(ctx, l)
+	if ok && err == nil {
+		var h *holding
+		if h, err = s.hold(key, l); err == nil {
+			return h, nil
+		}
+	}
+	s.discard(l)
+	return nil, err
+}
+
+// begin makes Close wait until work.Done. It returns false where Close has begun.
+func (s *Store) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return false
+	}
+	s.work.Add(1)
+	return true
+}
+
 // revoke ends a lease and whatever hangs on it.
 func (s *Store) revoke(ctx context.Context, l *lease) error {
 	_, err := s.client.Revoke(ctx, l.id)
@@ -47,9 +80,9 @@ func (s *Store) revoke(ctx context.Context, l *lease) error {
 	return err
 }
 
-// discard gives up a lease that came to nothing; one that stays expires.
+// discard gives up a lease that came to nothing, also when the store has ended; one that stays expires.
 func (s *Store) discard(l *lease) {
-	ctx, cancel := context.WithTimeout(s.ctx, closeTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), closeTimeout)
 	defer cancel()
 	if err := s.revoke(ctx, l); err != nil {
 		s.log.Debug("giving up a lease", "error", err)

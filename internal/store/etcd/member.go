@@ -51,22 +51,15 @@ func (s *Store) join(ctx context.Context, m store.Member) (*membership, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := s.grant(ctx, store.MemberLease)
-	if err != nil {
-		return nil, err
-	}
-	// One's own earlier membership is overwritten, which ends it: the key is on another lease.
 	key := s.keys.members + m.ID
-	_, err = request(ctx, s, func(ctx context.Context) (*clientv3.PutResponse, error) {
-		return s.client.Put(ctx, key, value, clientv3.WithLease(l.id))
+	h, err := s.take(ctx, key, store.MemberLease, func(ctx context.Context, l *lease) (bool, error) {
+		// One's own earlier membership is overwritten, which ends it: the key is on another lease.
+		_, err := request(ctx, s, func(ctx context.Context) (*clientv3.PutResponse, error) {
+			return s.client.Put(ctx, key, value, clientv3.WithLease(l.id))
+		})
+		return err == nil, err
 	})
 	if err != nil {
-		s.discard(l)
-		return nil, err
-	}
-	h, err := s.hold(key, l)
-	if err != nil {
-		s.discard(l)
 		return nil, err
 	}
 	return &membership{holding: h, id: m.ID}, nil

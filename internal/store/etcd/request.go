@@ -19,10 +19,14 @@ func request[T any](ctx context.Context, s *Store, do func(context.Context) (T, 
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, requestTimeout, fmt.Errorf("etcd did not answer in %v", requestTimeout))
 	defer cancel()
+	defer context.AfterFunc(s.ctx, cancel)()
 	out, err := do(ctx)
 	if errors.Is(err, rpctypes.ErrNoSpace) {
 		err = fmt.Errorf("%w: etcd is out of space: compact it, defragment it and disarm its alarm, or raise its quota: %w",
 			store.ErrFull, err)
+	}
+	if err != nil && s.ctx.Err() != nil {
+		err = fmt.Errorf("%w: %w", errClosed, err)
 	}
 	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
 		err = fmt.Errorf("%w: %w", cause, err)

@@ -43,21 +43,16 @@ func (s *Store) campaign(ctx context.Context, id string) (*term, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := s.grant(ctx, s.ttl)
-	if err != nil {
-		return nil, err
-	}
-	// One's own earlier term is overwritten, which ends it: the key is on another lease.
-	unchanged := clientv3.Compare(clientv3.ModRevision(s.keys.leader), "=", held)
-	put := clientv3.OpPut(s.keys.leader, id, clientv3.WithLease(l.id))
-	resp, err := s.txn(ctx, unchanged, []clientv3.Op{put, clientv3.OpGet(s.keys.last)})
-	if err != nil || !resp.Succeeded {
-		s.discard(l)
-		return nil, err
-	}
-	h, err := s.hold(s.keys.leader, l)
-	if err != nil {
-		s.discard(l)
+	var resp *clientv3.TxnResponse
+	h, err := s.take(ctx, s.keys.leader, s.ttl, func(ctx context.Context, l *lease) (bool, error) {
+		// One's own earlier term is overwritten, which ends it: the key is on another lease.
+		unchanged := clientv3.Compare(clientv3.ModRevision(s.keys.leader), "=", held)
+		put := clientv3.OpPut(s.keys.leader, id, clientv3.WithLease(l.id))
+		var err error
+		resp, err = s.txn(ctx, unchanged, []clientv3.Op{put, clientv3.OpGet(s.keys.last)})
+		return err == nil && resp.Succeeded, err
+	})
+	if h == nil {
 		return nil, err
 	}
 	pos.Revision = modRevision(resp.Responses[1].GetResponseRange().Kvs)
