@@ -25,6 +25,9 @@ func request[T any](ctx context.Context, s *Store, do func(context.Context) (T, 
 		err = fmt.Errorf("%w: etcd is out of space: compact it, defragment it and disarm its alarm, or raise its quota: %w",
 			store.ErrFull, err)
 	}
+	if timedOut(err) {
+		err = fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
+	}
 	if err != nil && s.ctx.Err() != nil {
 		err = fmt.Errorf("%w: %w", errClosed, err)
 	}
@@ -32,6 +35,17 @@ func request[T any](ctx context.Context, s *Store, do func(context.Context) (T, 
 		err = fmt.Errorf("%w: %w", cause, err)
 	}
 	return out, err
+}
+
+// timedOut tells whether etcd answered that it could not do in its own time what was asked, as one without quorum does.
+func timedOut(err error) bool {
+	for _, is := range []error{rpctypes.ErrTimeout, rpctypes.ErrTimeoutDueToLeaderFail, rpctypes.ErrTimeoutDueToConnectionLost,
+		rpctypes.ErrTimeoutWaitAppliedIndex} {
+		if errors.Is(err, is) {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *Store) get(ctx context.Context, key string, opts ...clientv3.OpOption) (*clientv3.GetResponse, error) {
