@@ -3,65 +3,22 @@ package etcd_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/meridian-federation/meridian/internal/store"
 	"github.com/meridian-federation/meridian/internal/store/etcd"
+	"github.com/meridian-federation/meridian/internal/store/storetest"
 )
 
-// follower keeps what a handle's watch of the roster told last.
-type follower struct {
-	mu      sync.Mutex
-	claims  map[string]string // guarded by mu; owners by name
-	members int               // guarded by mu
-	changed chan struct{}     // guarded by mu; closed and replaced at each call
-}
-
-func follow(t *testing.T, s store.Store) *follower {
-	f := &follower{changed: make(chan struct{})}
-	ctx, cancel := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		_ = s.WatchRoster(ctx, f.see) // the context's end, or the handle's
-	})
-	t.Cleanup(func() {
-		cancel()
-		wg.Wait()
-	})
-	return f
-}
-
-func (f *follower) see(r *store.Roster) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.claims, f.members = map[string]string{}, len(r.Members)
-	for name, c := range r.Claims {
-		f.claims[name] = c.Owner
-	}
-	close(f.changed)
-	f.changed = make(chan struct{})
-	return nil
-}
-
-// until waits for a number of members, and that a claim has an owner.
-func (f *follower) until(ctx context.Context, t *testing.T, members int, claim, owner string) {
+// untilRoster waits for a number of members, and that a claim has an owner.
+func untilRoster(t *testing.T, w *storetest.RosterWatch, members int, claim, owner string) {
 	t.Helper()
-	for {
-		f.mu.Lock()
-		n, has, changed := f.members, f.claims[claim], f.changed
-		f.mu.Unlock()
-		if n == members && has == owner {
-			return
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			t.Fatalf("waiting for %d members and claim %s of %q: got %d, %q", members, claim, owner, n, has)
-		}
-	}
+	w.Until(t, fmt.Sprintf("%d members and claim %s of %q", members, claim, owner), func(r store.Roster) bool {
+		return len(r.Members) == members && r.Claims[claim].Owner == owner
+	})
 }
 
 func gone(ctx context.Context, t *testing.T, m store.Membership) {
@@ -73,6 +30,29 @@ func gone(ctx context.Context, t *testing.T, m store.Membership) {
 	}
 	if m.Fresh() {
 		t.Error("a membership that ended is fresh")
+	}
+}
+
+func ended(ctx context.Context, t *testing.T, term store.Term) {
+	t.Helper()
+	select {
+	case <-term.Done():
+	case <-ctx.Done():
+		t.Fatal("the term outlasts its lease")
+	}
+}
+
+// untilConnected waits until a mirror counts itself as following its store, or not.
+func untilConnected(ctx context.Context, t *testing.T, m *store.Mirror, want bool) {
+	t.Helper()
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for (m.Stats().Connected.Load() == 1) != want {
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			t.Fatalf("waiting for a mirror with connected=%t", want)
+		}
 	}
 }
 
@@ -99,47 +79,50 @@ func mustClaim(ctx context.Context, t *testing.T, s store.Store, name, owner str
 func TestStalled(t *testing.T) {
 	t.Parallel()
 	ctx := bounded(t)
-	srv := serve(t, t.TempDir(), "http://127.0.0.1:0")
-	defer stop(t, srv)
-	p := startProxy(t, strings.TrimPrefix(srv.Endpoint(), "http://"))
-	s, err := etcd.Dial(etcd.Config{Endpoints: []string{p.endpoint()}, TTL: 2 * time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	other := openStore(t, srv)
-	defer other.Close()
-	mirror, roster, seen := runMirror(t, s), follow(t, s), follow(t, other)
+	srv := startAway(t)
+	p := startProxy(t, strings.TrimPrefix(srv.endpoint, "http://"))
+	s := dial(t, etcd.Config{Endpoints: []string{p.endpoint()}, TTL: 2 * time.Second})
+	other := dial(t, etcd.Config{Endpoints: []string{srv.endpoint}, TTL: longLease})
+	mirror := runMirror(t, s)
+	roster, seen := storetest.WatchRoster(ctx, t, s), storetest.WatchRoster(ctx, t, other)
 	term, err := s.Campaign(ctx, "a")
 	if err != nil {
 		t.Fatal(err)
 	}
+	writer := store.NewWriter(s, mirror, term)
 	commitAndSee(ctx, t, s, mirror, term, "1")
 	member := mustJoin(ctx, t, s, "a")
 	claim := mustClaim(ctx, t, s, "c", "a", 0)
 	mustJoin(ctx, t, other, "b")
-	roster.until(ctx, t, 2, "c", "a")
+	untilRoster(t, roster, 2, "c", "a")
 
 	p.stall()
-	stalled, cancel := context.WithTimeout(ctx, time.Second)
+	stalled, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
 	defer cancel()
-	if _, err := s.Commit(stalled, term, batch("2")); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := writer.Apply(stalled, batch("2").Writes, nil); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("committing: got %v, want %v", err, context.DeadlineExceeded)
 	}
+	if n := failed(mirror.Stats(), "timeout"); n != 1 {
+		t.Errorf("commits counted as failed because etcd did not answer: got %d, want 1", n)
+	}
 	gone(ctx, t, member)
-	<-term.Done()
+	ended(ctx, t, term)
+	untilConnected(ctx, t, mirror, false)
+	if err := errors.Join(term.Resign(ctx), member.Leave(ctx)); err != nil {
+		t.Errorf("giving up what has ended: %v", err)
+	}
 	next, err := other.Campaign(ctx, "b")
 	if err != nil {
 		t.Fatal(err)
 	}
-	seen.until(ctx, t, 1, "c", "a")
+	untilRoster(t, seen, 1, "c", "a")
 	mustClaim(ctx, t, other, "c", "b", claim.Fence)
 	if _, err := other.Commit(ctx, next, batch("3")); err != nil {
 		t.Fatal(err)
 	}
 
 	p.resume()
-	roster.until(ctx, t, 1, "c", "b")
+	untilRoster(t, roster, 1, "c", "b")
 	commitAndSee(ctx, t, other, mirror, next, "4")
 	if _, err := s.Commit(ctx, term, batch("never")); !errors.Is(err, store.ErrDeposed) {
 		t.Errorf("committing in the old term: got %v, want %v", err, store.ErrDeposed)
@@ -147,35 +130,27 @@ func TestStalled(t *testing.T) {
 	if again := mustJoin(ctx, t, s, "a"); !again.Fresh() {
 		t.Error("a member that joined again is not fresh")
 	}
-	seen.until(ctx, t, 2, "c", "b")
-	if failed(mirror.Stats(), "timeout") != 0 {
-		t.Error("commits beside a Writer are counted")
-	}
+	untilRoster(t, seen, 2, "c", "b")
+	untilConnected(ctx, t, mirror, true)
 }
 
 // TestRosterWhileAway stops the server and starts it again, with changes of the roster by another while this handle may
 // not have found it yet.
 func TestRosterWhileAway(t *testing.T) {
 	t.Parallel()
-	dir, ctx := t.TempDir(), bounded(t)
-	srv := serve(t, dir, "http://127.0.0.1:0")
-	defer func() { stop(t, srv) }() // when the store has closed its connections, for which etcd waits
-	endpoint := srv.Endpoint()
-	s, err := etcd.Dial(etcd.Config{Endpoints: []string{endpoint}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	roster := follow(t, s)
+	ctx := bounded(t)
+	srv := startAway(t)
+	s := dial(t, etcd.Config{Endpoints: []string{srv.endpoint}})
+	roster := storetest.WatchRoster(ctx, t, s)
 	member := mustJoin(ctx, t, s, "a")
 	claim := mustClaim(ctx, t, s, "c", "a", 0)
-	roster.until(ctx, t, 1, "c", "a")
-	stop(t, srv)
+	untilRoster(t, roster, 1, "c", "a")
+	srv.stop()
 	gone(ctx, t, member)
-	srv = serve(t, dir, endpoint)
-	direct := openStore(t, srv)
-	defer direct.Close()
+	srv.start(srv.dir)
+	direct := openStore(t, srv.server)
+	t.Cleanup(func() { _ = direct.Close() })
 	mustClaim(ctx, t, direct, "c", "b", claim.Fence)
 	mustJoin(ctx, t, s, "a")
-	roster.until(ctx, t, 1, "c", "b")
+	untilRoster(t, roster, 1, "c", "b")
 }

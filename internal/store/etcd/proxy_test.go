@@ -17,6 +17,7 @@ type proxy struct {
 	mu    sync.Mutex
 	conns []net.Conn    // guarded by mu
 	open  chan struct{} // guarded by mu; closed while bytes may pass
+	shut  bool          // guarded by mu; open is not closed
 }
 
 // startProxy starts one for host:port to; it is stopped with the test.
@@ -76,17 +77,21 @@ func (p *proxy) pass(to io.WriteCloser, from io.ReadCloser) {
 func (p *proxy) stall() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.open = make(chan struct{})
+	p.open, p.shut = make(chan struct{}), true
 }
 
 func (p *proxy) resume() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	close(p.open)
+	if p.shut {
+		close(p.open)
+		p.shut = false
+	}
 }
 
 func (p *proxy) stop() {
 	_ = p.listener.Close()
+	p.resume() // for a test that ended while it was stalled
 	p.mu.Lock()
 	for _, c := range p.conns {
 		_ = c.Close()

@@ -123,15 +123,9 @@ func openStore(t testing.TB, srv *etcd.Server) *etcd.Store {
 // mirror goes on serving and catches up.
 func TestServerAway(t *testing.T) {
 	t.Parallel()
-	dir, ctx := t.TempDir(), bounded(t)
-	srv := serve(t, dir, "http://127.0.0.1:0")
-	defer func() { stop(t, srv) }() // when the store has closed its connections, for which etcd waits
-	endpoint := srv.Endpoint()
-	s, err := etcd.Dial(etcd.Config{Endpoints: []string{endpoint}, TTL: 2 * time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
+	ctx := bounded(t)
+	srv := startAway(t)
+	s := dial(t, etcd.Config{Endpoints: []string{srv.endpoint}, TTL: 2 * time.Second})
 	mirror := runMirror(t, s)
 	term, err := s.Campaign(ctx, "a")
 	if err != nil {
@@ -139,16 +133,13 @@ func TestServerAway(t *testing.T) {
 	}
 	commitAndSee(ctx, t, s, mirror, term, "1")
 
-	stop(t, srv)
-	select {
-	case <-term.Done():
-	case <-ctx.Done():
-		t.Fatal("the term outlasts its lease")
-	}
+	srv.stop()
+	ended(ctx, t, term)
+	untilConnected(ctx, t, mirror, false)
 	if mirror.Snapshot().Len() != 1 {
 		t.Error("the mirror lost its records")
 	}
-	srv = serve(t, dir, endpoint)
+	srv.start(srv.dir)
 	again, err := s.Campaign(ctx, "a")
 	if err != nil {
 		t.Fatal(err)
@@ -157,21 +148,16 @@ func TestServerAway(t *testing.T) {
 		t.Errorf("writing in the old term: got %v, want %v", err, store.ErrDeposed)
 	}
 	commitAndSee(ctx, t, s, mirror, again, "2")
+	untilConnected(ctx, t, mirror, true)
 }
 
 // TestServerSetBack restores an older copy of the data beneath a running mirror: the mirror shows the older state, of
 // the same epoch at a lower revision.
 func TestServerSetBack(t *testing.T) {
 	t.Parallel()
-	dir, ctx := t.TempDir(), bounded(t)
-	srv := serve(t, dir, "http://127.0.0.1:0")
-	defer func() { stop(t, srv) }() // when the store has closed its connections, for which etcd waits
-	endpoint := srv.Endpoint()
-	s, err := etcd.Dial(etcd.Config{Endpoints: []string{endpoint}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
+	ctx := bounded(t)
+	srv := startAway(t)
+	s := dial(t, etcd.Config{Endpoints: []string{srv.endpoint}})
 	mirror := runMirror(t, s)
 	term, err := s.Campaign(ctx, "a")
 	if err != nil {
@@ -179,21 +165,21 @@ func TestServerSetBack(t *testing.T) {
 	}
 	commitAndSee(ctx, t, s, mirror, term, "old")
 	old := mirror.Snapshot().Position()
-	stop(t, srv)
+	srv.stop()
 	backup := filepath.Join(t.TempDir(), "backup")
-	if err := os.CopyFS(backup, os.DirFS(dir)); err != nil {
+	if err := os.CopyFS(backup, os.DirFS(srv.dir)); err != nil {
 		t.Fatal(err)
 	}
-	srv = serve(t, dir, endpoint)
+	srv.start(srv.dir)
 	if term, err = s.Campaign(ctx, "a"); err != nil {
 		t.Fatal(err)
 	}
 	for range 10 {
 		commitAndSee(ctx, t, s, mirror, term, "new")
 	}
-	stop(t, srv)
+	srv.stop()
 
-	srv = serve(t, backup, endpoint)
+	srv.start(backup)
 	sub := mirror.Subscribe()
 	defer sub.Close()
 	for {

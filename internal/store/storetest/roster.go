@@ -11,73 +11,23 @@ import (
 	"github.com/meridian-federation/meridian/internal/store"
 )
 
-// rosterWatch is the roster as a handle's watch last told it.
-type rosterWatch struct {
-	ctx context.Context
-
-	mu      sync.Mutex
-	latest  store.Roster  // guarded by mu
-	changed chan struct{} // guarded by mu; closed and replaced at each call
-}
-
-// watchRoster watches until the case ends, and waits for the first call.
-func (b *bench) watchRoster(t *testing.T, s store.Store) *rosterWatch {
+func (b *bench) watchRoster(t *testing.T, s store.Store) *RosterWatch {
 	t.Helper()
-	w := &rosterWatch{ctx: b.ctx, changed: make(chan struct{})}
-	ctx, cancel := context.WithCancel(b.ctx)
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		if err := s.WatchRoster(ctx, w.see); ctx.Err() == nil {
-			t.Errorf("the roster's watch ended: %v", err)
-		}
-	})
-	t.Cleanup(func() {
-		cancel()
-		wg.Wait()
-	})
-	w.until(t, "a roster", func(r store.Roster) bool { return r.Members != nil })
-	return w
+	return WatchRoster(b.ctx, t, s)
 }
 
-func (w *rosterWatch) see(r *store.Roster) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.latest = store.Roster{Members: maps.Clone(r.Members), Leader: r.Leader, Claims: maps.Clone(r.Claims)}
-	close(w.changed)
-	w.changed = make(chan struct{})
-	return nil
-}
-
-// until waits for a roster of which is holds.
-func (w *rosterWatch) until(t *testing.T, what string, is func(store.Roster) bool) {
-	t.Helper()
-	for {
-		w.mu.Lock()
-		latest, changed := w.latest, w.changed
-		w.mu.Unlock()
-		if is(latest) {
-			return
-		}
-		select {
-		case <-changed:
-		case <-w.ctx.Done():
-			t.Fatalf("waiting for %s: got %+v", what, latest)
-		}
-	}
-}
-
-func (w *rosterWatch) untilMembers(t *testing.T, members ...store.Member) {
+func (w *RosterWatch) untilMembers(t *testing.T, members ...store.Member) {
 	t.Helper()
 	want := map[string]store.Member{}
 	for _, m := range members {
 		want[m.ID] = m
 	}
-	w.until(t, fmt.Sprintf("members %v", members), func(r store.Roster) bool { return maps.Equal(r.Members, want) })
+	w.Until(t, fmt.Sprintf("members %v", members), func(r store.Roster) bool { return maps.Equal(r.Members, want) })
 }
 
-func (w *rosterWatch) untilLeader(t *testing.T, id string) {
+func (w *RosterWatch) untilLeader(t *testing.T, id string) {
 	t.Helper()
-	w.until(t, fmt.Sprintf("leader %q", id), func(r store.Roster) bool { return r.Leader == id })
+	w.Until(t, fmt.Sprintf("leader %q", id), func(r store.Roster) bool { return r.Leader == id })
 }
 
 func (b *bench) join(t *testing.T, s store.Store, m store.Member) store.Membership {
@@ -180,7 +130,7 @@ func testRosterOfClaims(t *testing.T, b *bench) {
 		t.Fatal(err)
 	}
 	w := b.watchRoster(t, two)
-	want(t, "claims at first", w.latest.Claims, map[string]store.Claim{"held": held})
+	want(t, "claims at first", w.Latest().Claims, map[string]store.Claim{"held": held})
 	claims := map[string]store.Claim{}
 	for i := range 50 {
 		name := fmt.Sprint("c", i%10)
@@ -191,7 +141,7 @@ func testRosterOfClaims(t *testing.T, b *bench) {
 		claims[name] = c
 	}
 	claims["held"] = held
-	w.until(t, "all claims", func(r store.Roster) bool { return maps.Equal(r.Claims, claims) })
+	w.Until(t, "all claims", func(r store.Roster) bool { return maps.Equal(r.Claims, claims) })
 }
 
 func testRosterOfLeaders(t *testing.T, b *bench) {
@@ -295,7 +245,7 @@ func testSlowRoster(t *testing.T, b *bench) {
 		}
 		last = c
 	}
-	b.watchRoster(t, two).until(t, "the last claim", func(r store.Roster) bool { return r.Claims["c"] == last })
+	b.watchRoster(t, two).Until(t, "the last claim", func(r store.Roster) bool { return r.Claims["c"] == last })
 	close(proceed)
 	wg.Wait()
 	if calls > changes/2 {

@@ -157,7 +157,7 @@ func testClaims(t *testing.T, b *bench) {
 	if second.Fence <= first.Fence {
 		t.Errorf("fence: got %d after %d", second.Fence, first.Fence)
 	}
-	b.watchRoster(t, one).until(t, "the claim", func(r store.Roster) bool {
+	b.watchRoster(t, one).Until(t, "the claim", func(r store.Roster) bool {
 		return len(r.Claims) == 1 && r.Claims["cluster"] == second
 	})
 	want(t, "the claim", second, store.Claim{Name: "cluster", Owner: "b", Fence: second.Fence})
