@@ -22,8 +22,9 @@ var (
 	ErrDeposed = errors.New("leadership lost")
 	// ErrClaimed: somebody else holds the claim, or held it since the caller looked. Nothing was written.
 	ErrClaimed = errors.New("claimed by another")
-	// ErrFull: the store has no room for more until a person makes some. Nothing was written; what removes alone, and
-	// reading, go on.
+	// ErrFull: the store has no room for more until a person makes some. Nothing was written. Commits fail, those that
+	// remove alone included, and so does whatever would begin: claims, terms, memberships. Reading goes on, and what there
+	// is of terms and memberships can last, be given up and be deposed.
 	ErrFull = errors.New("store full")
 	// ErrEnded: the Membership has ended. Nothing was written.
 	ErrEnded = errors.New("membership ended")

@@ -54,8 +54,19 @@ func TestFull(t *testing.T) {
 	if !member.Fresh() {
 		t.Error("the membership was lost")
 	}
-	if got := failed(mirror.Stats(), "full"); got != 1 {
-		t.Errorf("commits counted as failed because etcd is full: got %d, want 1", got)
+	gone := store.Write{Record: record.Record{Key: large("one", 0).Key}, Delete: true}
+	if _, err := writer.Apply(ctx, []store.Write{gone}, nil); !errors.Is(err, store.ErrFull) {
+		t.Errorf("removing: got %v, want %v", err, store.ErrFull)
+	}
+	if _, err := s.Join(ctx, store.Member{ID: "late", Address: "late:1"}); !errors.Is(err, store.ErrFull) {
+		t.Errorf("joining: got %v, want %v", err, store.ErrFull)
+	}
+	if err := errors.Join(member.Leave(ctx), s.Depose(ctx, "another")); err != nil {
+		t.Errorf("leaving, and deposing: %v", err)
+	}
+	untilListed(ctx, t, s, false)
+	if got := failed(mirror.Stats(), "full"); got != 2 {
+		t.Errorf("commits counted as failed because etcd is full: got %d, want 2", got)
 	}
 
 	makeRoom(ctx, t, srv.Endpoint())
