@@ -104,6 +104,8 @@ func untilListed(ctx context.Context, t *testing.T, s store.Store, listed bool) 
 	}
 }
 
+// TestKilledMemberIsListedForItsLease: nobody takes a member off before its lease has ended, which was granted after the
+// child began.
 func TestKilledMemberIsListedForItsLease(t *testing.T) {
 	t.Parallel()
 	ctx := bounded(t)
@@ -111,13 +113,15 @@ func TestKilledMemberIsListedForItsLease(t *testing.T) {
 	defer stop(t, srv)
 	s := openStore(t, srv)
 	defer s.Close()
+	began := time.Now()
 	p := startMember(t, srv.Endpoint())
 	p.says("true")
 	untilListed(ctx, t, s, true)
 	p.kill()
-	began := time.Now()
 	untilListed(ctx, t, s, false)
-	t.Logf("listed for %v", time.Since(began))
+	if listed := time.Since(began); listed < store.MemberLease {
+		t.Errorf("gone %v after the child began, its lease is %v", listed, store.MemberLease)
+	}
 }
 
 // TestStoppedMemberIsNotFresh: a process that was stopped past its lease knows it with its first step, before any of its
