@@ -16,7 +16,8 @@ import (
 )
 
 // How long WatchRoster waits before it reads the roster again after a watch that broke: doubling from the first to the
-// last, each with as much again at random.
+// last, each with as much again at random. The last is less than a Mirror's, which reads far more, because a member that
+// is seen late is one that is missed; the loop is here because what the contract promises outlasts the store.
 const (
 	firstRetry = 50 * time.Millisecond
 	lastRetry  = time.Second
