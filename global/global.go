@@ -17,6 +17,8 @@ import (
 
 	"github.com/meridian-federation/meridian/internal/children"
 	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/location"
+	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/internal/run"
 	"github.com/meridian-federation/meridian/internal/scope"
 	"github.com/meridian-federation/meridian/internal/store"
@@ -24,6 +26,10 @@ import (
 	"github.com/meridian-federation/meridian/internal/telemetry"
 	"github.com/meridian-federation/meridian/internal/term"
 )
+
+// locationGrace is how long a region may be away before what it told of where applications are is stale: longer than a
+// region that reconnects pauses.
+const locationGrace = 10 * time.Second
 
 // Deps are what Global works on. The caller closes the store after Run.
 type Deps struct {
@@ -50,6 +56,8 @@ type Global struct {
 	guard    *guard
 	sessions *children.Table
 	metrics  *metrics
+	// locations are where the regions say that applications are.
+	locations *location.Keeper
 	// writer is the term's; nil while this replica does not lead.
 	writer atomic.Pointer[store.Writer]
 
@@ -66,8 +74,10 @@ func New(cfg Config, deps Deps) (*Global, error) {
 	mirror := store.NewMirror(deps.Store, deps.Log)
 	views := scope.NewViews(scope.Regions)
 	deps.Registry.MustRegister(storemetrics.New(mirror), telemetry.ScopeCollector(views.Sizes))
+	locations := location.New(location.Config{Child: func(c record.Cluster) string { return c.Region },
+		Own: func(string, string) bool { return true }, Grace: locationGrace}, mirror, deps.Log)
 	return &Global{cfg: cfg, deps: deps, log: deps.Log, client: c, identity: &identity{ask: c.uid, log: deps.Log},
-		mirror: mirror, views: views,
+		mirror: mirror, views: views, locations: locations,
 		reports: newReports(), queue: newQueue(), guard: newGuard(), sessions: children.NewTable(),
 		metrics: newMetrics(deps.Registry), ledgers: map[string]*feed.Ledger{}}, nil
 }
@@ -111,6 +121,14 @@ func (g *Global) lead(ctx context.Context, t store.Term) error {
 		// What regions report must reach whoever leads.
 		g.sessions.DismissAll("this replica of Global no longer leads")
 	}()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return g.locations.Run(ctx, writer) })
+	group.Go(func() error { return g.plan(ctx, writer) })
+	return group.Wait()
+}
+
+// plan decides on what the hub holds, from when that is reached.
+func (g *Global) plan(ctx context.Context, writer *store.Writer) error {
 	if err := g.meet(ctx, writer); err != nil {
 		return err
 	}

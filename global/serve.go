@@ -63,6 +63,9 @@ func (g *Global) endpoint(region string) feedgrpc.Endpoint {
 		Opened: func(*feedgrpc.Link) { g.connected(region, true) },
 		Closed: func(error) { g.connected(region, false) },
 		State: func(status feed.Status) {
+			if status.Heard {
+				g.locations.Told(region)
+			}
 			if status.Heard && g.reports.told(region) {
 				g.queue.add(func(w *work) { w.regions[region] = true })
 			}
@@ -84,12 +87,13 @@ func (g *Global) ledger(region string) *feed.Ledger {
 
 func (g *Global) connected(region string, is bool) {
 	g.reports.connected(region, is)
+	g.locations.Connected(region, is)
 	g.queue.add(func(w *work) { w.regions[region] = true })
 }
 
 // take notes what a region reports.
 func (g *Global) take(region string, batch feed.Batch) []feed.Rejection {
-	var rejected []feed.Rejection
+	rejected := g.locations.Take(region, batch.Puts, batch.Removals)
 	var keys []record.Key
 	for _, r := range batch.Puts {
 		if err := g.reports.take(region, *r); err != nil {
