@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/meridian-federation/meridian/internal/mesh"
@@ -45,22 +46,26 @@ func (c *Compiler) prepareWorkload(t *target, key unitKey, cause record.Cause, r
 
 // references are the revision and the policy of a binding. Without both the application is not compiled: what it may be
 // called by is never guessed.
-func (c *Compiler) references(b *bound) (*spec, known, *record.Problem) {
+func (c *Compiler) references(b *bound) (*spec, policyAt, *record.Problem) {
 	sp := c.spec(b.revision)
 	if sp == nil {
-		return nil, known{}, &record.Problem{Reason: reasonRevisionMissing, Message: "revision " +
+		return nil, policyAt{}, &record.Problem{Reason: reasonRevisionMissing, Message: "revision " +
 			b.binding.Revision + " has not arrived; what runs here stays until it does"}
 	}
 	e, ok := c.snapshot.Get(record.PolicyKey(b.binding.Namespace, b.binding.Application))
 	if !ok {
-		return nil, known{}, &record.Problem{Reason: reasonPolicyMissing,
+		return nil, policyAt{}, &record.Problem{Reason: reasonPolicyMissing,
 			Message: "the policy that says who may call it has not arrived; what runs here stays until it does"}
 	}
 	policy, err := record.DecodePolicy(e.Record)
 	if err != nil {
-		return nil, known{}, failed(err)
+		return nil, policyAt{}, failed(err)
 	}
-	return sp, known{policy, e.Version}, nil
+	if policy.Environment != sp.revision.Environment {
+		return nil, policyAt{}, &record.Problem{Reason: reasonPolicyMissing, Message: fmt.Sprintf("the policy of environment %q has "+
+			"not arrived, only one of %q; what runs here stays until it does", sp.revision.Environment, policy.Environment)}
+	}
+	return sp, policyAt{policy, e.Version}, nil
 }
 
 func failed(err error) *record.Problem {
@@ -81,8 +86,8 @@ func (c *Compiler) spec(key record.Key) *spec {
 	return s
 }
 
-// known is a policy with its version.
-type known struct {
+// policyAt is a policy with its version.
+type policyAt struct {
 	record.Policy
 	version record.Version
 }
@@ -118,20 +123,20 @@ func servicesOf(faces []*face) []record.Service {
 	return out
 }
 
-// heard is an audience with its version.
-type heard struct {
+// audienceAt is an audience with its version.
+type audienceAt struct {
 	record.Audience
 	version record.Version
 }
 
 // audience is who depends on an application; nobody, where there is no record of it.
-func (c *Compiler) audience(a *app) heard {
+func (c *Compiler) audience(a *app) audienceAt {
 	if e, ok := c.snapshot.Get(record.AudienceKey(a.namespace, a.name)); ok {
 		if v, err := record.DecodeAudience(e.Record); err == nil {
-			return heard{v, e.Version}
+			return audienceAt{v, e.Version}
 		}
 	}
-	return heard{}
+	return audienceAt{}
 }
 
 // locate says what the cluster's agent is to report of an application's endpoints: addresses for consumers that may be
