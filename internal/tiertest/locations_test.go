@@ -2,19 +2,22 @@ package tiertest_test
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/mesh"
 	"github.com/meridian-federation/meridian/internal/record"
+	"github.com/meridian-federation/meridian/internal/store"
 )
 
 // calls starts a chain in which n/web of zone b depends on n/cart of zone a, on other networks; consumers of n/cart are in
 // further zones, too.
-func calls(t *testing.T, further ...string) *chain {
+func calls(t testing.TB, open func(string) store.Store, further ...string) *chain {
 	t.Helper()
-	c := newChain(t, inMemory)
+	c := newChain(t, open)
 	for name, zone := range map[string]string{"a-1": "a", "a-2": "a", "b-1": "b"} {
 		c.parent.Put(record.Cluster{Name: name, Region: "west", Zone: zone, Environments: []string{"prod"}, Network: "net-" + name,
 			Mesh: record.Mesh{Dataplane: "Sidecar", RootNamespace: "istio-system", Gateway: record.Gateway{
@@ -52,7 +55,7 @@ func runs(name, zone string, dependencies ...string) []feed.Edit {
 }
 
 // ready has the agent of a-1 say how many endpoints of n/cart are.
-func (c *chain) ready(t *testing.T, endpoints int32) {
+func (c *chain) ready(t testing.TB, endpoints int32) {
 	t.Helper()
 	l := record.Location{Namespace: "n", Application: "cart", Cluster: "a-1"}
 	if endpoints > 0 {
@@ -63,7 +66,7 @@ func (c *chain) ready(t *testing.T, endpoints int32) {
 }
 
 // weight is that of the entry for the gateway of a-1 in b-1; 0 where there is none.
-func weight(t *testing.T, held map[record.Key]record.Record) int {
+func weight(t testing.TB, held map[record.Key]record.Record) int {
 	t.Helper()
 	for key, r := range held {
 		if !strings.Contains(key.Name, "WorkloadEntry") {
@@ -85,7 +88,7 @@ func weight(t *testing.T, held map[record.Key]record.Record) int {
 	return 0
 }
 
-func (c *chain) awaitWeight(t *testing.T, want int) {
+func (c *chain) awaitWeight(t testing.TB, want int) {
 	t.Helper()
 	c.agents["b-1"].Await(t, "the weight in the other zone's cluster", func(held map[record.Key]record.Record) bool {
 		return weight(t, held) == want
@@ -109,7 +112,7 @@ func (c *chain) awaitPlace(t *testing.T, stale bool) {
 // TestLocationInRegion shows that a count goes from zone to zone of a region without Global, to none and back, and changes one
 // object for each write of the caller's cluster; and that Global is not told of what nobody outside the region depends on.
 func TestLocationInRegion(t *testing.T) {
-	c := calls(t)
+	c := calls(t, inMemory)
 	c.parent.Stop()
 	writes := c.agents["b-1"].Writes()
 	for _, ready := range []int32{3, 0, 1} {
@@ -131,7 +134,7 @@ func TestLocationInRegion(t *testing.T) {
 // TestLocationSurvives shows that nothing is withdrawn when zone and region are lost and come back without each other, that
 // Global is told which places are stale, and that what changed meanwhile arrives when all are back.
 func TestLocationSurvives(t *testing.T) {
-	c := calls(t, "far")
+	c := calls(t, inMemory, "far")
 	c.awaitPlace(t, false)
 	c.stop["a"]()
 	c.awaitPlace(t, true)
@@ -148,7 +151,7 @@ func TestLocationSurvives(t *testing.T) {
 // TestLocationElsewhere shows that what is in another region arrives by Global, that a late copy does not overwrite it, and
 // that it goes when Global says so.
 func TestLocationElsewhere(t *testing.T) {
-	c := calls(t)
+	c := calls(t, inMemory)
 	at := func(sequence uint64, endpoints int32) record.Record {
 		return record.Location{Namespace: "n", Application: "cart", Cluster: "x-1", Zone: "x", Region: "east", Epoch: 3,
 			Sequence: sequence, Ready: []record.Ready{{Endpoints: endpoints}}}.Record()
@@ -176,4 +179,27 @@ func TestLocationElsewhere(t *testing.T) {
 	c.parent.Edit(feed.Remove(key, record.CausePerson), feed.Remove(record.PlaceKey("x-1"), record.CausePerson))
 	far(0)
 	c.awaitWeight(t, 2)
+}
+
+// BenchmarkLocation is the time from an agent's word that a place has no pods, and that it has some again, until the cluster of
+// a caller in another zone has been told so, on etcd with fsync.
+func BenchmarkLocation(b *testing.B) {
+	c := calls(b, onEtcd(b))
+	var gone, back []time.Duration
+	for b.Loop() {
+		for _, ready := range []int32{0, 2} {
+			began := time.Now()
+			c.ready(b, ready)
+			c.awaitWeight(b, int(ready))
+			if ready == 0 {
+				gone = append(gone, time.Since(began))
+			} else {
+				back = append(back, time.Since(began))
+			}
+		}
+	}
+	for unit, times := range map[string][]time.Duration{"gone-p50-ms": gone, "back-p50-ms": back} {
+		slices.Sort(times)
+		b.ReportMetric(float64(times[len(times)/2].Microseconds())/1000, unit)
+	}
 }
