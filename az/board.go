@@ -105,7 +105,9 @@ func (b *board) expect(cluster string, change *compile.Shift, at time.Time) {
 		s.gone(app)
 		b.unsay(s, app)
 	}
-	if len(change.Applications)+len(change.Gone) > 0 {
+	news := !slices.Equal(s.notes, change.Problems)
+	s.notes = change.Problems
+	if news || len(change.Applications)+len(change.Gone) > 0 {
 		b.sayHealth(s)
 	}
 }

@@ -31,6 +31,8 @@ type site struct {
 	health  record.Health
 	// located is where its agent says that applications are.
 	located map[record.Key]record.Location
+	// notes are the problems that the compiler has with the cluster itself.
+	notes []record.Problem
 }
 
 // item is one object of an application.
@@ -146,7 +148,7 @@ func (s *site) wellbeing() record.Health {
 	h := s.health
 	h.Cluster, h.Zone, h.Region = s.cluster, s.zone, s.region
 	h.Connected, h.Applications = s.connected, int32(len(s.apps))
-	h.Problems = slices.Clone(s.health.Problems)
+	h.Problems = slices.Concat(s.notes, s.health.Problems)
 	if s.refused != nil {
 		what := s.refused.Kind
 		if what == feed.RefusedFence {

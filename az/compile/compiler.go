@@ -78,7 +78,7 @@ func (c *Compiler) Own(names ...string) map[string]*Shift {
 // Whole tells how all applications of a cluster stand, as if it had just been compiled, but for the edits.
 func (c *Compiler) Whole(name string) *Shift {
 	t := c.targets[name]
-	s := &Shift{Complete: len(t.blank) == 0}
+	s := &Shift{Problems: t.problems(), Complete: len(t.blank) == 0}
 	for _, a := range c.sorted() {
 		if b := a.bound[name]; b != nil {
 			s.Applications = append(s.Applications, c.application(t, b))

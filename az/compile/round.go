@@ -114,7 +114,7 @@ func (c *Compiler) report(r *round, out map[string]*Shift) {
 	}
 	for name, s := range out {
 		t := c.targets[name]
-		s.Edits, s.Complete = t.edits(), len(t.blank) == 0
+		s.Edits, s.Problems, s.Complete = t.edits(), t.problems(), len(t.blank) == 0
 		for _, a := range slices.SortedFunc(maps.Keys(r.stand[name]), (*app).compare) {
 			if b := a.bound[name]; b != nil {
 				s.Applications = append(s.Applications, c.application(t, b))

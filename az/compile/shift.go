@@ -19,6 +19,8 @@ type Shift struct {
 	// no longer.
 	Applications []Application
 	Gone         []string
+	// Problems are all of the cluster itself.
+	Problems []record.Problem
 	// Complete: everything that the cluster should hold is known.
 	Complete bool
 }

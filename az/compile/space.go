@@ -66,9 +66,11 @@ func (c *Compiler) compileGateway(t *target, key unitKey, cause record.Cause) {
 		return
 	}
 	objects, err := mesh.Gateway(mesh.GatewayInput{Cluster: t.cluster, Exported: slices.Sorted(maps.Keys(t.exported))})
-	if err == nil {
-		t.accept(t.unit(key), objects, cause)
+	if err != nil {
+		t.unit(key).problem = failed(err)
+		return
 	}
+	t.accept(t.unit(key), objects, cause)
 }
 
 // compileRoot compiles the Sidecar of the mesh's root namespace.
@@ -77,7 +79,21 @@ func (c *Compiler) compileRoot(t *target, key unitKey, cause record.Cause) {
 		t.drop(key, cause)
 		return
 	}
-	if objects, err := mesh.Root(t.cluster); err == nil {
-		t.accept(t.unit(key), objects, cause)
+	objects, err := mesh.Root(t.cluster)
+	if err != nil {
+		t.unit(key).problem = failed(err)
+		return
 	}
+	t.accept(t.unit(key), objects, cause)
+}
+
+// problems are those of the cluster itself, which are no application's.
+func (t *target) problems() []record.Problem {
+	var out []record.Problem
+	for _, k := range []kind{kindGateway, kindRoot} {
+		if u := t.units[unitKey{kind: k}]; u != nil && u.problem != nil {
+			out = append(out, *u.problem)
+		}
+	}
+	return out
 }

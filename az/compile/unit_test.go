@@ -103,6 +103,11 @@ func TestKeepsLastGood(t *testing.T) {
 		"policy missing": {func(*graphtest.World) []store.Write {
 			return []store.Write{drop(record.PolicyKey("n", "a"), record.CauseFound)}
 		}, "PolicyMissing"},
+		"policy of another environment": {func(w *graphtest.World) []store.Write {
+			p, _ := record.DecodePolicy(find(w, record.PolicyKey("n", "a")))
+			p.Environment = "elsewhere"
+			return []store.Write{put(p.Record())}
+		}, "PolicyMissing"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -272,6 +277,32 @@ func TestLocateFollowsTheZone(t *testing.T) {
 	z.write(put(other.Record()))
 	if !located("counts") {
 		t.Errorf("with another istiod elsewhere, the Service is %s, want counts reported", z.held["c1"][key].Content)
+	}
+}
+
+// TestGatewayWithoutPods has a gateway that no pods are known of: what cannot be compiled is told of the cluster, and of the
+// applications that are called through it.
+func TestGatewayWithoutPods(t *testing.T) {
+	w := newWorld()
+	c := w.Clusters["c1"]
+	c.Mesh.Gateway.Selector = nil
+	w.Clusters["c1"] = c
+	runs(w, "n/web", []string{"far"}, "o/cart")
+	runs(w, "o/cart", []string{"c1"})
+	w.Allow()
+	z := startZone(t, w, "z", "c1")
+	t.Cleanup(z.store.Close)
+	s := z.compiler.Whole("c1")
+	if len(s.Problems) != 1 || s.Problems[0].Reason != "CompileFailed" || s.Complete {
+		t.Errorf("the cluster has problems %+v, complete %v; want that its gateway cannot be compiled", s.Problems, s.Complete)
+	}
+	if a := z.apps["c1"]["o/cart"]; a.Current || len(a.Problems) != 1 {
+		t.Errorf("cart is told as %+v, want that nothing can be let in from the gateway", a)
+	}
+	c.Mesh.Gateway.Selector = map[string]string{"istio": "eastwestgateway"}
+	w.Clusters["c1"] = c
+	if s := z.set(w)["c1"]; len(s.Problems) > 0 || !s.Complete {
+		t.Errorf("the gateway has pods, and the cluster has problems %+v, complete %v", s.Problems, s.Complete)
 	}
 }
 
