@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"github.com/meridian-federation/meridian/internal/localkube"
 	"github.com/meridian-federation/meridian/internal/object"
 	"github.com/meridian-federation/meridian/internal/question"
@@ -79,6 +81,37 @@ func TestWholeCluster(t *testing.T) {
 			t.Fatal(err)
 		}
 		eventually(t, "the Sidecar", func() bool { return z.rejection(sidecar.Key) == "" })
+	})
+
+	t.Run("endpoints are counted where the Service asks for it", func(t *testing.T) {
+		located := func() (n int32, ok bool) {
+			r, ok := z.reported(record.LocationKey("whole", "web", "c", ""))
+			if !ok {
+				return 0, false
+			}
+			l, err := record.DecodeLocation(*r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return l.Total(), true
+		}
+		label := func(value string) {
+			a.edit(app[2].Key, func(u *unstructured.Unstructured) {
+				labels := u.GetLabels()
+				labels[object.LabelLocate] = value
+				if value == "" {
+					delete(labels, object.LabelLocate)
+				}
+				u.SetLabels(labels)
+			})
+		}
+		if n, ok := located(); ok {
+			t.Errorf("%d endpoints are told of and nobody asked", n)
+		}
+		label(locateCounts)
+		eventually(t, "three endpoints", func() bool { n, ok := located(); return ok && n == 3 })
+		label("")
+		eventually(t, "nobody asks", func() bool { _, ok := located(); return !ok })
 	})
 
 	t.Run("a question", func(t *testing.T) {

@@ -14,7 +14,7 @@ type Config struct {
 	Region string        `usage:"name of the region"`
 	Global []string      `usage:"addresses of Global's replicas; any will do"`
 	Listen string        `usage:"address at which the zones connect"`
-	Settle time.Duration `usage:"how long after its start the region waits for zones before it reports without them"`
+	Settle time.Duration `usage:"how long after its start the region waits for zones before it reports without them; and how long a zone may be away before its clusters count as stale to callers elsewhere"`
 	Etcd   config.Etcd
 	Admin  config.Admin
 	Log    config.Log
