@@ -27,7 +27,8 @@ var (
 )
 
 func clusterOf(name string) record.Cluster {
-	return record.Cluster{Name: name, Region: region, Zone: zone, Environments: []string{"prod"}}
+	return record.Cluster{Name: name, Region: region, Zone: zone, Environments: []string{"prod"},
+		Mesh: record.Mesh{RootNamespace: "istio-system"}}
 }
 
 // intent is what should be: every application in every cluster. It plays Global, and knows by compiling from scratch
