@@ -1,0 +1,121 @@
+package location
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/record"
+)
+
+// Take notes what a child says, and returns what is not believed: records that cannot be read, and late copies. Records of
+// other kinds are passed over.
+func (k *Keeper) Take(name string, puts []*record.Record, removals []feed.Removal) (rejected []feed.Rejection) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, r := range puts {
+		if r.Key.Site() == "" {
+			continue
+		}
+		if reason, err := k.put(name, *r); err != nil {
+			rejected = append(rejected, feed.Rejection{Key: r.Key, Version: r.Version, Reason: reason, Message: err.Error()})
+		}
+	}
+	for _, r := range removals {
+		if r.Key.Site() != "" && k.words.drop(r.Key, name) {
+			k.dirty[r.Key] = touch{cause: r.Cause, dropped: true}
+		}
+	}
+	k.signal()
+	return rejected
+}
+
+func (k *Keeper) put(name string, r record.Record) (reason string, err error) {
+	w := word{child: name, record: r}
+	if r.Key.Kind == record.KindLocation {
+		if w.location, err = record.DecodeLocation(r); err != nil {
+			return "InvalidRecord", err
+		}
+		if was, ok := k.words.all[r.Key]; ok && w.location.Late(was.location) {
+			return "Late", fmt.Errorf("record %s was said before the one that is here", r.Key)
+		}
+	} else if _, err := record.DecodePlace(r); err != nil {
+		return "InvalidRecord", err
+	}
+	k.words.put(r.Key, w)
+	k.dirty[r.Key] = touch{}
+	return "", nil
+}
+
+// Retain drops what a child said once and no longer says.
+func (k *Keeper) Retain(name, cluster string, says func(record.Key) bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for key := range k.words.byCluster[cluster] {
+		if !says(key) && k.words.drop(key, name) {
+			k.dirty[key] = touch{cause: record.CausePerson, dropped: true}
+		}
+	}
+	k.signal()
+}
+
+// Connected notes that a child came or went.
+func (k *Keeper) Connected(name string, is bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	c := k.child(name)
+	if c.connected == is {
+		return
+	}
+	c.connected, c.fresh = is, false
+	switch {
+	case !is:
+		if c.lost.IsZero() {
+			c.lost = time.Now()
+		}
+	case !c.stale:
+		c.lost = time.Time{}
+	}
+	k.signal()
+}
+
+// Told notes that a child has told all in its present session: what it did not tell is not there.
+func (k *Keeper) Told(name string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	c := k.child(name)
+	if !c.connected || c.fresh {
+		return
+	}
+	c.fresh, c.told, c.stale, c.lost = true, true, false, time.Time{}
+	if k.cfg.Origin != nil {
+		k.touchCluster(name)
+	} else {
+		k.touchAll(k.mirror.Snapshot(), func(cluster record.Cluster) bool { return k.cfg.Child(cluster) == name })
+	}
+	k.signal()
+}
+
+// Forget drops a child that is no longer one.
+func (k *Keeper) Forget(name string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.children, name)
+	for key, w := range k.words.all {
+		if w.child == name {
+			k.words.drop(key, name)
+			k.dirty[key] = touch{cause: record.CauseScope}
+		}
+	}
+	k.signal()
+}
+
+// child returns what is known of a child, with mu held; one that was never heard of has been away since now.
+func (k *Keeper) child(name string) *child {
+	c := k.children[name]
+	if c == nil {
+		c = &child{lost: time.Now()}
+		k.children[name] = c
+	}
+	return c
+}
