@@ -40,7 +40,7 @@ func TestCallsAcrossClusters(t *testing.T) {
 	store := appSpec{namespace: "calls", name: "store", replicas: 3, clusters: only(eastA1)}
 	f.submit(t, web.manifest(), store.manifest())
 	f.ready(t, "calls", "web", "store")
-	f.weighs(t, 3)
+	f.weighs(t, westA1, "calls", 3)
 
 	t.Run("the called one's cluster lets the network in", func(t *testing.T) {
 		await(t, "the gateway of "+eastA1+" exports the store", func(ctx context.Context) error {
@@ -73,19 +73,19 @@ func TestCallsAcrossClusters(t *testing.T) {
 		store.replicas = 5
 		f.submit(t, store.manifest())
 		f.ready(t, "calls", "store")
-		f.weighs(t, 5)
+		f.weighs(t, westA1, "calls", 5)
 		f.wrote(t, since, map[string][]string{eastA1: {"patch deployments calls/store"},
-			westA1: {"patch workloadentries calls/" + f.entry(t)}})
+			westA1: {"patch " + f.entry(t, workloadEntries, westA1, "calls")}})
 	})
 	t.Run("all pods away and back", func(t *testing.T) {
 		begun := time.Now()
 		f.cordon(t, eastA1, true)
 		f.evict(t, eastA1, "calls")
-		f.weighs(t, 0)
+		f.weighs(t, westA1, "calls", 0)
 		t.Logf("the entry went %v after the pods were deleted", time.Since(begun).Round(time.Millisecond))
 		begun = time.Now()
 		f.cordon(t, eastA1, false)
-		f.weighs(t, 5)
+		f.weighs(t, westA1, "calls", 5)
 		t.Logf("the entry was back %v after the nodes took pods again, the pods' start included", time.Since(begun).Round(time.Millisecond))
 		f.ready(t, "calls", "store")
 	})
@@ -93,7 +93,7 @@ func TestCallsAcrossClusters(t *testing.T) {
 		store.clusters, store.replicas = only(eastA1, westB1), 4
 		f.submit(t, store.manifest())
 		f.ready(t, "calls", "store")
-		f.weighs(t, 2)
+		f.weighs(t, westA1, "calls", 2)
 		await(t, westA1+" knows the pods of "+westB1, func(ctx context.Context) error {
 			got, err := f.addresses(ctx, westA1, "calls")
 			if err != nil {
@@ -110,7 +110,7 @@ func TestCallsAcrossClusters(t *testing.T) {
 		web.dependsOn = nil
 		f.submit(t, web.manifest())
 		f.ready(t, "calls", "web")
-		f.weighs(t, 0)
+		f.weighs(t, westA1, "calls", 0)
 		await(t, "the stub is gone from "+westA1, func(ctx context.Context) error {
 			_, err := f.clusters[westA1].get(ctx, services, "calls", "store")
 			if apierrors.IsNotFound(err) {
@@ -166,11 +166,11 @@ spec:
 	sees("what is forbidden again goes", own...)
 }
 
-// weighs waits until the caller's cluster has one entry for the store's gateway with the weight; none for 0.
-func (f *federation) weighs(t *testing.T, want int64) {
+// weighs waits until a namespace in a cluster has one entry, for the gateway of east-a-1, with the weight; none for 0.
+func (f *federation) weighs(t *testing.T, cluster, namespace string, want int64) {
 	t.Helper()
-	await(t, fmt.Sprintf("the entries in %s weigh %d", westA1, want), func(ctx context.Context) error {
-		list, err := f.clusters[westA1].objects.Resource(workloadEntries).Namespace("calls").List(ctx, metav1.ListOptions{})
+	await(t, fmt.Sprintf("the entries in %s weigh %d", cluster, want), func(ctx context.Context) error {
+		list, err := f.clusters[cluster].objects.Resource(workloadEntries).Namespace(namespace).List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return err
 		}
@@ -201,14 +201,14 @@ func (f *federation) gateway(ctx context.Context, name string) (string, error) {
 	return addresses[0], nil
 }
 
-// entry is the name of the only WorkloadEntry.
-func (f *federation) entry(t *testing.T) string {
+// entry is the name of a namespace's only WorkloadEntry or ServiceEntry in a cluster, as writes are listed.
+func (f *federation) entry(t *testing.T, r schema.GroupVersionResource, cluster, namespace string) string {
 	t.Helper()
-	list, err := f.clusters[westA1].objects.Resource(workloadEntries).Namespace("calls").List(t.Context(), metav1.ListOptions{})
+	list, err := f.clusters[cluster].objects.Resource(r).Namespace(namespace).List(t.Context(), metav1.ListOptions{})
 	if err != nil || len(list.Items) != 1 {
-		t.Fatalf("%d entries, error %v; want one", len(list.Items), err)
+		t.Fatalf("%d %s in %s, error %v; want one", len(list.Items), r.Resource, cluster, err)
 	}
-	return list.Items[0].GetName()
+	return r.Resource + " " + namespace + "/" + list.Items[0].GetName()
 }
 
 // addresses are those of all ServiceEntries of a namespace, sorted.

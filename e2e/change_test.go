@@ -2,12 +2,15 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/meridian-federation/meridian/internal/object"
 )
 
 // TestChangesArriveWhereTheyConcern changes one thing at a time, of applications in the zone west-a alone, and counts
@@ -20,16 +23,27 @@ func TestChangesArriveWhereTheyConcern(t *testing.T) {
 	cache := appSpec{namespace: "change", name: "cache", replicas: 1, clusters: only(eastA1)}
 	f.submit(t, web.manifest(), store.manifest(), cache.manifest())
 	f.ready(t, "change", "web", "store", "cache")
+	west := []string{westA1, westA2}
+	for _, c := range west { // the store in each is called in the other
+		await(t, c+" knows the store's other place", func(ctx context.Context) error {
+			got, err := f.addresses(ctx, c, "change")
+			return errors.Join(err, wrong("addresses", len(got), 1))
+		})
+	}
+	toStore := map[string]string{} // what carries the calls to it, by cluster
+	for _, c := range west {
+		toStore[c] = f.entry(t, serviceEntries, c, "change")
+	}
 
 	// each tells which writes are wanted of the agents of west-a-1 and west-a-2.
 	each := func(lines ...string) map[string][]string {
-		return map[string][]string{westA1: lines, westA2: lines}
+		return map[string][]string{westA1: lines, westA2: slices.Clone(lines)}
 	}
-	change := func(name string, do func(t *testing.T), want map[string][]string) {
+	change := func(name string, do func(t *testing.T), want func() map[string][]string) {
 		if !t.Run(name, func(t *testing.T) {
 			since := f.mark(t)
 			do(t)
-			f.wrote(t, since, want)
+			f.wrote(t, since, want())
 		}) {
 			t.FailNow() // what follows starts from here
 		}
@@ -42,7 +56,7 @@ func TestChangesArriveWhereTheyConcern(t *testing.T) {
 		f.eachDeployment(t, "web", []string{westA1, westA2}, func(d *unstructured.Unstructured) error {
 			return wrong("image", imageOf(d), web.image)
 		})
-	}, each("patch deployments change/web"))
+	}, func() map[string][]string { return each("patch deployments change/web") })
 
 	change("replicas", func(t *testing.T) {
 		web.replicas = 6
@@ -52,8 +66,9 @@ func TestChangesArriveWhereTheyConcern(t *testing.T) {
 			ready, _, _ := unstructured.NestedInt64(d.Object, "status", "readyReplicas")
 			return wrong("ready replicas", ready, 3)
 		})
-	}, each("patch deployments change/web"))
+	}, func() map[string][]string { return each("patch deployments change/web") })
 
+	toCache := map[string]string{}
 	change("dependency", func(t *testing.T) {
 		web.dependsOn = []string{"store", "cache"}
 		f.submit(t, web.manifest())
@@ -68,18 +83,43 @@ func TestChangesArriveWhereTheyConcern(t *testing.T) {
 				return err
 			})
 		}
-	}, each("patch sidecars change/web"))
+		for _, c := range west {
+			f.weighs(t, c, "change", 1)
+			toCache[c] = f.entry(t, workloadEntries, c, "change")
+		}
+	}, func() map[string][]string {
+		// The policy lets the calls out twice: to the dependency, and to its gateway, when that is heard of.
+		want := each("patch sidecars change/web", "patch networkpolicies change/web", "patch networkpolicies change/web",
+			"patch services change/cache", "patch destinationrules change/cache")
+		for _, c := range west {
+			want[c] = append(want[c], "patch "+toCache[c])
+		}
+		want[eastA1] = []string{"patch services change/cache", "patch networkpolicies change/cache", "patch gateways istio-system/meridian-eastwest"}
+		return want
+	})
 
 	change("the same again", func(t *testing.T) {
 		f.submit(t, web.manifest())
 		f.ready(t, "change", "web")
-	}, nil)
+	}, func() map[string][]string { return nil })
 
 	change("deletion", func(t *testing.T) {
 		f.deleteApp(t, "change", "web")
 		f.gone(t, "change", "web", allClusters...)
-	}, each("delete deployments change/web", "delete sidecars change/web", "delete services change/web",
-		"delete serviceaccounts change/web"))
+		// That nobody calls them is told a while later.
+		for _, c := range west {
+			f.unlabelled(t, c, "change", "store")
+		}
+		f.unlabelled(t, eastA1, "change", "cache")
+	}, func() map[string][]string {
+		want := each(append(removal("change", "web", false), "delete destinationrules change/cache", "delete destinationrules change/store",
+			"delete services change/cache", "patch services change/store", "patch networkpolicies change/store")...)
+		for _, c := range west {
+			want[c] = append(want[c], "delete "+toCache[c], "delete "+toStore[c])
+		}
+		want[eastA1] = []string{"patch services change/cache", "patch networkpolicies change/cache", "patch gateways istio-system/meridian-eastwest"}
+		return want
+	})
 
 	change("deletion of the last in a cluster", func(t *testing.T) {
 		f.deleteApp(t, "change", "store")
@@ -93,9 +133,20 @@ func TestChangesArriveWhereTheyConcern(t *testing.T) {
 				return cmpErr(err, "it is there")
 			})
 		}
-	}, each("delete deployments change/store", "delete sidecars change/store", "delete services change/store",
-		"delete serviceaccounts change/store", "delete namespaces change/change"))
+	}, func() map[string][]string { return each(removal("change", "store", true)...) })
 	f.ready(t, "change", "cache")
+}
+
+// unlabelled waits until an application's Service no longer asks the agent to tell what is ready behind it.
+func (f *federation) unlabelled(t *testing.T, cluster, namespace, name string) {
+	t.Helper()
+	await(t, namespace+"/"+name+" is called by nobody in "+cluster, func(ctx context.Context) error {
+		o, err := f.clusters[cluster].get(ctx, services, namespace, name)
+		if err != nil {
+			return err
+		}
+		return wrong("label", o.GetLabels()[object.LabelLocate], "")
+	})
 }
 
 // eachDeployment waits until check is content with an application's Deployment in each of the clusters.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -71,14 +72,11 @@ func (w world) calledFromOutside(callee, cluster string) bool {
 // objects names what a cluster should hold, but for remote endpoints.
 func (w world) objects(cluster string) []string {
 	set := map[string]bool{"Sidecar istio-system/default": true}
-	space := func(app *v1alpha1.Application) {
-		set["Namespace "+app.Namespace], set["PeerAuthentication "+app.Namespace+"/default"] = true, true
-	}
 	for name, app := range w.apps {
 		if w.placed[name][cluster] == 0 {
 			continue
 		}
-		space(app)
+		set["Namespace "+app.Namespace], set["PeerAuthentication "+app.Namespace+"/default"] = true, true
 		for _, kind := range []string{"ServiceAccount", "Deployment", "Sidecar", "AuthorizationPolicy", "NetworkPolicy"} {
 			set[kind+" "+name] = true
 		}
@@ -96,8 +94,8 @@ func (w world) objects(cluster string) []string {
 		}
 	}
 	for callee := range w.called(cluster) {
-		space(w.apps[callee])
-		set["Service "+callee], set["DestinationRule "+callee] = true, true
+		namespace, _, _ := strings.Cut(callee, "/")
+		set["Namespace "+namespace], set["Service "+callee], set["DestinationRule "+callee] = true, true, true
 	}
 	return slices.Sorted(maps.Keys(set))
 }
