@@ -134,6 +134,23 @@ func TestStalled(t *testing.T) {
 	untilConnected(ctx, t, mirror, true)
 }
 
+// TestAwayBeforeTheWatch takes etcd away when it has answered that it is there, and before there is a watch.
+func TestAwayBeforeTheWatch(t *testing.T) {
+	t.Parallel()
+	ctx := bounded(t)
+	srv := startAway(t)
+	p := startProxy(t, strings.TrimPrefix(srv.endpoint, "http://"))
+	s := dial(t, etcd.Config{Endpoints: []string{p.endpoint()}})
+	state, err := s.Load(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.Watch(ctx, state.ReadAt, p.stop, func(store.Delta) error { return nil })
+	if err == nil || ctx.Err() != nil {
+		t.Errorf("watching: got %v, want that etcd does not answer", err)
+	}
+}
+
 // TestRosterWhileAway stops the server and starts it again, with changes of the roster by another while this handle may
 // not have found it yet.
 func TestRosterWhileAway(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -22,6 +23,8 @@ const checkTimeout = 3 * time.Second
 // progress notifications included. Servers are set back, as they go away, only while no connection lasts, so each that
 // begins or ends is a reason to look.
 func (s *Store) follow(ctx context.Context, from, end string, after int64, began func(), fn func([]*clientv3.Event) error) error {
+	var opening sync.WaitGroup
+	defer opening.Wait()
 	wctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
 	epoch, seen := s.epoch.Load(), after
@@ -30,9 +33,14 @@ func (s *Store) follow(ctx context.Context, from, end string, after int64, began
 		return fmt.Errorf("watching after revision %d: %w", seen, err)
 	}
 	began()
-	responses := s.client.Watch(wctx, from, clientv3.WithRange(end), clientv3.WithRev(after+1))
+	opened := make(chan clientv3.WatchChan, 1)
+	opening.Go(func() { // it blocks until etcd has answered
+		opened <- s.client.Watch(wctx, from, clientv3.WithRange(end), clientv3.WithRev(after+1))
+	})
+	var responses clientv3.WatchChan // nil until it is opened
 	for {
 		select {
+		case responses = <-opened:
 		case <-linked:
 			linked = s.links.changed.next()
 			if err := s.check(ctx, epoch, seen); err != nil {
