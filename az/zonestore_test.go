@@ -73,7 +73,3 @@ func (z *zoneStore) write(t failer, writes ...store.Write) store.Update {
 }
 
 func put(r record.Record) store.Write { return store.Write{Record: r} }
-
-func drop(key record.Key, cause record.Cause) store.Write {
-	return store.Write{Record: record.Record{Key: key}, Delete: true, Cause: cause}
-}

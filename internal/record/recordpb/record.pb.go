@@ -385,7 +385,7 @@ func (x *Caller) GetApplication() string {
 // Audience is who depends on an application.
 type Audience struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Namespaces of all that depend on it, sorted, its own included; empty with everyone.
+	// Namespaces of all that depend on it, sorted; empty with everyone.
 	Namespaces []string `protobuf:"bytes,1,rep,name=namespaces,proto3" json:"namespaces,omitempty"`
 	Everyone   bool     `protobuf:"varint,2,opt,name=everyone,proto3" json:"everyone,omitempty"`
 	// Zones that applications which depend on it are assigned to, and the networks of their clusters, sorted.
