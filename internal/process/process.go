@@ -20,6 +20,9 @@ const pollEvery = 20 * time.Millisecond
 // endingWithin is how long the kernel may take to end a process that was killed.
 const endingWithin = 10 * time.Second
 
+// becomingWithin is how long an exec may take, during which a process cannot be told by its environment.
+const becomingWithin = time.Second
+
 // markEnv names the environment variable that ties a process to its pid file.
 const markEnv = "MERIDIAN_PID_FILE"
 
@@ -119,14 +122,19 @@ func (p *Process) run(cmd *exec.Cmd, started chan<- error) {
 
 // Find returns the live process behind spec.PidFile, whoever started it. One
 // that has been killed and is not gone yet is waited for, a short while, so that
-// none found means that its ports are free.
+// none found means that its ports are free; and so is one in the middle of an
+// exec.
 func Find(spec Spec) (*Process, bool) {
 	pid, err := readPid(spec.PidFile)
 	if err != nil {
 		return nil, false
 	}
 	for begun := time.Now(); !isMarked(pid, spec.PidFile); time.Sleep(pollEvery) {
-		if !isEnding(pid) || time.Since(begun) > endingWithin {
+		waited := time.Since(begun)
+		switch {
+		case isEnding(pid) && waited < endingWithin:
+		case isBecoming(pid) && waited < becomingWithin:
+		case !isMarked(pid, spec.PidFile): // it may have become another program between two looks
 			return nil, false
 		}
 	}

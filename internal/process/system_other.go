@@ -32,3 +32,6 @@ func isMarked(pid int, pidFile string) bool {
 
 // isEnding is not known outside Linux.
 func isEnding(int) bool { return false }
+
+// isBecoming is not known outside Linux.
+func isBecoming(int) bool { return false }
