@@ -15,8 +15,8 @@ const (
 	ExtensionApplication = "meridian.dev/application"
 	// ExtensionPort is the port of its Service.
 	ExtensionPort = "meridian.dev/port"
-	// ExtensionGateway, with value "true", says that the proxy's own identity is a gateway's: the request's Host, by which
-	// the gateway routes, names the application.
+	// ExtensionGateway, with value "true", says that the proxy is a gateway: the request's Host, by which the gateway
+	// routes, names the application. Nothing else has a client's Host believed.
 	ExtensionGateway = "meridian.dev/gateway"
 )
 
@@ -84,10 +84,11 @@ type target struct {
 //	who says so                          the port
 //	extension application                extension port, or where the request arrived
 //	the proxy's own identity             extension port, or where the request arrived
-//	Host (gateways, or no identity)      extension port, or the Host's
+//	Host, with extension gateway         extension port, or the Host's
 func (x *Index) target(r Request) (t target, why string) {
 	port, byHost := int32(0), false
 	own, meshed := parseIdentity(r.Destination)
+	gateway := r.Extensions[ExtensionGateway] == "true"
 	switch {
 	case r.Extensions[ExtensionApplication] != "":
 		namespace, application, ok := strings.Cut(r.Extensions[ExtensionApplication], "/")
@@ -95,8 +96,11 @@ func (x *Index) target(r Request) (t target, why string) {
 			return t, fmt.Sprintf("the proxy's %s is %q, which is not NAMESPACE/APPLICATION", ExtensionApplication, r.Extensions[ExtensionApplication])
 		}
 		t.app = name{namespace, application}
-	case meshed && r.Extensions[ExtensionGateway] != "true":
+	case !gateway && meshed:
 		t.app = own.app
+	case !gateway:
+		return t, fmt.Sprintf("the proxy has no identity of the mesh, and says neither by %s which application it stands before nor by %s that it is a gateway",
+			ExtensionApplication, ExtensionGateway)
 	default:
 		if t.app, port, byHost = parseHost(r.Host); !byHost {
 			return t, fmt.Sprintf("the host %q names no application", r.Host)

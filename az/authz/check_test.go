@@ -63,6 +63,8 @@ func checkCases() []checkCase {
 		r.Method, r.Path = "POST", "/v1/pay?x=1"
 		return r
 	}
+	const rule1, rule2, open = "AccessPolicy payments/callers rule 1", "AccessPolicy payments/callers rule 2", "AccessPolicy payments/open rule 1"
+	app, port, gw := authz.ExtensionApplication, authz.ExtensionPort, authz.ExtensionGateway
 	extended := func(r authz.Request, pairs ...string) authz.Request {
 		r.Extensions = map[string]string{}
 		for i := 0; i < len(pairs); i += 2 {
@@ -70,8 +72,9 @@ func checkCases() []checkCase {
 		}
 		return r
 	}
-	const rule1, rule2, open = "AccessPolicy payments/callers rule 1", "AccessPolicy payments/callers rule 2", "AccessPolicy payments/open rule 1"
-	app, port, gw := authz.ExtensionApplication, authz.ExtensionPort, authz.ExtensionGateway
+	byHost := func(host string) authz.Request {
+		return extended(post(authz.Request{Source: checkout, Host: host}), gw, "true")
+	}
 	return []checkCase{
 		{"by the sidecar's own identity and target port", post(authz.Request{Source: checkout, Destination: ledger, Port: 8080}), rule1},
 		{"TCP", authz.Request{Source: checkout, Destination: ledger, Port: 9090}, rule2},
@@ -84,16 +87,20 @@ func checkCases() []checkCase {
 		{"a Host that lies to a sidecar", post(authz.Request{Source: checkout, Destination: spiffe("prod.example", "dark", "side"), Port: 8080, Host: "open.payments"}), "no:port 8080 is none of application dark/side"},
 		{"a Host's port that lies to a sidecar", post(authz.Request{Source: checkout, Destination: ledger, Port: 8081, Host: "ledger.payments:80"}), "no:allows ports"},
 		{"a sidecar whose application is not known here", post(authz.Request{Source: checkout, Destination: spiffe("prod.example", "x", "y"), Host: "open.payments"}), "no:application x/y is not known here"},
-		{"by host and port", post(authz.Request{Source: checkout, Host: "Ledger.payments.svc.cluster.local:80"}), rule1},
-		{"by host at a gateway", extended(post(authz.Request{Source: checkout, Destination: gateway, Host: "ledger.payments.svc:80"}), gw, "true"), rule1},
+		{"by host and port", byHost("Ledger.payments.svc.cluster.local:80"), rule1},
+		{"by host at a gateway of the mesh's", extended(post(authz.Request{Source: checkout, Destination: gateway, Host: "ledger.payments.svc:80"}), gw, "true"), rule1},
 		{"at a gateway that does not say so", post(authz.Request{Source: checkout, Destination: gateway, Host: "ledger.payments:80"}), "no:istio-system/ingress is not known here"},
-		{"a host without port: all must be allowed", post(authz.Request{Source: checkout, Host: "ledger.payments"}), "no:allows ports"},
-		{"a host without port: all are", post(authz.Request{Source: checkout, Host: "open.payments."}), open},
-		{"a host of another domain", post(authz.Request{Source: checkout, Host: "ledger.payments.example.com"}), "no:names no application"},
-		{"a host with a sign that folds to a letter", post(authz.Request{Source: checkout, Host: "open.payment\u017f"}), "no:names no application"},
-		{"a host and a port that is no number", post(authz.Request{Source: checkout, Host: "ledger.payments:x"}), "no:names no application"},
-		{"a host's UDP port", post(authz.Request{Source: checkout, Host: "open.payments:53"}), "no:port 53 is none of"},
-		{"no host and no identity", post(authz.Request{Source: checkout, Port: 8080}), "no:names no application"},
+		{"a host without port: all must be allowed", byHost("ledger.payments"), "no:allows ports"},
+		{"a host without port: all are", byHost("open.payments."), open},
+		{"a host of another domain", byHost("ledger.payments.example.com"), "no:names no application"},
+		{"a host with a sign that folds to a letter", byHost("open.payment\u017f"), "no:names no application"},
+		{"a host and a port that is no number", byHost("ledger.payments:x"), "no:names no application"},
+		{"a host's UDP port", byHost("open.payments:53"), "no:port 53 is none of"},
+		{"a gateway and no host", byHost(""), "no:names no application"},
+		{"a host, and nobody who says that this is a gateway", post(authz.Request{Source: checkout, Host: "open.payments"}), "no:says neither by meridian.dev/application"},
+		{"a host, and a proxy of another mesh", post(authz.Request{Source: checkout, Destination: "spiffe://else/proxy", Host: "open.payments:80"}), "no:nor by meridian.dev/gateway that it is a gateway"},
+		{"a host, and a gateway that is not true", extended(post(authz.Request{Source: checkout, Host: "open.payments"}), gw, "yes"), "no:says neither"},
+		{"no host and no identity", post(authz.Request{Source: checkout, Port: 8080}), "no:says neither"},
 		{"by extensions", extended(post(authz.Request{Source: checkout, Host: "open.payments", Port: 15443}), app, "payments/ledger", port, "80"), rule1},
 		{"by extensions, and where it arrived", extended(post(authz.Request{Source: checkout, Port: 8080}), app, "payments/ledger"), rule1},
 		{"an extension that is no application", extended(post(authz.Request{Source: checkout}), app, "ledger"), "no:is not NAMESPACE/APPLICATION"},

@@ -10,9 +10,7 @@ import (
 	extauthzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
-	meshv1alpha1 "istio.io/api/mesh/v1alpha1"
 	networkingv1alpha3 "istio.io/api/networking/v1alpha3"
-	securityv1beta1 "istio.io/api/security/v1beta1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/meridian-federation/meridian/api/v1alpha1"
@@ -41,7 +39,7 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-// readObject reads what is a resource's spec, or a mesh configuration.
+// readObject reads what is a resource's spec.
 func readObject(t *testing.T, v any) {
 	t.Helper()
 	object := v.(map[string]any)
@@ -49,8 +47,6 @@ func readObject(t *testing.T, v any) {
 	switch kind {
 	case "EnvoyFilter":
 		read(t, object["spec"], &networkingv1alpha3.EnvoyFilter{})
-	case "AuthorizationPolicy":
-		read(t, object["spec"], &securityv1beta1.AuthorizationPolicy{})
 	case "AccessPolicy":
 		b, err := json.Marshal(object)
 		if err != nil {
@@ -59,10 +55,7 @@ func readObject(t *testing.T, v any) {
 		if err := yaml.UnmarshalStrict(b, &v1alpha1.AccessPolicy{}); err != nil {
 			t.Errorf("the AccessPolicy: %v", err)
 		}
-	case "":
-		if object["extensionProviders"] != nil {
-			read(t, object, &meshv1alpha1.MeshConfig{})
-		}
+	case "": // a part of an Envoy's configuration
 	default:
 		t.Errorf("an example is of kind %s", kind)
 	}
