@@ -33,7 +33,8 @@ type Site struct {
 
 // Reasons of the problems that consumers of an application are told.
 const (
-	// ReasonGatewayUnknown: it is ready on another network, in a cluster whose gateway has no known address.
+	// ReasonGatewayUnknown: it is ready on another network, in a cluster whose gateway has no known address, or one that
+	// cannot be it.
 	ReasonGatewayUnknown = "GatewayUnknown"
 	// ReasonOnlyUDP: it is ready in other clusters, and none of its ports is TCP, which alone the mesh carries.
 	ReasonOnlyUDP = "OnlyUDP"
@@ -74,10 +75,7 @@ func (in *CalleeInput) compile() ([]Object, []record.Problem, error) {
 	if len(c.ports) == 0 {
 		return objects, c.onlyUDP(sites), nil
 	}
-	behind, problems, err := c.behindGateways(sites)
-	if err != nil {
-		return nil, nil, err
-	}
+	behind, problems := c.behindGateways(sites)
 	flat, err := c.onNetwork(sites)
 	if err != nil {
 		return nil, nil, err
@@ -138,7 +136,7 @@ func (c *callee) onlyUDP(sites []Site) []record.Problem {
 		return nil
 	}
 	return []record.Problem{c.problem(ReasonOnlyUDP, "%s is ready in %s and has UDP ports alone, which the mesh does not carry between clusters; run it in the callers' clusters, or give it a TCP port",
-		record.ServiceName(c.service.Namespace, c.service.Application), few(clusters))}
+		record.ServiceName(c.service.Namespace, c.service.Application), fewClusters(clusters))}
 }
 
 func (c *callee) problem(reason, format string, args ...any) record.Problem {
@@ -146,17 +144,21 @@ func (c *callee) problem(reason, format string, args ...any) record.Problem {
 		Message: fmt.Sprintf(format, args...)}
 }
 
-// few names some clusters, in words of bounded length.
-func few(clusters []string) string {
+// fewClusters names some clusters, in words of bounded length.
+func fewClusters(clusters []string) string {
+	if len(clusters) == 1 {
+		return "cluster " + clusters[0]
+	}
+	return "clusters " + few(clusters)
+}
+
+// few lists some of what there is, in words of bounded length.
+func few(list []string) string {
 	const most = 3
-	word := "cluster "
-	if len(clusters) > 1 {
-		word = "clusters "
+	if len(list) <= most {
+		return strings.Join(list, ", ")
 	}
-	if len(clusters) <= most {
-		return word + strings.Join(clusters, ", ")
-	}
-	return fmt.Sprintf("%s%s and %d more", word, strings.Join(clusters[:most], ", "), len(clusters)-most)
+	return fmt.Sprintf("%s and %d more", strings.Join(list[:most], ", "), len(list)-most)
 }
 
 // ready is the number of ready endpoints that the counts tell of.

@@ -23,10 +23,10 @@ type entrance struct {
 // Every entry of one network has the locality of its first cluster by name, whether or not that has anything ready now:
 // with several localities, an address that clusters of two of them share would be kept in one and its weight lost
 // (istio/istio issue 56355), and a locality that followed the pods would have entries rewritten that did not change.
-func (c *callee) behindGateways(sites []Site) ([]Object, []record.Problem, error) {
+func (c *callee) behindGateways(sites []Site) ([]Object, []record.Problem) {
 	localities := map[string]string{}
 	entrances := map[netip.Addr]*entrance{}
-	var unknown []string
+	var unknown, wrong []string
 	for _, site := range sites {
 		network := site.Place.Network
 		if network == c.network {
@@ -43,22 +43,18 @@ func (c *callee) behindGateways(sites []Site) ([]Object, []record.Problem, error
 			unknown = append(unknown, site.Place.Cluster)
 			continue
 		}
+		addresses, bad := gatewaysOf(site.Place)
+		wrong = append(wrong, bad...)
 		if site.Weightless {
 			continue
 		}
-		addresses, err := gatewaysOf(site.Place)
-		if err != nil {
-			return nil, nil, err
-		}
+		addresses, bad = unclaimed(site.Place, addresses, entrances)
+		wrong = append(wrong, bad...)
 		for i, address := range addresses {
 			e := entrances[address]
 			if e == nil {
 				e = &entrance{network: network, locality: localities[network]}
 				entrances[address] = e
-			}
-			if e.network != network {
-				return nil, nil, fmt.Errorf("place %s: gateway %s is one of network %s too, not of %s alone",
-					site.Place.Cluster, address, e.network, network)
 			}
 			e.pods += share(pods, i, len(addresses))
 		}
@@ -68,27 +64,52 @@ func (c *callee) behindGateways(sites []Site) ([]Object, []record.Problem, error
 		objects = append(objects, c.workloadEntry(address, e))
 	}
 	sortObjects(objects)
+	return objects, c.gatewayProblems(unknown, wrong)
+}
+
+// gatewayProblems tell of clusters without a gateway's address, and of addresses that cannot be a gateway's.
+func (c *callee) gatewayProblems(unknown, wrong []string) []record.Problem {
 	var problems []record.Problem
+	name := record.ServiceName(c.service.Namespace, c.service.Application)
 	if len(unknown) > 0 {
 		problems = append(problems, c.problem(ReasonGatewayUnknown,
 			"%s is ready in %s on another network, at whose gateway it would be called, but no address of that is known; set spec.mesh.gateway of the Cluster",
-			record.ServiceName(c.service.Namespace, c.service.Application), few(unknown)))
+			name, fewClusters(unknown)))
 	}
-	return objects, problems, nil
+	if len(wrong) > 0 {
+		problems = append(problems, c.problem(ReasonGatewayUnknown,
+			"%s is ready on another network and is not called at %s; correct spec.mesh.gateway of the Cluster", name, few(wrong)))
+	}
+	return problems
 }
 
-// gatewaysOf are a place's addresses, sorted.
-func gatewaysOf(p record.Place) ([]netip.Addr, error) {
-	list := make([]netip.Addr, len(p.Gateways))
-	for i, address := range p.Gateways {
-		ip, err := checkAddress(fmt.Sprintf("place %s: gateways[%d]", p.Cluster, i), address)
+// gatewaysOf are the addresses of a place's gateways, sorted, and what is wrong with those that are no host's. Such an
+// address is as good as unknown: what one cluster says of itself must not keep anyone from being called elsewhere.
+func gatewaysOf(p record.Place) (addresses []netip.Addr, wrong []string) {
+	for _, address := range p.Gateways {
+		ip, err := checkAddress("gateway of cluster "+p.Cluster, address)
 		if err != nil {
-			return nil, err
+			wrong = append(wrong, fmt.Sprintf("gateway %q of cluster %s, which is not the IP address of a host", address, p.Cluster))
+			continue
 		}
-		list[i] = ip
+		addresses = append(addresses, ip)
 	}
-	slices.SortFunc(list, netip.Addr.Compare)
-	return slices.Compact(list), nil
+	slices.SortFunc(addresses, netip.Addr.Compare)
+	return slices.Compact(addresses), sortedSet(wrong)
+}
+
+// unclaimed leaves out of a place's addresses those that are a gateway's of a third network already: an endpoint is on one
+// network only. The first place by name has such an address.
+func unclaimed(p record.Place, addresses []netip.Addr, entrances map[netip.Addr]*entrance) (own []netip.Addr, wrong []string) {
+	for _, address := range addresses {
+		if e := entrances[address]; e != nil && e.network != p.Network {
+			wrong = append(wrong, fmt.Sprintf("gateway %s of cluster %s, which is one of network %s too, not of %s alone",
+				address, p.Cluster, e.network, p.Network))
+			continue
+		}
+		own = append(own, address)
+	}
+	return own, wrong
 }
 
 // share divides pods over n addresses: each has at least one, or a gateway would stand idle behind which calls are served.

@@ -95,11 +95,8 @@ func (in *WorkloadInput) toRemotes(services []record.Service) ([]netRule, error)
 			flat = flat || place.Cluster != in.Cluster.Name
 			continue
 		}
-		for i, address := range place.Gateways {
-			ip, err := checkAddress(fmt.Sprintf("place %s: gateways[%d]", place.Cluster, i), address)
-			if err != nil {
-				return nil, err
-			}
+		addresses, _ := gatewaysOf(place) // what is wrong with others is told of by Callee
+		for _, ip := range addresses {
 			gateways = append(gateways, peer{block: netip.PrefixFrom(ip, ip.BitLen())})
 		}
 	}

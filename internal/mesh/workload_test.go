@@ -139,6 +139,24 @@ func TestNobodyMayCall(t *testing.T) {
 	}
 }
 
+// TestWayToGateways opens the addresses that are a host's, whatever else places say of themselves.
+func TestWayToGateways(t *testing.T) {
+	in := cart(t)
+	in.Remotes = []record.Place{{Cluster: "east-a-1", Network: "green", Gateways: []string{"gw.example.com", "198.51.100.2", "0.0.0.0"}},
+		{Cluster: "north-a-1", Network: "red", Gateways: []string{"224.0.0.1", "198.51.100.1"}}}
+	var got []string
+	for _, rule := range kindOf[networkingv1.NetworkPolicy](t, in.compile(t), "NetworkPolicy").Spec.Egress {
+		for _, peer := range rule.To {
+			if peer.IPBlock != nil {
+				got = append(got, peer.IPBlock.CIDR)
+			}
+		}
+	}
+	if want := []string{"198.51.100.1/32", "198.51.100.2/32"}; !slices.Equal(got, want) {
+		t.Errorf("the blocks are %v, want %v", got, want)
+	}
+}
+
 func TestWorkloadRefuses(t *testing.T) {
 	rules := func(n int) []record.Rule {
 		var out []record.Rule
@@ -151,7 +169,6 @@ func TestWorkloadRefuses(t *testing.T) {
 		return func(in *input) { in.Policy.Rules = []record.Rule{r} }
 	}
 	web := []record.Caller{{Namespace: "web", Application: "front"}}
-	green := []record.Place{{Cluster: "east-a-1", Network: "green", Gateways: []string{"gw.example.com"}}}
 	for name, c := range map[string]struct {
 		edit func(*input)
 		want string
@@ -181,8 +198,7 @@ func TestWorkloadRefuses(t *testing.T) {
 			in.Cluster, in.Audience.Networks = withGateway(), []string{"blue"}
 			in.Cluster.PodRanges = []string{"10.1.0.0/16", "10.2.0.0"}
 		}, `podRanges[1]: "10.2.0.0" is not a CIDR`},
-		"remote gateway": {func(in *input) { in.Remotes = green }, `place east-a-1: gateways[0]: "gw.example.com" is not the IP address`},
-		"locate":         {func(in *input) { in.Locate = "all" }, `locate: "all" is neither`},
+		"locate": {func(in *input) { in.Locate = "all" }, `locate: "all" is neither`},
 		"dependency's port": {func(in *input) {
 			in.Services = []record.Service{{Namespace: "shop", Application: "cache", Ports: []record.Port{{Name: "tcp", Port: 1, TargetPort: 1}}}}
 		}, `service shop/cache: ports[0].protocol: "" is neither`},
