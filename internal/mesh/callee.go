@@ -36,6 +36,8 @@ const (
 	// ReasonGatewayUnknown: it is ready on another network, in a cluster whose gateway has no known address, or one that
 	// cannot be it.
 	ReasonGatewayUnknown = "GatewayUnknown"
+	// ReasonPodRangesUnknown: it is ready on this network, in clusters whose pods NetworkPolicies cannot let in.
+	ReasonPodRangesUnknown = "PodRangesUnknown"
 	// ReasonOnlyUDP: it is ready in other clusters, and none of its ports is TCP, which alone the mesh carries.
 	ReasonOnlyUDP = "OnlyUDP"
 )
@@ -76,10 +78,12 @@ func (in *CalleeInput) compile() ([]Object, []record.Problem, error) {
 		return objects, c.onlyUDP(sites), nil
 	}
 	behind, problems := c.behindGateways(sites)
-	flat, err := c.onNetwork(sites)
+	reachable, refused := c.within(in.Cluster, sites)
+	flat, err := c.onNetwork(reachable)
 	if err != nil {
 		return nil, nil, err
 	}
+	problems = append(problems, refused...)
 	objects = append(append(objects, flat...), behind...)
 	sortObjects(objects)
 	return objects, problems, nil

@@ -19,7 +19,7 @@ import (
 // ledger is called from network blue, and ready behind two gateways of green and in two chunks of blue.
 func ledger() mesh.CalleeInput {
 	caller := meshed()
-	caller.Network = "blue"
+	caller.Network, caller.PodRanges = "blue", []string{"10.1.0.0/16"}
 	return mesh.CalleeInput{Cluster: caller,
 		Service: record.Service{Namespace: "payments", Application: "ledger", Ports: []record.Port{tcpPort("grpc", 8080),
 			{Name: "gossip", Port: 7946, TargetPort: 7946, Protocol: "UDP"}}},
@@ -76,6 +76,7 @@ func TestCalleeChanges(t *testing.T) {
 		}},
 		"no pods":          {edit: func(in *mesh.CalleeInput) { in.Sites[0].Locations[0].Ready = nil }, removed: all[3:4]},
 		"weightless":       {edit: func(in *mesh.CalleeInput) { in.Sites[1].Weightless = true }, removed: all[3:4]},
+		"no pod ranges":    {edit: func(in *mesh.CalleeInput) { in.Cluster.PodRanges = nil }, removed: all[1:3]},
 		"flat, weightless": {edit: func(in *mesh.CalleeInput) { in.Sites[2].Weightless = true }, removed: all[1:3]},
 		"a site":           {edit: func(in *mesh.CalleeInput) { in.Sites = in.Sites[1:] }, removed: all[3:4]},
 		"stale": {edit: func(in *mesh.CalleeInput) {
@@ -196,6 +197,13 @@ func TestCalleeProblems(t *testing.T) {
 		}, []record.Problem{{Object: "Service payments/ledger", Reason: mesh.ReasonGatewayUnknown,
 			Message: "payments/ledger is ready on another network and is not called at gateway 198.51.100.1 of cluster north-a-1, which is one of network green too, not of red alone; correct spec.mesh.gateway of the Cluster"}}},
 		"gateway unknown, nothing ready": {func(in *mesh.CalleeInput) { in.Sites = append(in.Sites, behind("green", "east-a-3", 0)) }, nil},
+		"no pod ranges": {func(in *mesh.CalleeInput) { in.Cluster.PodRanges = nil },
+			[]record.Problem{{Object: "Service payments/ledger", Reason: mesh.ReasonPodRangesUnknown,
+				Message: "network blue has no podRanges, so NetworkPolicies drop calls between its clusters, and payments/ledger is not called in cluster west-b-1; set spec.podRanges of the Network"}}},
+		"no pod ranges, nothing ready": {func(in *mesh.CalleeInput) {
+			in.Cluster.PodRanges, in.Sites[2].Locations = nil, []record.Location{chunk("west-b-1", "ledger-a"), count("west-b-1", 0)}
+		}, nil},
+		"no pod ranges, other networks": {func(in *mesh.CalleeInput) { in.Cluster.PodRanges, in.Sites = nil, in.Sites[:2] }, nil},
 		"UDP alone": {func(in *mesh.CalleeInput) { in.Service.Ports, in.Sites = udp, in.Sites[:1] },
 			[]record.Problem{{Object: "Service payments/ledger", Reason: mesh.ReasonOnlyUDP,
 				Message: "payments/ledger is ready in cluster east-a-1 and has UDP ports alone, which the mesh does not carry between clusters; run it in the callers' clusters, or give it a TCP port"}}},

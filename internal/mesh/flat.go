@@ -9,6 +9,28 @@ import (
 	"github.com/meridian-federation/meridian/internal/record"
 )
 
+// within leaves out the sites on the cluster's network where its pod ranges are not known: on both sides NetworkPolicies
+// drop calls between its clusters, so endpoints there would take requests from those that answer.
+func (c *callee) within(cluster record.Cluster, sites []Site) ([]Site, []record.Problem) {
+	if len(cluster.PodRanges) > 0 {
+		return sites, nil
+	}
+	var clusters []string
+	for _, site := range sites {
+		if site.Place.Network == c.network && slices.ContainsFunc(site.Locations, hasEndpoints) {
+			clusters = append(clusters, site.Place.Cluster)
+		}
+	}
+	if len(clusters) == 0 {
+		return nil, nil
+	}
+	return nil, []record.Problem{c.problem(ReasonPodRangesUnknown,
+		"network %s has no podRanges, so NetworkPolicies drop calls between its clusters, and %s is not called in %s; set spec.podRanges of the Network",
+		c.network, record.ServiceName(c.service.Namespace, c.service.Application), fewClusters(clusters))}
+}
+
+func hasEndpoints(l record.Location) bool { return l.Chunk != "" && len(l.Endpoints) > 0 }
+
 // onNetwork writes one ServiceEntry for each chunk of addresses in another cluster of this network, with the host and the
 // namespace of the Service, so that a pod's change rewrites one small object. That istiod merges its endpoints with the
 // Service's is how it behaves, not a contract: nothing outside this file relies on it.
@@ -19,7 +41,7 @@ func (c *callee) onNetwork(sites []Site) ([]Object, error) {
 			continue
 		}
 		for _, l := range site.Locations {
-			if l.Chunk == "" || len(l.Endpoints) == 0 {
+			if !hasEndpoints(l) {
 				continue
 			}
 			endpoints, err := c.endpoints(site.Place, l)
