@@ -1,11 +1,14 @@
 package global
 
 import (
+	"cmp"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/meridian-federation/meridian/api/v1alpha1"
 	"github.com/meridian-federation/meridian/internal/record"
@@ -62,6 +65,76 @@ func TestPrimaries(t *testing.T) {
 			}
 			if got, want := len(inv.clusters), 5-len(tt.gone); got != want {
 				t.Errorf("got %d clusters, want %d", got, want)
+			}
+		})
+	}
+}
+
+// TestOfOnePrimary changes what clusters of one primary must have in common; w1-1's is w1-0.
+func TestOfOnePrimary(t *testing.T) {
+	gateway := func(namespace, selector string) *v1alpha1.EastWestGateway {
+		return &v1alpha1.EastWestGateway{Addresses: []string{"192.0.2.1"}, Namespace: namespace, Selector: map[string]string{"istio": selector}}
+	}
+	type cluster struct {
+		network string
+		gateway *v1alpha1.EastWestGateway
+	}
+	with := func(clusters [2]cluster) resources {
+		r := worldResources(map[string]int{"w1": 2})
+		r.networks = append(r.networks, &v1alpha1.Network{ObjectMeta: metav1.ObjectMeta{Name: "other"}},
+			&v1alpha1.Network{ObjectMeta: metav1.ObjectMeta{Name: "third"}})
+		for i, c := range clusters {
+			r.clusters[i].Spec.Network, r.clusters[i].Spec.Mesh.Gateway = cmp.Or(c.network, "net"), c.gateway
+		}
+		r.clusters[1].Spec.Mesh.Primary = "w1-0"
+		return r
+	}
+	one, two := gateway("gateways", "one"), gateway("gateways", "two")
+	same, agreed := [2]cluster{}, [2]cluster{{"", one}, {"", one}}
+	tests := map[string]struct {
+		before, now [2]cluster
+		fresh       bool // nothing stood before
+		refused     map[string]string
+	}{
+		"another network": {now: [2]cluster{{}, {network: "other"}}, fresh: true,
+			refused: map[string]string{"w1-1": "spec.network: must be net, that of the primary w1-0, and is other"}},
+		"another namespace": {now: [2]cluster{{gateway: one}, {gateway: gateway("else", "one")}}, fresh: true,
+			refused: map[string]string{"w1-1": "spec.mesh.gateway.namespace: must be gateways, that of the primary w1-0, and is else"}},
+		"another selector": {now: [2]cluster{{gateway: one}, {gateway: two}}, fresh: true,
+			refused: map[string]string{"w1-1": "spec.mesh.gateway.selector: must be istio=one, that of the primary w1-0, and is istio=two"}},
+		"a gateway of one alone": {now: [2]cluster{{}, {gateway: one}}, fresh: true},
+		"the same gateway":       {now: agreed, fresh: true},
+		"the member moves":       {before: same, now: [2]cluster{{}, {network: "other"}}, refused: map[string]string{"w1-1": "spec.network: must be net"}},
+		"the primary moves":      {before: same, now: [2]cluster{{network: "other"}, {}}, refused: map[string]string{"w1-0": "cluster w1-1 has this one as its primary, and contradicts it: spec.network: must be other"}},
+		"both move":              {before: same, now: [2]cluster{{network: "other"}, {network: "other"}}},
+		"both move apart":        {before: same, now: [2]cluster{{network: "other"}, {network: "third"}}, refused: map[string]string{"w1-0": "spec.network", "w1-1": "spec.network: must be net"}},
+		"the primary's selector": {before: agreed, now: [2]cluster{{gateway: two}, {gateway: one}}, refused: map[string]string{"w1-0": "spec.mesh.gateway.selector"}},
+		"a gateway comes to the primary": {before: [2]cluster{{}, {gateway: one}}, now: [2]cluster{{gateway: two}, {gateway: one}},
+			refused: map[string]string{"w1-0": "spec.mesh.gateway.selector"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			standing := map[string]record.Cluster{}
+			if !tt.fresh {
+				standing = newInventory(with(tt.before), nil).clusters
+			}
+			inv := newInventory(with(tt.now), standing)
+			if got, want := names(inv.refusedClusters), names(tt.refused); !slices.Equal(got, want) {
+				t.Errorf("refused are %v, want %v", inv.refusedClusters, want)
+			}
+			asNow := newInventory(with(tt.now), nil).clusters
+			asNow["w1-1"] = clusterRecord(with(tt.now).clusters[1], "w", nil)
+			for _, name := range []string{"w1-0", "w1-1"} {
+				if got, why := inv.refusedClusters[name], tt.refused[name]; !strings.Contains(got, why) {
+					t.Errorf("%s is refused by %q, want %q in it", name, got, why)
+				}
+				want := asNow[name]
+				if tt.refused[name] != "" {
+					want = standing[name]
+				}
+				if got := inv.clusters[name]; !reflect.DeepEqual(got, want) {
+					t.Errorf("%s is %+v, want %+v", name, got, want)
+				}
 			}
 		})
 	}
