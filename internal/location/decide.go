@@ -20,6 +20,12 @@ func (k *Keeper) cluster(s *store.Snapshot, key record.Key) (record.Cluster, boo
 	return c, err == nil
 }
 
+// says is a child's word on a key, if there is one that counts: it was said in this term, or the child has told all in it.
+func (k *Keeper) says(child string, key record.Key) (w word, ok bool) {
+	w, ok = k.words.all[key]
+	return w, ok && w.child == child && (w.term == k.term || k.child(child).told)
+}
+
 // decide turns touched keys into writes: places before the locations there, and after them when they go.
 func (k *Keeper) decide(touched map[record.Key]touch) []store.Write {
 	k.mu.Lock()
@@ -90,11 +96,11 @@ func (k *Keeper) location(s *store.Snapshot, key record.Key, t touch) (w store.W
 		return remove(key, t.cause), there && k.cfg.Own(held.Region, held.Zone)
 	}
 	name := k.cfg.Child(cluster)
-	said, speaks := k.words.all[key]
+	said, speaks := k.says(name, key)
 	switch {
-	case speaks && said.child == name && k.cfg.Origin != nil:
+	case speaks && k.cfg.Origin != nil:
 		return k.original(s, said.location, held, there)
-	case speaks && said.child == name:
+	case speaks:
 		return store.Write{Record: said.record}, !there || stored.Version != said.record.Version && !said.location.Late(held)
 	case t.dropped || k.child(name).told:
 		return remove(key, k.withdrawal(t)), there
@@ -142,8 +148,7 @@ func (k *Keeper) place(s *store.Snapshot, key record.Key, t touch) (w store.Writ
 		return remove(key, t.cause), there && k.cfg.Own(held.Region, held.Zone)
 	}
 	c := k.child(k.cfg.Child(cluster))
-	said, speaks := k.words.all[key]
-	speaks = speaks && said.child == k.cfg.Child(cluster)
+	said, speaks := k.says(k.cfg.Child(cluster), key)
 	var p record.Place
 	switch {
 	case k.cfg.Origin != nil && len(k.kept[cluster.Name]) == 0:

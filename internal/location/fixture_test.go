@@ -67,9 +67,14 @@ func newTier(t *testing.T) *tier {
 
 // begin begins a term with a keeper that knows nothing, as after a restart.
 func (s *tier) begin() {
-	s.stop()
 	s.keeper = New(Config{Child: func(c record.Cluster) string { return c.Zone }, Grace: grace,
 		Own: func(region, _ string) bool { return region == "west" }}, s.mirror, slog.New(slog.DiscardHandler))
+	s.lead()
+}
+
+// lead begins a term with the keeper that there is.
+func (s *tier) lead() {
+	s.stop()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	keeper := s.keeper

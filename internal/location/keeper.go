@@ -57,7 +57,9 @@ type Keeper struct {
 	log    *slog.Logger
 	wake   chan struct{}
 
-	mu       sync.Mutex // guards all below
+	mu sync.Mutex // guards all below
+	// term is the number of the term, counted from the keeper's first.
+	term     int
 	words    words
 	children map[string]*child
 	dirty    map[record.Key]touch
@@ -76,7 +78,8 @@ type touch struct {
 // child is one that speaks for clusters.
 type child struct {
 	connected bool
-	// fresh: it has told all in its present session; told: once in this term.
+	// fresh: it has told all in its present session; told: once in this term. Before, of what it said in an earlier term only
+	// what it says again counts.
 	fresh, told bool
 	// lost is when it was lost; stale: that is longer ago than the grace, or was when it came back, and it has not told all
 	// since.
@@ -184,14 +187,17 @@ func (k *Keeper) take() map[record.Key]touch {
 	return touched
 }
 
-// again puts keys back that were not written; what was said of them since counts.
+// again puts keys back that were not written. What was said of them since counts, but that a child dropped one is not
+// undone by a change of the store meanwhile.
 func (k *Keeper) again(touched map[record.Key]touch) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for key, t := range touched {
-		if _, since := k.dirty[key]; !since {
-			k.dirty[key] = t
+		since, touched := k.dirty[key]
+		if _, said := k.words.all[key]; touched && said {
+			continue
 		}
+		k.dirty[key] = touch{cause: max(t.cause, since.cause), dropped: t.dropped || since.dropped}
 	}
 }
 

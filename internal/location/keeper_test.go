@@ -2,6 +2,7 @@ package location
 
 import (
 	"testing"
+	"time"
 
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/record"
@@ -76,6 +77,77 @@ func TestRestart(t *testing.T) {
 	s.await("its place is gone", lacks(record.PlaceKey("a1")))
 	if !holds(app("b1", "b", 1, 3))(s.mirror.Snapshot()) {
 		t.Error("what b told has gone with what a did not")
+	}
+}
+
+// TestSecondTerm has a replica lead twice, while another led and heard newer words between.
+func TestSecondTerm(t *testing.T) {
+	s := newTier(t)
+	s.begin()
+	s.keeper.Connected("a", true)
+	s.keeper.Connected("b", true)
+	s.tell("a", at("a1", "a"), app("a1", "a", 1, 3))
+	s.tell("b", at("b1", "b"), app("b1", "b", 1, 3))
+	s.keeper.Told("b")
+	s.await("zone a's is stored", holds(app("a1", "a", 1, 3)))
+	s.await("zone b's is stored", holds(app("b1", "b", 1, 3)))
+	s.keeper.Connected("a", false)
+	s.await("the place of the zone that is away is stale", isStale("a1", true))
+	s.stop()
+	moved := record.Place{Cluster: "a1", Zone: "a", Region: "west", Network: "green"}.Record()
+	later := record.Location{Namespace: "n", Application: "app", Cluster: "a1", Zone: "a", Region: "west", Epoch: 10, Sequence: 1}.Record()
+	s.write(moved, later)
+	s.await("the other's words are stored", holds(moved))
+	s.keeper.Take("a", nil, []feed.Removal{{Key: later.Key, Cause: record.CausePerson}})
+
+	began := time.Now()
+	s.lead()
+	s.await("the place of the zone that is still away is stale", isStale("a1", true))
+	e, _ := s.mirror.Snapshot().Get(moved.Key)
+	p, err := record.DecodePlace(e.Record)
+	if err != nil || p.StaleSince.Before(began) || p.Network != "green" {
+		t.Errorf("the place is %+v (%v), want that which was stored, stale since this term, of %v", p, err, began)
+	}
+	if !holds(later)(s.mirror.Snapshot()) {
+		t.Error("the location is no longer what was stored")
+	}
+	s.keeper.Connected("a", true)
+	s.tell("a", app("a1", "a", 2, 5))
+	s.await("what it says in this term is stored", holds(app("a1", "a", 2, 5)))
+	if p, ok := s.mirror.Snapshot().Get(moved.Key); !ok || holds(at("a1", "a"))(s.mirror.Snapshot()) {
+		t.Errorf("the place is %v, want none of an earlier term before the zone has told all", p)
+	}
+	s.keeper.Told("a")
+	s.await("what it told in sessions before counts", holds(at("a1", "a")))
+	if !holds(app("b1", "b", 1, 3))(s.mirror.Snapshot()) || !holds(at("b1", "b"))(s.mirror.Snapshot()) {
+		t.Error("what the zone told whose session has gone on does not stand")
+	}
+}
+
+// TestAgain shows what becomes of keys whose write was not taken.
+func TestAgain(t *testing.T) {
+	dropped := touch{cause: record.CausePerson, dropped: true}
+	tests := map[string]struct {
+		since  func(*Keeper, record.Key)
+		failed touch
+		want   touch
+	}{
+		"nothing since":           {func(*Keeper, record.Key) {}, dropped, dropped},
+		"the store changed":       {func(k *Keeper, key record.Key) { k.touch(key, record.CauseFound) }, dropped, dropped},
+		"its child said another":  {func(k *Keeper, key record.Key) { k.Take("a", []*record.Record{new(app("a1", "a", 2, 1))}, nil) }, dropped, touch{}},
+		"it was dropped only now": {func(k *Keeper, key record.Key) { k.dirty[key] = dropped }, touch{}, dropped},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := newTier(t)
+			k := New(Config{}, s.mirror, nil)
+			key := app("a1", "a", 1, 3).Key
+			tt.since(k, key)
+			k.again(map[record.Key]touch{key: tt.failed})
+			if got := k.dirty[key]; got != tt.want {
+				t.Errorf("the key is dirty with %+v, want %+v", got, tt.want)
+			}
+		})
 	}
 }
 

@@ -31,7 +31,7 @@ func (k *Keeper) Take(name string, puts []*record.Record, removals []feed.Remova
 }
 
 func (k *Keeper) put(name string, r record.Record) (reason string, err error) {
-	w := word{child: name, record: r}
+	w := word{child: name, record: r, term: max(k.term, 1)}
 	if r.Key.Kind == record.KindLocation {
 		if w.location, err = record.DecodeLocation(r); err != nil {
 			return "InvalidRecord", err

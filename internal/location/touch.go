@@ -1,17 +1,30 @@
 package location
 
 import (
+	"maps"
 	"time"
 
 	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/internal/store"
 )
 
-// begin begins a term, with mu held: what was told before it counts where the child's session has gone on.
+// begin begins a term, with mu held: what was told before it counts where the child's session has gone on. Somebody else
+// may have led since the last term, and heard from a child that is away: what that said then is no news, and its absence
+// counts from now.
 func (k *Keeper) begin(s *store.Snapshot, now time.Time) {
+	k.term++
 	k.kept = map[string]map[record.Key]struct{}{}
 	for _, c := range k.children {
-		c.told = c.fresh
+		c.told, c.stale, c.lost = c.fresh, false, time.Time{}
+		if !c.connected {
+			c.lost = now
+		}
+	}
+	if k.term > 1 {
+		maps.DeleteFunc(k.dirty, func(key record.Key, _ touch) bool {
+			c, own := k.cluster(s, key)
+			return own && !k.child(k.cfg.Child(c)).told
+		})
 	}
 	for e := range s.All(record.KindCluster) {
 		if c, err := record.DecodeCluster(e.Record); err == nil {

@@ -7,6 +7,7 @@ type word struct {
 	child    string
 	record   record.Record
 	location record.Location // zero for a place
+	term     int             // when it was said; before the first is in it
 }
 
 // words are the children's words, found by key, by cluster and by application.
