@@ -1,6 +1,7 @@
 package compile_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -72,7 +73,18 @@ func worlds(t *testing.T) map[string]*graphtest.World {
 		"shop":     sampleWorld(t, "shop"),
 		"1000 applications": graphtest.Generate(graphtest.Graph{Applications: 1000, Namespaces: 200, Clusters: fourClusters(),
 			Twice: 0.3, Seed: 1}),
+		oneGateway: graphtest.Generate(graphtest.Graph{Applications: 200, Namespaces: 40, Clusters: behindOneGateway(), Twice: 0.5, Seed: 2}),
 	}
+}
+
+// oneGateway names the world of behindOneGateway.
+const oneGateway = "one gateway for two clusters"
+
+// behindOneGateway are four clusters with an istiod each, of which both in the east are reached at one address.
+func behindOneGateway() []record.Cluster {
+	clusters := fourClusters()
+	clusters[3].Mesh.Primary, clusters[3].Mesh.Gateway.Addresses = "", clusters[2].Mesh.Gateway.Addresses
+	return clusters
 }
 
 // sampleWorld deals a sample's applications to the four clusters in turn, so that callers and callees are in different ones.
@@ -222,55 +234,64 @@ func labelOf(t *testing.T, content []byte) string {
 	return o.Metadata.Labels[object.LabelApplication]
 }
 
-// TestCountChangesOneObject changes the number of ready pods of every called application in turn: every other istiod that
-// calls it has exactly one object changed, nobody else any, and without pods the object goes and comes back.
+// TestCountChangesOneObject changes the number of ready pods of called applications in turn: every other istiod that calls
+// one has exactly one object changed, nobody else any. Without pods the object goes and comes back, unless others are
+// behind the same address.
 func TestCountChangesOneObject(t *testing.T) {
 	for name, w := range worlds(t) {
 		t.Run(name, func(t *testing.T) {
 			f := federate(t, w)
 			callers := w.Callers()
-			tried := 0
+			tried := map[int]int{} // by the number of clusters
 			for _, id := range w.IDs() {
 				a := w.Applications[id]
-				if len(callers[id]) == 0 || len(a.Clusters) != 1 || tried == 10 {
+				clusters := slices.Sorted(maps.Keys(a.Clusters))
+				if tried[len(clusters)] == 10 || !oneAddress(w, clusters) {
 					continue
 				}
-				home := w.Clusters[slices.Sorted(maps.Keys(a.Clusters))[0]]
-				want := consumers(w, callers[id], home)
-				if len(want) == 0 {
+				home := w.Clusters[clusters[0]]
+				if len(consumers(w, callers[id], home)) == 0 {
 					continue
 				}
-				tried++
+				tried[len(clusters)]++
 				pods := a.Ready[home.Name]
-				for _, s := range []struct {
-					ready int32
-					sign  string
-				}{{pods + 3, "+"}, {0, "-"}, {pods, "+"}} {
-					a.Ready[home.Name] = s.ready
-					checkOneEach(t, f, fmt.Sprintf("%s has %d ready", id, s.ready), s.sign, want, f.step())
+				for _, ready := range []int32{pods + 3, 0, pods} {
+					a.Ready[home.Name] = ready
+					want := consumers(w, callers[id], home)
+					for istiod, kind := range want {
+						gone := ready == 0 && (kind == "ServiceEntry" || len(clusters) == 1)
+						want[istiod] = map[bool]string{true: "-", false: "+"}[gone] + kind
+					}
+					checkOneEach(t, fmt.Sprintf("%s has %d ready in %s", id, ready, home.Name), want, f.step())
 				}
 			}
-			if tried == 0 {
-				t.Error("nothing is called from elsewhere")
+			if tried[1] == 0 || name == oneGateway && tried[2] == 0 {
+				t.Errorf("tried %v applications by their number of clusters, want some of each", tried)
 			}
 		})
 	}
 }
 
+// oneAddress tells whether clusters, one at least, are all behind the same gateway.
+func oneAddress(w *graphtest.World, clusters []string) bool {
+	for _, c := range clusters {
+		if !slices.Equal(w.Clusters[c].Mesh.Gateway.Addresses, w.Clusters[clusters[0]].Mesh.Gateway.Addresses) {
+			return false
+		}
+	}
+	return len(clusters) > 0
+}
+
+func istiodOf(c record.Cluster) string { return cmp.Or(c.Mesh.Primary, c.Name) }
+
 // consumers are the istiods' clusters that reach an application in a cluster by objects, with the kind of these.
 func consumers(w *graphtest.World, callers []*graphtest.Application, home record.Cluster) map[string]string {
 	out := map[string]string{}
-	istiod := func(c record.Cluster) string {
-		if c.Mesh.Primary != "" {
-			return c.Mesh.Primary
-		}
-		return c.Name
-	}
 	for _, caller := range callers {
 		for name := range caller.Clusters {
-			at := w.Clusters[istiod(w.Clusters[name])]
+			at := w.Clusters[istiodOf(w.Clusters[name])]
 			switch {
-			case at.Name == istiod(home):
+			case at.Name == istiodOf(home):
 			case at.Network == home.Network:
 				out[at.Name] = "ServiceEntry"
 			default:
@@ -281,11 +302,11 @@ func consumers(w *graphtest.World, callers []*graphtest.Application, home record
 	return out
 }
 
-func checkOneEach(t *testing.T, f *federation, what, sign string, want map[string]string, got map[string][]string) {
+func checkOneEach(t *testing.T, what string, want map[string]string, got map[string][]string) {
 	t.Helper()
-	for cluster, kind := range want {
-		if c := got[cluster]; len(c) != 1 || !strings.HasPrefix(c[0], sign+kind+" ") {
-			t.Errorf("%s: cluster %s has changed %q, want one %s%s", what, cluster, c, sign, kind)
+	for cluster, edit := range want {
+		if c := got[cluster]; len(c) != 1 || !strings.HasPrefix(c[0], edit+" ") {
+			t.Errorf("%s: cluster %s has changed %q, want one %s", what, cluster, c, edit)
 		}
 	}
 	for cluster, c := range got {
@@ -311,42 +332,62 @@ func TestUndependChangesWhatItMust(t *testing.T) {
 		provider := w.Applications[a.Dependencies[tried%len(a.Dependencies)]]
 		a.Undepend(provider.ID())
 		own := []string{"+Sidecar " + id, "+NetworkPolicy " + id}
-		sidecars := 0
+		var sidecars, want []string
 		for cluster, list := range f.step() {
 			for _, c := range list {
-				if strings.HasPrefix(c, "+Sidecar") {
-					sidecars++
+				if c == own[0] {
+					sidecars = append(sidecars, cluster)
 				}
-				if !slices.Contains(own, c) && !ofProvider(c, provider, w.Clusters[cluster]) {
+				if !slices.Contains(own, c) && !ofProvider(w, c, provider, cluster) {
 					t.Errorf("%s no longer calls %s: cluster %s has changed %s", id, provider.ID(), cluster, c)
 				}
 			}
 		}
-		istiods := map[string]bool{}
 		for c := range a.Clusters {
-			istiods[w.Clusters[c].Mesh.Primary+w.Clusters[c].Zone] = true
+			want = append(want, istiodOf(w.Clusters[c]))
 		}
-		if sidecars == 0 || sidecars > len(a.Clusters) {
-			t.Errorf("%s no longer calls %s: %d Sidecars changed, want one under each istiod of %v", id, provider.ID(), sidecars, a.Clusters)
+		slices.Sort(sidecars)
+		slices.Sort(want)
+		if want = slices.Compact(want); !slices.Equal(sidecars, want) {
+			t.Errorf("%s no longer calls %s: its Sidecar changed in %v, want once in each of %v", id, provider.ID(), sidecars, want)
 		}
 	}
 }
 
 // ofProvider tells whether a change is of how a provider is seen: its Service, its NetworkPolicy, its objects for callers, its
-// Namespace where nothing else needs that, and the list of what the cluster's gateway exports.
-func ofProvider(change string, provider *graphtest.Application, cluster record.Cluster) bool {
-	sign, what := change[:1], strings.Fields(change[1:])
+// Namespace where nothing else needs that, and the list of what the cluster's gateway exports. What callers need goes only
+// where none of them is left.
+func ofProvider(w *graphtest.World, change string, provider *graphtest.Application, cluster string) bool {
+	gone, what := change[0] == '-', strings.Fields(change[1:])
 	id := provider.ID()
 	switch what[0] {
-	case "Service", "NetworkPolicy", "DestinationRule":
-		return what[1] == id
-	case "ServiceEntry", "WorkloadEntry":
-		return strings.HasPrefix(what[1], id+"-")
+	case "NetworkPolicy":
+		return what[1] == id && !gone
+	case "Service":
+		return what[1] == id && (!gone || provider.Clusters[cluster] == 0 && !calledAt(w, id, cluster))
+	case "DestinationRule":
+		return what[1] == id && (!gone || !calledAt(w, id, cluster))
+	case "ServiceEntry":
+		return strings.HasPrefix(what[1], id+"-") && (!gone || !calledAt(w, id, cluster))
+	case "WorkloadEntry": // which is exported to nobody in particular
+		return strings.HasPrefix(what[1], id+"-") && gone && !calledAt(w, id, cluster)
 	case "Namespace":
-		return sign == "-" && what[1] == provider.Namespace
+		return gone && what[1] == provider.Namespace
 	case "Gateway":
-		return what[1] == cluster.Mesh.Gateway.Namespace+"/meridian-eastwest"
+		return what[1] == w.Clusters[cluster].Mesh.Gateway.Namespace+"/meridian-eastwest"
 	default:
 		return false
 	}
+}
+
+// calledAt tells whether an application is called in a cluster, or in one that the cluster's istiod configures.
+func calledAt(w *graphtest.World, id, cluster string) bool {
+	for _, caller := range w.Callers()[id] {
+		for c := range caller.Clusters {
+			if c == cluster || istiodOf(w.Clusters[c]) == cluster {
+				return true
+			}
+		}
+	}
+	return false
 }
