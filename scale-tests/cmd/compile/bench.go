@@ -167,6 +167,9 @@ func (b *bench) change(ctx context.Context, r *report) error {
 			if err != nil {
 				return fmt.Errorf("changing %s: %w", k.name, err)
 			}
+			if len(u.Changes) == 0 {
+				return fmt.Errorf("changing %s: change %d of %v changes no record", k.name, len(times), concerned)
+			}
 			began := time.Now()
 			shifts := b.compiler.Apply(u, began)
 			times = append(times, time.Since(began))

@@ -27,33 +27,34 @@ var kinds = []kind{
 		if a.Clusters[home] == 0 {
 			return nil, nil
 		}
-		return []string{a.ID()}, func() { a.Clusters[home] = 10 + a.Clusters[home]%5 }
+		return []string{a.ID()}, func() { a.Clusters[home] = next(a.Clusters[home]) }
 	}},
 	{"ready elsewhere", func(b *bench) ([]string, func()) {
 		a := b.pick()
 		if a.Clusters[far] == 0 || len(b.callers[a.ID()]) == 0 {
 			return nil, nil
 		}
-		return []string{a.ID()}, func() { a.Ready[far] = 10 + a.Ready[far]%5 }
+		return []string{a.ID()}, func() { a.Ready[far] = next(a.Ready[far]) }
 	}},
 	{"address nearby", func(b *bench) ([]string, func()) {
 		a := b.pick()
 		if a.Clusters[near] == 0 || len(b.callers[a.ID()]) == 0 {
 			return nil, nil
 		}
-		return []string{a.ID()}, func() { a.Ready[near] = 10 + a.Ready[near]%5 }
+		return []string{a.ID()}, func() { a.Ready[near] = next(a.Ready[near]) }
 	}},
 	{"policy", func(b *bench) ([]string, func()) {
 		a := b.pick()
 		if a.Clusters[home] == 0 {
 			return nil, nil
 		}
+		other := b.pick().Namespace
+		if other == a.Namespace || slices.Contains(a.Allowed, other) {
+			return nil, nil
+		}
 		return []string{a.ID()}, func() {
-			other := b.pick().Namespace
-			if other != a.Namespace && !slices.Contains(a.Allowed, other) {
-				a.Allowed = append(a.Allowed, other)
-				slices.Sort(a.Allowed)
-			}
+			a.Allowed = append(a.Allowed, other)
+			slices.Sort(a.Allowed)
 		}
 	}},
 	{"dependency gone", func(b *bench) ([]string, func()) {
@@ -83,3 +84,6 @@ var kinds = []kind{
 func (b *bench) pick() *graphtest.Application {
 	return b.world.Applications[b.ids[b.rng.IntN(len(b.ids))]]
 }
+
+// next is another number of pods, of about a dozen.
+func next(pods int32) int32 { return 10 + (pods+1)%5 }
