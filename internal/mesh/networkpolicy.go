@@ -33,14 +33,16 @@ func (in *WorkloadInput) networkPolicy() (Object, error) {
 }
 
 // ingress opens ports of the Service alone to other namespaces, and every port to the application's own. Rules that limit
-// requests open their ports where a proxy holds the rest of them; without a mesh nobody would, and they open nothing.
+// requests open their ports where a proxy holds the rest of them; without one nobody would, and they open nothing. Nor is
+// anyone let in then whom only a proxy could know.
 func (in *WorkloadInput) ingress() ([]netRule, error) {
-	s, meshed := in.Spec, inMesh(in.Cluster)
+	s := in.Spec
+	checked := inMesh(in.Cluster) && s.proxied
 	allowed, err := allowances(in.Policy, s.ports)
 	if err != nil {
 		return nil, fmt.Errorf("policy: %w", err)
 	}
-	if !meshed {
+	if !checked {
 		allowed = slices.DeleteFunc(allowed, allowance.requestsOnly)
 	}
 	var rules []netRule
@@ -49,7 +51,7 @@ func (in *WorkloadInput) ingress() ([]netRule, error) {
 		rules = append(rules, netRule{peers: []peer{{pods: map[string]string{}}}})
 	}
 	rules = append(rules, byPorts(allowed)...)
-	if !meshed {
+	if !checked {
 		return rules, nil
 	}
 	ports := targets(s.ports, "TCP")

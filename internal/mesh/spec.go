@@ -24,7 +24,9 @@ type Spec struct {
 	fixed []Object
 	// meshed and plain are the pod template with and without the mesh's label.
 	meshed, plain json.RawMessage
-	ids           []object.ID
+	// proxied: in a cluster with a mesh the pods have a proxy.
+	proxied bool
+	ids     []object.ID
 }
 
 // Decode reads a revision's spec. Callers keep the result for as long as they use the revision.
@@ -63,7 +65,7 @@ func newSpec(namespace, name string, spec *v1alpha1.ApplicationSpec) (*Spec, err
 	if err := checkReferences(namespace, spec); err != nil {
 		return nil, err
 	}
-	s := &Spec{namespace: namespace, application: name, adopt: spec.Adopt}
+	s := &Spec{namespace: namespace, application: name, adopt: spec.Adopt, proxied: proxied(&spec.Template)}
 	var err error
 	if s.meshed, s.plain, err = podTemplates(name, &spec.Template); err != nil {
 		return nil, err

@@ -14,12 +14,23 @@ import (
 const (
 	// labelName is Kubernetes's recommended label; Istio's telemetry names workloads by it.
 	labelName = "app.kubernetes.io/name"
-	// labelInject has Istio's webhook add the proxy, whatever the namespace says.
+	// labelInject has Istio's webhook add the proxy, whatever the namespace says. It was an annotation once, which counts
+	// where there is no label.
 	labelInject = "sidecar.istio.io/inject"
 )
 
-// podTemplates compiles the pod template for clusters with the mesh and without. Labels that the template gives itself
-// stand, so an application can keep its pods out of the mesh.
+// proxied tells whether the mesh gives a template's pods a proxy: not where they ask for none, and never in the network of
+// their node. A word that only some installations of Istio take for a yes is none.
+func proxied(template *corev1.PodTemplateSpec) bool {
+	asked, ok := template.Labels[labelInject]
+	if !ok {
+		asked, ok = template.Annotations[labelInject]
+	}
+	return !template.Spec.HostNetwork && (!ok || asked == "true")
+}
+
+// podTemplates compiles the pod template for clusters with the mesh and without. An application can keep its pods out of
+// the mesh.
 func podTemplates(name string, template *corev1.PodTemplateSpec) (meshed, plain json.RawMessage, err error) {
 	if err := checkTemplate(name, template); err != nil {
 		return nil, nil, err
@@ -35,7 +46,7 @@ func podTemplates(name string, template *corev1.PodTemplateSpec) (meshed, plain 
 	pruneTemplate(fields)
 	fields["spec"] = json.RawMessage(encode(fields["spec"])) // by far the most of both
 	plain = encode(fields)
-	if _, ok := t.Labels[labelInject]; ok {
+	if _, ok := t.Labels[labelInject]; ok || !proxied(template) {
 		return plain, plain, nil
 	}
 	fields["metadata"].(map[string]any)["labels"].(map[string]any)[labelInject] = "true"

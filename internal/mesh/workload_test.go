@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"pgregory.net/rapid"
 
@@ -134,6 +135,49 @@ func TestNobodyMayCall(t *testing.T) {
 			want := []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress}
 			if len(n.Spec.Ingress) > 0 || !slices.Equal(n.Spec.PolicyTypes, want) {
 				t.Errorf("the network's policy is %v, want one that lets nothing in", n.Spec)
+			}
+		})
+	}
+}
+
+// TestPodsWithoutProxy holds the policy of pods to which the mesh gives no proxy against that of a cluster without a mesh:
+// nobody would look at requests or at who sends them.
+func TestPodsWithoutProxy(t *testing.T) {
+	inject := func(value string) map[string]string { return map[string]string{"sidecar.istio.io/inject": value} }
+	for name, c := range map[string]struct {
+		edit    func(*v1alpha1.ApplicationSpec)
+		proxied bool
+		label   string
+	}{
+		"nothing said":     {func(*v1alpha1.ApplicationSpec) {}, true, "true"},
+		"label":            {func(s *v1alpha1.ApplicationSpec) { s.Template.Labels = inject("true") }, true, "true"},
+		"label, none":      {func(s *v1alpha1.ApplicationSpec) { s.Template.Labels = inject("false") }, false, "false"},
+		"label, empty":     {func(s *v1alpha1.ApplicationSpec) { s.Template.Labels = inject("") }, false, ""},
+		"annotation":       {func(s *v1alpha1.ApplicationSpec) { s.Template.Annotations = inject("true") }, true, "true"},
+		"annotation, none": {func(s *v1alpha1.ApplicationSpec) { s.Template.Annotations = inject("false") }, false, ""},
+		"label and annotation": {func(s *v1alpha1.ApplicationSpec) {
+			s.Template.Labels, s.Template.Annotations = inject("true"), inject("false")
+		}, true, "true"},
+		"host's network": {func(s *v1alpha1.ApplicationSpec) { s.Template.Spec.HostNetwork = true }, false, ""},
+		"host's, and label": {func(s *v1alpha1.ApplicationSpec) {
+			s.Template.Spec.HostNetwork, s.Template.Labels = true, inject("true")
+		}, false, "true"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := inputOf(withGateway(), bound(1), decode(t, "shop", "cart", cartSpec(c.edit)))
+			in.Audience.Networks = []string{"blue", "green"}
+			in.Policy.Rules = []record.Rule{{Policy: "a", Callers: []record.Caller{{Namespace: "web"}}, Methods: []string{"GET"}}}
+			ingress := func() []networkingv1.NetworkPolicyIngressRule {
+				return kindOf[networkingv1.NetworkPolicy](t, in.compile(t), "NetworkPolicy").Spec.Ingress
+			}
+			got := ingress()
+			deployment := kindOf[appsv1.Deployment](t, in.compile(t), "Deployment")
+			if label := deployment.Spec.Template.Labels["sidecar.istio.io/inject"]; label != c.label {
+				t.Errorf("the pods' label is %q, want %q", label, c.label)
+			}
+			in.Cluster.Mesh.Dataplane = "None"
+			if same := cmp.Equal(ingress(), got); same == c.proxied {
+				t.Errorf("what is let in is that of a cluster without a mesh: %t, want %t: %v", same, !c.proxied, got)
 			}
 		})
 	}
