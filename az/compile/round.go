@@ -34,11 +34,13 @@ type round struct {
 	// loose are revisions that lost a user, idle applications on which less hangs.
 	loose map[record.Key]struct{}
 	idle  map[*app]struct{}
+	// specs are those of which something was compiled.
+	specs map[*spec]struct{}
 }
 
 func newRound() *round {
 	r := &round{stand: map[string]map[*app]struct{}{}, loose: map[record.Key]struct{}{},
-		idle: map[*app]struct{}{}}
+		idle: map[*app]struct{}{}, specs: map[*spec]struct{}{}}
 	for k := range r.marks {
 		r.marks[k] = map[unitID]record.Cause{}
 	}
@@ -93,6 +95,7 @@ func (c *Compiler) compile(r *round) map[string]*Shift {
 			}
 			if j := c.compileUnit(t, id.key, r.marks[id.key.kind][id], r); j != nil {
 				jobs = append(jobs, j)
+				r.specs[j.spec] = struct{}{}
 			}
 		}
 		run(jobs)
@@ -155,12 +158,17 @@ func (r *round) standing(t *target, a *app) {
 	r.stand[name][a] = struct{}{}
 }
 
-// tidy forgets the revisions that nobody wants any more, and the applications on which nothing hangs.
+// tidy forgets the revisions that nobody wants any more, what else was compiled of those that are wanted, and the applications on which nothing hangs.
 func (c *Compiler) tidy(r *round) {
 	for key := range r.loose {
 		if len(c.users[key]) == 0 {
 			delete(c.specs, key)
+		} else if s := c.specs[key]; s != nil {
+			r.specs[s] = struct{}{}
 		}
+	}
+	for s := range r.specs {
+		s.settle()
 	}
 	for a := range r.idle {
 		if a.idle() {

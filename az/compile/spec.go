@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"hash"
@@ -17,13 +18,10 @@ type spec struct {
 	decoded  *mesh.Spec // nil when it has to be decoded anew
 	// err is why it cannot be decoded.
 	err error
-	// made are outputs by what else went into them, so that clusters with equal inputs share them.
-	made map[record.Version]*output
+	// made are outputs by what else went into them, so that clusters with equal inputs share them: those of the round
+	// before this one, and wanted those of this round.
+	made, wanted map[record.Version]*output
 }
-
-// maxMade bounds what is remembered of one spec: the inputs change with replicas and dependencies, and what is forgotten
-// stays shared by those that have it.
-const maxMade = 64
 
 // output is what a unit was compiled to. It is immutable and shared.
 type output struct {
@@ -33,7 +31,7 @@ type output struct {
 
 // readSpec reads a revision, but for its spec.
 func readSpec(r record.Record) *spec {
-	s := &spec{made: map[record.Version]*output{}}
+	s := &spec{wanted: map[record.Version]*output{}}
 	s.revision, s.err = record.DecodeRevision(r)
 	return s
 }
@@ -73,7 +71,9 @@ func (s *spec) config(in mesh.ConfigInput, d digest) (*output, error) {
 // make compiles, unless all that goes into it was the same before.
 func (s *spec) make(d digest, compile func() ([]mesh.Object, error)) (*output, error) {
 	inputs := d.sum()
-	if out, ok := s.made[inputs]; ok {
+	out := cmp.Or(s.wanted[inputs], s.made[inputs])
+	if out != nil {
+		s.wanted[inputs] = out
 		return out, nil
 	}
 	if s.err == nil && s.decoded == nil {
@@ -86,13 +86,14 @@ func (s *spec) make(d digest, compile func() ([]mesh.Object, error)) (*output, e
 	if err != nil {
 		return nil, err
 	}
-	if len(s.made) >= maxMade {
-		clear(s.made)
-	}
-	out := &output{objects: objects, workload: workloadOf(objects)}
-	s.made[inputs] = out
+	out = &output{objects: objects, workload: workloadOf(objects)}
+	s.wanted[inputs] = out
 	return out, nil
 }
+
+// settle ends a round: what it did not want is forgotten, since inputs change with replicas and dependencies for as long as
+// the revision is in use. It stays shared by the units that have it.
+func (s *spec) settle() { s.made, s.wanted = s.wanted, map[record.Version]*output{} }
 
 // digest hashes all that an output depends on beside the spec.
 type digest struct{ hash.Hash }
