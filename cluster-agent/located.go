@@ -134,11 +134,12 @@ func versionOf(addresses []string) record.Version {
 	return record.VersionOf([]byte(strings.Join(addresses, " ")))
 }
 
-// chunkName names a part of a slice by the slice; where that is no DNS label, by its hash.
+// chunkName names the first part of a slice by the slice; where that is no DNS label, by its hash. Other parts are named by
+// a hash too: any label made of the slice's name could be another slice's.
 func chunkName(slice string, part int) string {
 	name := slice
 	if part > 0 {
-		name = fmt.Sprintf("%s-%d", slice, part)
+		name = fmt.Sprintf("%s/%d", slice, part) // no label
 	}
 	if len(validation.IsDNS1123Label(name)) == 0 {
 		return name

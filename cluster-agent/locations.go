@@ -82,18 +82,19 @@ func (l *locations) listing() {
 
 func (l *locations) see(obj metav1.Object) {
 	s, ok := obj.(*discoveryv1.EndpointSlice)
-	service := types.NamespacedName{}
-	if ok {
-		service = serviceOf(s)
-	}
-	if service.Name == "" || s.AddressType == discoveryv1.AddressTypeFQDN {
+	if !ok {
 		return
 	}
+	service := serviceOf(s)
 	name := types.NamespacedName{Namespace: s.Namespace, Name: s.Name}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.list != nil {
 		l.list[name] = struct{}{}
+	}
+	if service.Name == "" || s.AddressType == discoveryv1.AddressTypeFQDN {
+		l.forget(name)
+		return
 	}
 	if was, known := l.of[name]; known && was != service {
 		l.forget(name)

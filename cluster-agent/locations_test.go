@@ -62,6 +62,12 @@ func TestLocated(t *testing.T) {
 		s.Endpoints[0].Conditions = conditions
 		return s
 	}
+	stray := sliceOf("app-a", locateCounts, 0, 3)
+	delete(stray.Labels, discoveryv1.LabelServiceName)
+	large := []string{"app-a:100", chunkName("app-a", 1) + ":100", chunkName("app-a", 2) + ":50"}
+	slices.Sort(large)
+	both := append(slices.Clone(large), "app-a-1:7")
+	slices.Sort(both)
 	six := sliceOf("app-6", locateAddresses, 0, 2)
 	six.AddressType = discoveryv1.AddressTypeIPv6
 	dotted := sliceOf("app.x", locateAddresses, 0, 1)
@@ -74,7 +80,9 @@ func TestLocated(t *testing.T) {
 		"counts":                   {[]*discoveryv1.EndpointSlice{sliceOf("app-a", locateCounts, 0, 3), sliceOf("app-b", locateCounts, 3, 2)}, "5"},
 		"addresses":                {[]*discoveryv1.EndpointSlice{sliceOf("app-a", locateAddresses, 0, 3), sliceOf("app-b", locateAddresses, 3, 2)}, "5 app-a:3 app-b:2"},
 		"no address":               {[]*discoveryv1.EndpointSlice{sliceOf("app-a", locateAddresses, 0, 0)}, "0"},
-		"a large slice":            {[]*discoveryv1.EndpointSlice{sliceOf("app-a", locateAddresses, 0, 250)}, "250 app-a-1:100 app-a-2:50 app-a:100"},
+		"a large slice":            {[]*discoveryv1.EndpointSlice{sliceOf("app-a", locateAddresses, 0, 250)}, "250 " + strings.Join(large, " ")},
+		"one named like a part":    {[]*discoveryv1.EndpointSlice{sliceOf("app-a", locateAddresses, 0, 250), sliceOf("app-a-1", locateAddresses, 250, 7)}, "257 " + strings.Join(both, " ")},
+		"no Service's any more":    {[]*discoveryv1.EndpointSlice{sliceOf("app-a", locateCounts, 0, 3), stray}, "none"},
 		"two families":             {[]*discoveryv1.EndpointSlice{sliceOf("app-4", locateAddresses, 0, 2), six}, "2 app-4:2"},
 		"one other family":         {[]*discoveryv1.EndpointSlice{six}, "2 app-6:2"},
 		"not ready":                {[]*discoveryv1.EndpointSlice{not(sliceOf("app-a", locateCounts, 0, 3), discoveryv1.EndpointConditions{Ready: new(false)})}, "2"},
