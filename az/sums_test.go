@@ -296,6 +296,36 @@ func TestSumsSilence(t *testing.T) {
 	}
 }
 
+// TestSumsSilenceOfLocations shows that a replica which comes back after its clusters were silent has told all of where
+// applications are only when it has told it again.
+func TestSumsSilenceOfLocations(t *testing.T) {
+	l := newLeader(t)
+	all := well("c1", 5)
+	all.Told, all.Locations = true, 1
+	where := record.Standing{Cluster: "c1", Epoch: 1, Fence: 5, Location: &record.Location{Namespace: "n", Application: "cart", Cluster: "c1", Zone: "a"}}
+	l.attended("r1", true)
+	l.tell("r1", all, where)
+	if !l.clusters["c1"].whole {
+		t.Fatal("r1 has told all, and more is waited for")
+	}
+	l.attended("r1", false)
+	_, next := l.silence(time.Now())
+	l.silence(next)
+	l.attended("r1", true)
+	if l.clusters["c1"].whole {
+		t.Error("r1 is back, and what it told once counts as all")
+	}
+	l.tell("r1", all)
+	if l.clusters["c1"].whole {
+		t.Error("r1 has told how many there are, and what it told once counts as all")
+	}
+	where.Location.Application = "shop"
+	l.tell("r1", where)
+	if !l.clusters["c1"].whole {
+		t.Error("r1 has told all again, and what it no longer tells is waited for")
+	}
+}
+
 // TestSumsAssumed shows that what a new owner assumes of an agent that is silent stands only where nothing better is known.
 func TestSumsAssumed(t *testing.T) {
 	l := newLeader(t)

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/internal/store"
 )
 
@@ -81,9 +82,20 @@ func (s *sums) silence(now time.Time) (gone []string, next time.Time) {
 		}
 		delete(s.witnesses, id)
 		s.putHealth(id, false)
+		s.disregard(id)
 		gone = append(gone, id)
 	}
 	return gone, next
+}
+
+// disregard has what a replica told of where applications run count for nothing more until it has told all again: of what
+// went meanwhile nobody tells.
+func (s *sums) disregard(id string) {
+	for _, c := range s.clusters {
+		if c.source == id {
+			c.told, c.located = false, map[record.Key]struct{}{}
+		}
+	}
 }
 
 // putHealth reports the health of a replica's clusters as it told, or as not connected where it is silent.
