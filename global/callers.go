@@ -16,15 +16,16 @@ type callers struct {
 	policies *accessPolicies
 	// faces are the applications that have records, as their callers see them.
 	faces map[string]face
-	// surplus says, for each AccessPolicy, which applications have no room for its rules, and why.
-	surplus map[string]map[string]string
+	// surplus says, for each AccessPolicy, which applications have no room for its rules, and why; shared, which cannot
+	// open all the ports of its rules.
+	surplus, shared map[string]map[string]string
 	// touched are AccessPolicies whose status may have changed.
 	touched map[string]bool
 }
 
 func newCallers() *callers {
 	return &callers{tenancy: newTenancy(), policies: newAccessPolicies(), faces: map[string]face{},
-		surplus: map[string]map[string]string{}, touched: map[string]bool{}}
+		surplus: map[string]map[string]string{}, shared: map[string]map[string]string{}, touched: map[string]bool{}}
 }
 
 // callerOf is NAMESPACE/APPLICATION as a caller.
@@ -103,33 +104,42 @@ func (p *planner) compile(name string, of callee) (record.Policy, record.Record)
 	if of.trustDomain, ok = p.inventory.environments[of.environment]; !ok { // what runs keeps its identities
 		of.trustDomain = cmp.Or(held.policy.TrustDomain, defaultTrustDomain)
 	}
-	out, over := compilePolicy(of, p.callers.policies.concerning(of.namespace, of.application), p.callers.tenancy)
-	p.exceed(name, over)
+	out, over, shared := compilePolicy(of, p.callers.policies.concerning(of.namespace, of.application), p.callers.tenancy)
+	p.exceed(name, over, shared)
 	if p.guard.doubtful() && !held.version.IsZero() && held.policy.Environment == out.Environment && !widens(held.policy, out) {
 		return held.policy, held.policy.Record()
 	}
 	return out, out.Record()
 }
 
-// exceed notes which policies have more rules than the application has room for.
-func (p *planner) exceed(name string, over []surplus) {
-	app, namespace := p.apps[name], callerOf(name).Namespace
-	for _, key := range app.surplus {
-		p.callers.touched[key] = true
-		if delete(p.callers.surplus[key], name); len(p.callers.surplus[key]) == 0 {
-			delete(p.callers.surplus, key)
+// exceed notes which policies have more rules than the application has room for, and which name ports that it cannot open
+// alone.
+func (p *planner) exceed(name string, over, shared []surplus) {
+	app := p.apps[name]
+	app.surplus = p.callers.note(p.callers.surplus, name, app.surplus, over)
+	app.shared = p.callers.note(p.callers.shared, name, app.shared, shared)
+}
+
+// note has what is said of policies on account of an application be this, and returns the policies' keys; before are
+// those of which something was said.
+func (c *callers) note(said map[string]map[string]string, name string, before []string, now []surplus) []string {
+	for _, key := range before {
+		c.touched[key] = true
+		if delete(said[key], name); len(said[key]) == 0 {
+			delete(said, key)
 		}
 	}
-	app.surplus = app.surplus[:0]
-	for _, s := range over {
-		key := record.ServiceName(namespace, s.policy)
-		if p.callers.surplus[key] == nil {
-			p.callers.surplus[key] = map[string]string{}
+	keys := before[:0]
+	for _, s := range now {
+		key := record.ServiceName(callerOf(name).Namespace, s.policy)
+		if said[key] == nil {
+			said[key] = map[string]string{}
 		}
-		p.callers.surplus[key][name] = s.why
-		p.callers.touched[key] = true
-		app.surplus = append(app.surplus, key)
+		said[key][name] = s.why
+		c.touched[key] = true
+		keys = append(keys, key)
 	}
+	return keys
 }
 
 // appears notes that an application came or went: policies that concern it or name it as a caller say so.

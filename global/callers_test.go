@@ -329,7 +329,7 @@ func TestSequence(t *testing.T) {
 	d.put("shutting", nil)
 	d.step()
 	rec := func(name string, callers ...string) record.Record {
-		p, _ := compilePolicy(callee{"shop", name, "prod", "cluster.local", nil}, []*v1alpha1.AccessPolicy{testPolicy("p", ruleFor(callers...))}, d.callers.tenancy)
+		p, _, _ := compilePolicy(callee{"shop", name, "prod", "cluster.local", nil}, []*v1alpha1.AccessPolicy{testPolicy("p", ruleFor(callers...))}, d.callers.tenancy)
 		return p.Record()
 	}
 	assignment := record.Assignment{Namespace: "cafe", Application: "bar", Zone: "w1"}.Record()

@@ -17,7 +17,7 @@ type judgement struct {
 	generation   int64
 	applications int32
 	refused      *refusal
-	// note tells of what the policy names and is not there.
+	// note tells of what the policy names and is not there, or cannot be opened.
 	note string
 }
 
@@ -55,9 +55,20 @@ func (p *planner) judgement(key string, policy *v1alpha1.AccessPolicy) *judgemen
 		out.refused = &refusal{v1alpha1.ReasonTooManyRules, fmt.Sprintf("no rule of this policy is in force for %s: with it, %s",
 			listed(slices.Collect(maps.Keys(over))), over[first])}
 	default:
-		out.note = p.strangers(policy, environment)
+		out.note = strings.Join(slices.DeleteFunc([]string{p.confused(key), p.strangers(policy, environment)},
+			func(s string) bool { return s == "" }), "; ")
 	}
 	return out
+}
+
+// confused tells of ports that a policy names and that cannot be opened alone.
+func (p *planner) confused(key string) string {
+	shared := p.callers.shared[key]
+	if len(shared) == 0 {
+		return ""
+	}
+	names := slices.Sorted(maps.Keys(shared))
+	return fmt.Sprintf("Ports that share their target port with one that is not named stay closed for %s: in %s, %s", listed(slices.Clone(names)), names[0], shared[names[0]])
 }
 
 // strangers tells of what a policy names and is not there, or cannot call.

@@ -47,8 +47,8 @@ type application struct {
 	environment string
 	// dependencies are those that its plan may hang on, of its spec and of what is in force.
 	dependencies []string
-	// surplus are the AccessPolicies whose rules it has no room for.
-	surplus []string
+	// surplus are the AccessPolicies whose rules it has no room for, shared those of which it cannot open all ports.
+	surplus, shared []string
 	// leaving is the cause with which zones that are being left go.
 	leaving record.Cause
 }

@@ -92,7 +92,7 @@ func (p *planner) drop(name, namespace string, now force, cause record.Cause, di
 			p.dependents.remove(d, name)
 		}
 		p.namespaces.remove(namespace, name)
-		p.exceed(name, nil)
+		p.exceed(name, nil, nil)
 		delete(p.apps, name)
 		p.appears(name)
 	}

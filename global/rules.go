@@ -20,33 +20,38 @@ const (
 type callee struct {
 	namespace, application   string
 	environment, trustDomain string
-	ports                    []int32
+	ports                    []record.Port
 }
 
 func calleeOf(namespace, application, environment string, ports []v1alpha1.Port) callee {
 	out := callee{namespace: namespace, application: application, environment: environment}
 	for _, p := range ports {
-		out.ports = append(out.ports, p.Port)
+		out.ports = append(out.ports, record.Port{Port: p.Port, TargetPort: cmp.Or(p.TargetPort, p.Port),
+			Protocol: cmp.Or(string(p.Protocol), "TCP")})
 	}
 	return out
 }
 
-// surplus is an AccessPolicy whose rules an application has no room for.
+// surplus is an AccessPolicy of which something cannot be in force for an application: its rules, where there is no room
+// for them, or ports of a rule.
 type surplus struct{ policy, why string }
 
 // compilePolicy brings together the policies that concern an application, given by name. It never allows more than they
 // say: a rule is left out where none of its callers or of its ports is there, and so are all rules of a policy that
-// would make too many. What a policy takes away inside the namespace holds in any case.
-func compilePolicy(of callee, policies []*v1alpha1.AccessPolicy, known *tenancy) (record.Policy, []surplus) {
-	out := record.Policy{Namespace: of.namespace, Application: of.application, Environment: of.environment,
+// would make too many (over). Ports that cannot be opened alone are left out too (shared). What a policy takes away inside
+// the namespace holds in any case.
+func compilePolicy(of callee, policies []*v1alpha1.AccessPolicy, known *tenancy) (out record.Policy, over, shared []surplus) {
+	out = record.Policy{Namespace: of.namespace, Application: of.application, Environment: of.environment,
 		TrustDomain: of.trustDomain}
-	var over []surplus
 	bytes := 0
 	for _, p := range policies {
 		if p.Spec.SameNamespace == v1alpha1.SameNamespaceDeny {
 			out.IsolatedBy = append(out.IsolatedBy, p.Name)
 		}
-		rules := rulesOf(of, p, known)
+		rules, why := rulesOf(of, p, known)
+		if len(why) > 0 {
+			shared = append(shared, surplus{p.Name, listed(why)})
+		}
 		size := 0
 		for _, r := range rules {
 			size += sizeOf(r)
@@ -61,27 +66,60 @@ func compilePolicy(of callee, policies []*v1alpha1.AccessPolicy, known *tenancy)
 			out.Rules, bytes = append(out.Rules, rules...), bytes+size
 		}
 	}
-	return out, over
+	return out, over, shared
 }
 
-// rulesOf are the rules of one policy that mean something for the application.
-func rulesOf(of callee, p *v1alpha1.AccessPolicy, known *tenancy) []record.Rule {
-	var out []record.Rule
+// rulesOf are the rules of one policy that mean something for the application, and why ports of them are left out.
+func rulesOf(of callee, p *v1alpha1.AccessPolicy, known *tenancy) (out []record.Rule, left []string) {
 	for i, r := range p.Spec.Rules {
 		rule := record.Rule{Policy: p.Name, Index: int32(i), Callers: callersOf(of, r.From, known),
 			Methods: slices.Sorted(slices.Values(r.Methods)), Paths: slices.Sorted(slices.Values(r.Paths))}
-		for _, port := range r.Ports {
-			if slices.Contains(of.ports, port) {
-				rule.Ports = append(rule.Ports, port)
-			}
-		}
-		slices.Sort(rule.Ports)
-		if len(rule.Callers) == 0 || len(r.Ports) > 0 && len(rule.Ports) == 0 {
+		var why []string
+		if rule.Ports, why = portsOf(of, r.Ports); len(rule.Callers) == 0 {
 			continue
 		}
-		out = append(out, rule)
+		for _, w := range why {
+			left = append(left, fmt.Sprintf("rule %d does not open %s", i+1, w))
+		}
+		if len(r.Ports) == 0 || len(rule.Ports) > 0 {
+			out = append(out, rule)
+		}
 	}
-	return out
+	return out, left
+}
+
+// portsOf are the application's ports of those that a rule names, sorted. Sidecars and networks see target ports alone, so
+// a port is left out whose target is that of another which the rule does not open; left says which.
+func portsOf(of callee, named []int32) (open []int32, left []string) {
+	for _, p := range of.ports {
+		if slices.Contains(named, p.Port) && !slices.Contains(open, p.Port) {
+			open = append(open, p.Port)
+		}
+	}
+	slices.Sort(open)
+	for i := 0; i < len(open); i++ {
+		if why := of.apart(open[i], open); why != "" {
+			left = append(left, why)
+			open = slices.Delete(open, i, i+1)
+			i = -1 // another may have shared its target with this one
+		}
+	}
+	return open, left
+}
+
+// apart says why a port cannot be opened with no more than some others, or "".
+func (of callee) apart(port int32, open []int32) string {
+	for _, p := range of.ports {
+		if p.Port != port {
+			continue
+		}
+		for _, other := range of.ports {
+			if other.TargetPort == p.TargetPort && other.Protocol == p.Protocol && !slices.Contains(open, other.Port) {
+				return fmt.Sprintf("port %d because port %d has the same target port %d", port, other.Port, p.TargetPort)
+			}
+		}
+	}
+	return ""
 }
 
 // callersOf expands selectors to callers of the application's environment, sorted. One that its whole namespace stands

@@ -88,10 +88,11 @@ func TestCompilePolicy(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			of := callee{"shop", "cart", "prod", "prod.example", []int32{80, 9090}}
-			got, over := compilePolicy(of, tt.policies, known)
-			if text := describe(got); text != tt.want || len(over) > 0 {
-				t.Errorf("got\n%s\nand over %v, want\n%s", text, over, tt.want)
+			of := calleeOf("shop", "cart", "prod", []v1alpha1.Port{{Port: 80}, {Port: 9090}})
+			of.trustDomain = "prod.example"
+			got, over, shared := compilePolicy(of, tt.policies, known)
+			if text := describe(got); text != tt.want || len(over)+len(shared) > 0 {
+				t.Errorf("got\n%s\nand over %v, shared %v, want\n%s", text, over, shared, tt.want)
 			}
 			if got.Environment != "prod" || got.TrustDomain != "prod.example" || got.Namespace != "shop" || got.Application != "cart" {
 				t.Errorf("it is %+v", got)
@@ -102,6 +103,70 @@ func TestCompilePolicy(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSharedTargets has rules name some of the ports that one target port serves: none of them is opened by these.
+func TestSharedTargets(t *testing.T) {
+	known := newTenancy()
+	known.set("bank", home{true, "prod", ""})
+	of := calleeOf("shop", "cart", "prod", []v1alpha1.Port{{Port: 80, TargetPort: 8080}, {Port: 81, TargetPort: 8080, Protocol: "TCP"},
+		{Port: 8080, Protocol: "UDP"}, {Port: 90}, {Port: 53, Protocol: "TCP"}, {Port: 53, Protocol: "UDP", TargetPort: 5353},
+		{Port: 54, TargetPort: 53}, {Port: 55, Protocol: "UDP", TargetPort: 5353}})
+	tests := map[string]struct {
+		ports []int32
+		want  []int32 // none: the rule is left out
+		left  string
+	}{
+		"any":                        {nil, []int32{}, ""},
+		"one of two":                 {[]int32{81}, nil, "rule 1 does not open port 81 because port 80 has the same target port 8080"},
+		"both":                       {[]int32{81, 80}, []int32{80, 81}, ""},
+		"one of two, and another":    {[]int32{80, 90, 7}, []int32{90}, "rule 1 does not open port 80 because port 81 has the same target port 8080"},
+		"the same target by UDP":     {[]int32{8080, 90}, []int32{90, 8080}, ""},
+		"one protocol is not enough": {[]int32{53, 54}, nil, "rule 1 does not open port 53 because port 55 has the same target port 5353, rule 1 does not open port 54 because port 53 has the same target port 53"},
+		"all of both protocols":      {[]int32{53, 54, 55}, []int32{53, 54, 55}, ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			p := testPolicy("p", v1alpha1.AccessRule{From: from("bank"), Ports: tt.ports})
+			got, _, shared := compilePolicy(of, []*v1alpha1.AccessPolicy{p}, known)
+			if want := len(tt.left) > 0; (len(shared) == 1) != want || want && shared[0] != (surplus{"p", tt.left}) {
+				t.Errorf("left out is %v, want %q", shared, tt.left)
+			}
+			switch {
+			case tt.want == nil && len(got.Rules) > 0:
+				t.Errorf("got %s, want no rule", describe(got))
+			case tt.want != nil && (len(got.Rules) != 1 || !slices.Equal(got.Rules[0].Ports, tt.want)):
+				t.Errorf("got %s, want ports %v", describe(got), tt.want)
+			}
+		})
+	}
+}
+
+// TestSharedTargetNoted has a policy say which of its ports stay closed, until the application's ports differ.
+func TestSharedTargetNoted(t *testing.T) {
+	d := shopAndBar(t)
+	ports := func(target int32) func(*specOf) {
+		return func(s *specOf) {
+			s.Ports = []v1alpha1.Port{{Name: "a", Port: 80, TargetPort: 8080}, {Name: "b", Port: 81, TargetPort: target}}
+		}
+	}
+	d.put("db", ports(8080))
+	one := testPolicy("open", v1alpha1.AccessRule{From: from("cafe"), Ports: []int32{81}})
+	one.Spec.Applications = []string{"db"}
+	d.policy(one)
+	d.step()
+	want := "Ports that share their target port with one that is not named stay closed for shop/db: in shop/db, " +
+		"rule 1 does not open port 81 because port 80 has the same target port 8080"
+	if got := d.board.policies["shop/open"]; got.note != want || got.refused != nil {
+		t.Errorf("got %+v, want the note %q", got, want)
+	}
+	d.wantDependencies("cafe/bar")
+	d.put("db", ports(8081))
+	d.step()
+	if got := d.board.policies["shop/open"]; got.note != "" || len(d.callers.shared) > 0 {
+		t.Errorf("with a target of its own: %+v, %v", got, d.callers.shared)
+	}
+	d.wantDependencies("cafe/bar", "shop/db")
 }
 
 // TestSurplusRules has policies that together have more rules, or larger ones, than an application has room for.
@@ -116,7 +181,7 @@ func TestSurplusRules(t *testing.T) {
 	}
 	policies := []*v1alpha1.AccessPolicy{testPolicy("a", many(500)...), isolating(testPolicy("b", many(12)...)), testPolicy("c", many(11)...),
 		testPolicy("d", v1alpha1.AccessRule{From: from("bank")})}
-	got, over := compilePolicy(callee{"shop", "cart", "prod", "", nil}, policies, known)
+	got, over, _ := compilePolicy(callee{"shop", "cart", "prod", "", nil}, policies, known)
 	if want := []surplus{{"b", "cart would have 512 rules, at most 511"}, {"d", "cart would have 512 rules, at most 511"}}; !slices.Equal(over, want) {
 		t.Errorf("over are %v, want %v", over, want)
 	}
@@ -124,7 +189,7 @@ func TestSurplusRules(t *testing.T) {
 		t.Errorf("got %d rules, isolated by %v; want 511, and b, which takes away all the same", len(got.Rules), got.IsolatedBy)
 	}
 	large := v1alpha1.AccessRule{From: from("@large")}
-	got, over = compilePolicy(callee{"shop", "cart", "prod", "", nil}, []*v1alpha1.AccessPolicy{testPolicy("a", large), testPolicy("b", many(1)...)}, known)
+	got, over, _ = compilePolicy(callee{"shop", "cart", "prod", "", nil}, []*v1alpha1.AccessPolicy{testPolicy("a", large), testPolicy("b", many(1)...)}, known)
 	if len(over) != 1 || !strings.Contains(over[0].why, "at most 256 KiB can travel") || describe(got) != "b0: bank" {
 		t.Errorf("over are %v, and in force is %s; want a over, b in force", over, describe(got))
 	}

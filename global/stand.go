@@ -30,7 +30,7 @@ func standing(spec *v1alpha1.Application, now force) plan {
 func (p *planner) stand(name string, app *application, spec *v1alpha1.Application, now force, dirty *todo) []store.Write {
 	app.plan = standing(spec, now)
 	if len(now.assignments) == 0 {
-		p.exceed(name, nil)
+		p.exceed(name, nil, nil)
 		p.meet(name, face{}, dirty)
 		p.audiences.set(name, consumer{}, record.CausePerson)
 		return nil
