@@ -95,7 +95,7 @@ func (z *Zone) newLocations() *location.Keeper {
 		Child:  func(c record.Cluster) string { return c.Name },
 		Own:    func(region, zone string) bool { return region == z.cfg.Region && zone == z.cfg.Zone },
 		Grace:  z.cfg.Settle,
-		Origin: &location.Origin{Needed: n.needed, Place: placeOf},
+		Origin: &location.Origin{Needed: n.needed, Inventory: n.inventory, Place: placeOf},
 	}, z.mirror, z.log)
 }
 
@@ -113,9 +113,8 @@ func placeOf(c record.Cluster) record.Place {
 // depend on which run in another zone, or under another istiod of this one.
 type needs struct {
 	zone string
-	// several: the zone, as it was in a snapshot, has several istiods.
-	snapshot *store.Snapshot
-	several  bool
+	// several: the zone has several istiods.
+	several bool
 }
 
 func (n *needs) needed(s *store.Snapshot, l record.Location) bool {
@@ -131,18 +130,16 @@ func (n *needs) needed(s *store.Snapshot, l record.Location) bool {
 		return false
 	}
 	for _, zone := range audience.Zones {
-		if zone != n.zone || n.severalIn(s) {
+		if zone != n.zone || n.several {
 			return true
 		}
 	}
 	return false
 }
 
-func (n *needs) severalIn(s *store.Snapshot) bool {
-	if n.snapshot == s {
-		return n.several
-	}
-	n.snapshot, n.several = s, false
+// inventory notes what there is in the zone.
+func (n *needs) inventory(s *store.Snapshot) {
+	n.several = false
 	first := ""
 	for e := range s.All(record.KindCluster) {
 		c, err := record.DecodeCluster(e.Record)
@@ -153,5 +150,4 @@ func (n *needs) severalIn(s *store.Snapshot) bool {
 		n.several = n.several || first != "" && istiod != first
 		first = istiod
 	}
-	return n.several
 }

@@ -45,6 +45,9 @@ type Config struct {
 type Origin struct {
 	// Needed tells whether a location is of use to anybody.
 	Needed func(*store.Snapshot, record.Location) bool
+	// Inventory is told of the clusters when a term begins and whenever records of clusters have changed, before Needed is
+	// asked for what follows.
+	Inventory func(*store.Snapshot)
 	// Place is where a cluster is found.
 	Place func(record.Cluster) record.Place
 }

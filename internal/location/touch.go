@@ -13,6 +13,7 @@ import (
 // counts from now.
 func (k *Keeper) begin(s *store.Snapshot, now time.Time) {
 	k.term++
+	k.inventory(s)
 	k.kept = map[string]map[record.Key]struct{}{}
 	for _, c := range k.children {
 		c.told, c.stale, c.lost = c.fresh, false, time.Time{}
@@ -86,6 +87,7 @@ func (k *Keeper) touch(key record.Key, cause record.Cause) {
 // apply takes in changes of the store that bear on what is kept, with mu held.
 func (k *Keeper) apply(u store.Update) {
 	gone, listed := map[string]record.Cause{}, map[string]bool{}
+	regrouped := false
 	for _, c := range u.Changes {
 		switch c.Key.Kind {
 		case record.KindCluster:
@@ -93,6 +95,7 @@ func (k *Keeper) apply(u store.Update) {
 				gone[c.Key.Name] = c.Cause
 			} else {
 				listed[c.Key.Name] = true
+				regrouped = regrouped || k.cfg.Origin != nil && regroups(c)
 			}
 		case record.KindAudience:
 			k.touchApplication(u.New, c.Key.Name)
@@ -102,12 +105,33 @@ func (k *Keeper) apply(u store.Update) {
 			}
 		}
 	}
+	if len(listed)+len(gone) > 0 {
+		k.inventory(u.New)
+	}
 	if len(listed) > 0 {
-		// What the origin needs of one cluster may hang on another's istiod.
-		k.touchAll(u.New, func(c record.Cluster) bool { return k.cfg.Origin != nil || listed[c.Name] })
+		k.touchAll(u.New, func(c record.Cluster) bool { return regrouped || listed[c.Name] })
 	}
 	if len(gone) > 0 {
 		k.touchStrays(u.New, gone)
+	}
+}
+
+// regroups tells whether a cluster has changed in what the origin's need of other clusters' locations may hang on.
+func regroups(c store.Change) bool {
+	if c.Old == nil {
+		return true
+	}
+	was, err := record.DecodeCluster(c.Old.Record)
+	if err != nil {
+		return true
+	}
+	is, err := record.DecodeCluster(c.New.Record)
+	return err != nil || was.Zone != is.Zone || was.Mesh.Primary != is.Mesh.Primary || was.Network != is.Network
+}
+
+func (k *Keeper) inventory(s *store.Snapshot) {
+	if k.cfg.Origin != nil {
+		k.cfg.Origin.Inventory(s)
 	}
 }
 
