@@ -61,8 +61,10 @@ func TestRestart(t *testing.T) {
 	s.begin()
 	s.await("a place of a zone that does not come back is stale", isStale("b1", true))
 	s.keeper.Connected("a", true)
-	s.tell("a", app("a1", "a", 0, 7)) // of before what is stored
-	s.keeper.Told("b")                // which is not there
+	if rejected := s.tell("a", app("a1", "a", 0, 7)); len(rejected) != 1 || rejected[0].Reason != "Late" {
+		t.Errorf("a word of before what is stored: got %v, want it rejected", rejected)
+	}
+	s.keeper.Told("b") // which is not there
 	s.tell("a", record.Location{Namespace: "n", Application: "other", Cluster: "a1", Zone: "a", Region: "west", Sequence: 5}.Record())
 	s.await("another location is stored", func(s *store.Snapshot) bool { return !lacks(record.LocationKey("n", "other", "a1", ""))(s) })
 	for _, want := range []record.Record{app("a1", "a", 1, 3), app("b1", "b", 1, 3)} {
@@ -70,11 +72,15 @@ func TestRestart(t *testing.T) {
 			t.Errorf("%s does not stand", want.Key)
 		}
 	}
+	s.keeper.Told("a")
+	s.await("the place that a has not told is gone", lacks(record.PlaceKey("a1")))
+	if !holds(app("a1", "a", 1, 3))(s.mirror.Snapshot()) {
+		t.Error("a location is gone that a told late")
+	}
 	s.begin()
 	s.keeper.Connected("a", true)
 	s.keeper.Told("a")
 	s.await("what a does not tell is gone", lacks(app("a1", "a", 1, 3).Key))
-	s.await("its place is gone", lacks(record.PlaceKey("a1")))
 	if !holds(app("b1", "b", 1, 3))(s.mirror.Snapshot()) {
 		t.Error("what b told has gone with what a did not")
 	}
@@ -146,6 +152,47 @@ func TestAgain(t *testing.T) {
 			k.again(map[record.Key]touch{key: tt.failed})
 			if got := k.dirty[key]; got != tt.want {
 				t.Errorf("the key is dirty with %+v, want %+v", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestClusterChanges shows which locations the tier that writes them first looks at when the record of a cluster changes.
+func TestClusterChanges(t *testing.T) {
+	was := record.Cluster{Name: "a1", Region: "west", Zone: "a", Network: "blue"}
+	gateway, network, primary, zone := was, was, was, was
+	gateway.Mesh.Gateway.Addresses = []string{"192.0.2.1"}
+	network.Network, primary.Mesh.Primary, zone.Zone = "green", "b1", "b"
+	tests := map[string]struct {
+		is    record.Cluster
+		fresh bool // there was none
+		all   bool
+	}{
+		"another gateway": {is: gateway},
+		"another network": {is: network, all: true},
+		"another primary": {is: primary, all: true},
+		"another zone":    {is: zone, all: true},
+		"a new cluster":   {is: was, fresh: true, all: true},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := newTier(t)
+			s.write(app("a1", "a", 1, 3), app("b1", "b", 1, 3))
+			s.await("the locations are stored", holds(app("b1", "b", 1, 3)))
+			told := 0
+			k := New(Config{Child: func(c record.Cluster) string { return c.Name },
+				Origin: &Origin{Inventory: func(*store.Snapshot) { told++ }}}, s.mirror, nil)
+			k.begin(s.mirror.Snapshot(), time.Now())
+			clear(k.dirty)
+			change := store.Change{Key: record.ClusterKey("a1"), New: &store.Entry{Record: tt.is.Record()}}
+			if !tt.fresh {
+				change.Old = &store.Entry{Record: was.Record()}
+			}
+			k.apply(store.Update{New: s.mirror.Snapshot(), Delta: store.Delta{Changes: []store.Change{change}}})
+			_, own := k.dirty[app("a1", "a", 1, 3).Key]
+			_, other := k.dirty[app("b1", "b", 1, 3).Key]
+			if !own || other != tt.all || told != 2 {
+				t.Errorf("looked at: its own: %v, another's: %v; told of the inventory %d times; want true, %v, 2", own, other, told, tt.all)
 			}
 		})
 	}

@@ -39,12 +39,34 @@ func (k *Keeper) put(name string, r record.Record) (reason string, err error) {
 		if was, ok := k.words.all[r.Key]; ok && w.location.Late(was.location) {
 			return "Late", fmt.Errorf("record %s was said before the one that is here", r.Key)
 		}
+		if later, ok := k.later(w); ok {
+			k.words.put(r.Key, later)
+			return "Late", fmt.Errorf("record %s was said before the one that is stored", r.Key)
+		}
 	} else if _, err := record.DecodePlace(r); err != nil {
 		return "InvalidRecord", err
 	}
 	k.words.put(r.Key, w)
 	k.dirty[r.Key] = touch{}
 	return "", nil
+}
+
+// later is what the store holds of a location where that was said after a child's word: as after a restart, when the words
+// of before are not known. It stands in for the late word, since the child does have the location.
+func (k *Keeper) later(w word) (stored word, ok bool) {
+	if k.cfg.Origin != nil {
+		return word{}, false
+	}
+	e, ok := k.mirror.Snapshot().Get(w.record.Key)
+	if !ok {
+		return word{}, false
+	}
+	held, err := record.DecodeLocation(e.Record)
+	if err != nil || !w.location.Late(held) {
+		return word{}, false
+	}
+	w.record, w.location = e.Record, held
+	return w, true
 }
 
 // Retain drops what a child said once and no longer says.
