@@ -16,7 +16,10 @@ import (
 // below, a verdict that says so for the one that is called, while of the caller nothing need be known. A port that is not
 // the provider's is question.ErrInvalid.
 func Answer(records *store.Snapshot, at question.Path, r question.CanIRequest) (*question.Verdict, error) {
-	provider, known := policyOf(records, r.Provider)
+	provider, known, err := policyOf(records, r.Provider)
+	if err != nil {
+		return nil, err
+	}
 	top := at.Tier() == question.TierGlobal
 	switch {
 	case !known && top:
@@ -24,7 +27,10 @@ func Answer(records *store.Snapshot, at question.Path, r question.CanIRequest) (
 	case !known:
 		return &question.Verdict{Unknown: fmt.Sprintf("application %s is not known at %s", r.Provider, at)}, nil
 	}
-	caller, callerKnown := policyOf(records, r.Caller)
+	caller, callerKnown, err := policyOf(records, r.Caller)
+	if err != nil {
+		return nil, err
+	}
 	if !callerKnown && top {
 		return nil, unknown(r.Caller)
 	}
@@ -61,14 +67,16 @@ func unknown(app question.ApplicationRequest) error {
 		question.ErrNotFound, app, app.Name, app.Namespace)
 }
 
-// policyOf reads an application's policy; ok is false where there is none that can be read.
-func policyOf(records *store.Snapshot, app question.ApplicationRequest) (p record.Policy, ok bool) {
+// policyOf reads an application's policy; ok is false where there is none.
+func policyOf(records *store.Snapshot, app question.ApplicationRequest) (p record.Policy, ok bool, err error) {
 	e, ok := records.Get(record.PolicyKey(app.Namespace, app.Name))
 	if !ok {
-		return p, false
+		return p, false, nil
 	}
-	p, err := record.DecodePolicy(e.Record)
-	return p, err == nil
+	if p, err = record.DecodePolicy(e.Record); err != nil {
+		return p, false, fmt.Errorf("reading the policy of %s: %w", app, err)
+	}
+	return p, true, nil
 }
 
 // portsOf are the provider's ports that the call may go to: the one asked for, or all. Whoever has the policy has the

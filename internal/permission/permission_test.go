@@ -136,6 +136,20 @@ func TestAnswer(t *testing.T) {
 	}
 }
 
+// TestAnswerUnreadable has a policy record that cannot be read: that is an error, and not an application unknown.
+func TestAnswerUnreadable(t *testing.T) {
+	key := record.PolicyKey("payments", "broken")
+	records := snapshot(t, append(shop(), record.New(key, []byte("\xff")))...)
+	for _, at := range []question.Path{{}, {Region: "west", Zone: "a"}} {
+		for _, names := range [][2]string{{"shop/checkout", "payments/broken"}, {"payments/broken", "payments/ledger"}} {
+			got, err := permission.Answer(records, at, question.CanIRequest{Target: at, Caller: app(names[0]), Provider: app(names[1])})
+			if err == nil || errors.Is(err, question.ErrNotFound) || !strings.Contains(err.Error(), "reading the policy of payments/broken") {
+				t.Errorf("%s to %s at %s: got %+v and error %v, want that the policy cannot be read", names[0], names[1], at, got, err)
+			}
+		}
+	}
+}
+
 func app(name string) question.ApplicationRequest {
 	namespace, name, _ := strings.Cut(name, "/")
 	return question.ApplicationRequest{Namespace: namespace, Name: name}
