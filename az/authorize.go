@@ -28,7 +28,7 @@ func (a AuthorizationConfig) Validate() error {
 // wait.
 func (z *Zone) authorize(ctx context.Context) error {
 	defer z.authorization.Close()
-	index, loaded := authz.NewIndex(), make(chan struct{})
+	index, loaded := authz.NewIndex(z.log), make(chan struct{})
 	group, ctx := errgroup.WithContext(ctx)
 	updates := make(chan store.Update)
 	group.Go(func() error { return follow(ctx, z.mirror, updates) })

@@ -2,6 +2,7 @@ package authz_test
 
 import (
 	"encoding/json"
+	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
@@ -83,7 +84,7 @@ func TestAgreesWithIstio(t *testing.T) {
 		if err := json.Unmarshal(objects[i].Record.Content, &compiled); err != nil {
 			t.Fatal(err)
 		}
-		index := authz.NewIndex()
+		index := authz.NewIndex(slog.New(slog.DiscardHandler))
 		index.Apply(update(p.Record(), service))
 		for range 20 {
 			r := drawRequest(t)

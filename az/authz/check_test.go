@@ -1,7 +1,9 @@
 package authz_test
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -115,7 +117,7 @@ func checkCases() []checkCase {
 }
 
 func TestCheck(t *testing.T) {
-	index := authz.NewIndex()
+	index := authz.NewIndex(slog.New(slog.DiscardHandler))
 	index.Apply(update(shop()...))
 	for _, tc := range checkCases() {
 		t.Run(tc.name, func(t *testing.T) {
@@ -133,7 +135,8 @@ func TestCheck(t *testing.T) {
 
 // TestIndexFollows has records come, change and go.
 func TestIndexFollows(t *testing.T) {
-	index := authz.NewIndex()
+	var logged bytes.Buffer
+	index := authz.NewIndex(slog.New(slog.NewTextHandler(&logged, nil)))
 	request := authz.Request{Source: checkout, Destination: ledger, Port: 9090}
 	want := func(when string, allowed bool) {
 		t.Helper()
@@ -156,11 +159,14 @@ func TestIndexFollows(t *testing.T) {
 	index.Apply(update(records...))
 	index.Apply(store.Update{Delta: store.Delta{Changes: []store.Change{{Key: key}}}})
 	want("without the policy", false)
+	if got := logged.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "record="+key.String()) {
+		t.Errorf("logged is %q, want one line about %s", got, key)
+	}
 }
 
 // BenchmarkCheck is one decision among 10,000 applications of 20 rules each.
 func BenchmarkCheck(b *testing.B) {
-	index := authz.NewIndex()
+	index := authz.NewIndex(slog.New(slog.DiscardHandler))
 	var records []record.Record
 	for i := range 10000 {
 		var rules []record.Rule

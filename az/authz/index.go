@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"log/slog"
 	"sync"
 
 	"github.com/meridian-federation/meridian/internal/record"
@@ -19,14 +20,16 @@ type entry struct {
 // Index holds the policies and ports of a zone, decoded. It costs in proportion to what changes. It is safe for concurrent
 // use.
 type Index struct {
+	log *slog.Logger
+
 	mu   sync.RWMutex
 	apps map[name]entry // guarded by mu
 }
 
 // NewIndex returns an empty Index, by which everything is refused.
-func NewIndex() *Index { return &Index{apps: map[name]entry{}} }
+func NewIndex(log *slog.Logger) *Index { return &Index{log: log, apps: map[name]entry{}} }
 
-// Apply takes in an update of the mirror's. A record that cannot be read counts as none.
+// Apply takes in an update of the mirror's. A record that cannot be read counts as none, which is logged when it comes.
 func (x *Index) Apply(u store.Update) {
 	type change struct {
 		name name
@@ -41,9 +44,9 @@ func (x *Index) Apply(u store.Update) {
 		if len(parts) != 2 {
 			continue
 		}
-		edit := func(e *entry) { e.policy = decodePolicy(c.New) }
+		edit := func(e *entry) { e.policy = x.decodePolicy(c.New) }
 		if c.Key.Kind == record.KindService {
-			edit = func(e *entry) { e.ports = decodePorts(c.New) }
+			edit = func(e *entry) { e.ports = x.decodePorts(c.New) }
 		}
 		changes = append(changes, change{name{parts[0], parts[1]}, edit})
 	}
@@ -63,23 +66,25 @@ func (x *Index) Apply(u store.Update) {
 	}
 }
 
-func decodePolicy(e *store.Entry) *record.Policy {
+func (x *Index) decodePolicy(e *store.Entry) *record.Policy {
 	if e == nil {
 		return nil
 	}
 	p, err := record.DecodePolicy(e.Record)
 	if err != nil {
+		x.log.Error("a policy cannot be read; every call of its application is refused", "record", e.Key, "error", err)
 		return nil
 	}
 	return &p
 }
 
-func decodePorts(e *store.Entry) []record.Port {
+func (x *Index) decodePorts(e *store.Entry) []record.Port {
 	if e == nil {
 		return nil
 	}
 	s, err := record.DecodeService(e.Record)
 	if err != nil {
+		x.log.Error("an application's ports cannot be read; every call of it is refused", "record", e.Key, "error", err)
 		return nil
 	}
 	return s.Ports

@@ -2,6 +2,7 @@ package authz_test
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -60,7 +61,7 @@ func asked(r authz.Request) *authv3.CheckRequest {
 
 // TestService asks over gRPC what TestCheck asks of the index, and reads the answers as Envoy does.
 func TestService(t *testing.T) {
-	index, registry := authz.NewIndex(), prometheus.NewRegistry()
+	index, registry := authz.NewIndex(slog.New(slog.DiscardHandler)), prometheus.NewRegistry()
 	index.Apply(update(shop()...))
 	client := dial(t, index, registry)
 	counts := map[bool]int{}
@@ -106,7 +107,7 @@ func TestService(t *testing.T) {
 
 // TestServiceRefusesWhatItIsNotTold asks with nothing, and with what no header can hold.
 func TestServiceRefusesWhatItIsNotTold(t *testing.T) {
-	client := dial(t, authz.NewIndex(), nil)
+	client := dial(t, authz.NewIndex(slog.New(slog.DiscardHandler)), nil)
 	long := strings.Repeat("é\n", 1000)
 	for name, request := range map[string]*authv3.CheckRequest{
 		"nothing": {}, "a long name": asked(authz.Request{Source: checkout, Host: long}),
@@ -124,7 +125,7 @@ func TestServiceRefusesWhatItIsNotTold(t *testing.T) {
 
 // BenchmarkService is one question over loopback at a time.
 func BenchmarkService(b *testing.B) {
-	index := authz.NewIndex()
+	index := authz.NewIndex(slog.New(slog.DiscardHandler))
 	index.Apply(update(shop()...))
 	client := dial(b, index, nil)
 	request := asked(authz.Request{Source: checkout, Destination: ledger, Port: 9090})
