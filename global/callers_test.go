@@ -245,28 +245,6 @@ func TestPolicyBesideARefusal(t *testing.T) {
 	}
 }
 
-// TestPolicyMissingInDoubt has a policy missing at a hub that may be another: its rules stay until a person confirms, and
-// more may be allowed meanwhile.
-func TestPolicyMissingInDoubt(t *testing.T) {
-	d := shopAndBar(t)
-	d.guard.doubts(true)
-	d.repeal("open")
-	d.step()
-	d.wantDependencies("cafe/bar", "shop/db")
-	d.policy(testPolicy("open", ruleFor("cafe"), ruleFor("@food")))
-	d.step()
-	if got := d.inForce("db"); got != "open0: cafe\nopen1: cafe" {
-		t.Errorf("in force for db is %q", got)
-	}
-	d.repeal("open")
-	d.step()
-	d.wantDependencies("cafe/bar", "shop/db")
-	d.queue.add(func(w *work) { w.confirmed = true })
-	d.step()
-	d.wantDependencies("cafe/bar")
-	d.wantRefusal("cafe/bar", v1alpha1.ReasonDependencyDenied)
-}
-
 // TestCircle has applications depend on each other.
 func TestCircle(t *testing.T) {
 	d := newDesk(t, nil)

@@ -2,8 +2,11 @@ package global
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/meridian-federation/meridian/api/v1alpha1"
 )
 
 func TestGuard(t *testing.T) {
@@ -77,4 +80,34 @@ func TestGuard(t *testing.T) {
 			t.Errorf("held %v, want two", g.list())
 		}
 	})
+}
+
+// TestPolicyMissingInDoubt has a policy missing at a hub that may be another: its rules stay until a person confirms, and
+// more may be allowed meanwhile.
+func TestPolicyMissingInDoubt(t *testing.T) {
+	d := shopAndBar(t)
+	d.guard.doubts(true)
+	d.repeal("open")
+	d.step()
+	d.wantDependencies("cafe/bar", "shop/db")
+	d.policy(testPolicy("open", ruleFor("cafe"), ruleFor("@food")))
+	d.step()
+	if got := d.inForce("db"); got != "open0: cafe\nopen1: cafe" {
+		t.Errorf("in force for db is %q", got)
+	}
+	d.policy(testPolicy("other"))
+	d.step()
+	if got := d.board.policies["shop/other"].note; !strings.Contains(got, "until the specs that are missing are confirmed") {
+		t.Errorf("in doubt a policy says %q, want that what was allowed is kept", got)
+	}
+	d.repeal("open")
+	d.step()
+	d.wantDependencies("cafe/bar", "shop/db")
+	d.queue.add(func(w *work) { w.confirmed = true })
+	d.step()
+	d.wantDependencies("cafe/bar")
+	d.wantRefusal("cafe/bar", v1alpha1.ReasonDependencyDenied)
+	if got := d.board.policies["shop/other"].note; got != "" {
+		t.Errorf("once confirmed a policy says %q", got)
+	}
 }

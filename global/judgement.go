@@ -55,7 +55,11 @@ func (p *planner) judgement(key string, policy *v1alpha1.AccessPolicy) *judgemen
 		out.refused = &refusal{v1alpha1.ReasonTooManyRules, fmt.Sprintf("no rule of this policy is in force for %s: with it, %s",
 			listed(slices.Collect(maps.Keys(over))), over[first])}
 	default:
-		out.note = strings.Join(slices.DeleteFunc([]string{p.confused(key), p.strangers(policy, environment)},
+		kept := ""
+		if p.guard.doubtful() {
+			kept = "What a change takes away stays allowed until the specs that are missing are confirmed"
+		}
+		out.note = strings.Join(slices.DeleteFunc([]string{kept, p.confused(key), p.strangers(policy, environment)},
 			func(s string) bool { return s == "" }), "; ")
 	}
 	return out
