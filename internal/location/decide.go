@@ -46,8 +46,12 @@ func (k *Keeper) decide(touched map[record.Key]touch) []store.Write {
 			places[at] = touch{cause: w.Cause}
 		}
 	}
+	going := map[record.Key]bool{}
+	for _, w := range writes {
+		going[w.Key] = w.Delete
+	}
 	for _, key := range slices.SortedFunc(maps.Keys(places), record.Key.Compare) {
-		if w, ok := k.place(s, key, places[key]); ok {
+		if w, ok := k.place(s, key, places[key], going); ok {
 			writes = append(writes, w)
 		}
 	}
@@ -102,6 +106,8 @@ func (k *Keeper) location(s *store.Snapshot, key record.Key, t touch) (w store.W
 		return k.original(s, said.location, held, there)
 	case speaks:
 		return store.Write{Record: said.record}, !there || stored.Version != said.record.Version && !said.location.Late(held)
+	case k.awaited(s, name, held, t):
+		return store.Write{}, false
 	case t.dropped || k.child(name).told:
 		return remove(key, k.withdrawal(t)), there
 	case k.cfg.Origin != nil && there && !k.cfg.Origin.Needed(s, held):
@@ -109,6 +115,24 @@ func (k *Keeper) location(s *store.Snapshot, key record.Key, t touch) (w store.W
 	default:
 		return store.Write{}, false
 	}
+}
+
+// awaited tells, in a tier that relays, whether a location that a child does not tell of is no sign that it is gone. A zone
+// tells of every application that is assigned to it and called from elsewhere, also while nothing of it is ready: one whose
+// store was lost knows of none before its agents have told it, and has told all that it knows.
+func (k *Keeper) awaited(s *store.Snapshot, name string, held record.Location, t touch) bool {
+	if k.cfg.Origin != nil || t.dropped && t.cause != record.CauseFound {
+		return false
+	}
+	app := record.ServiceName(held.Namespace, held.Application)
+	for key := range k.words.byApplication[app] {
+		if _, speaks := k.says(name, key); speaks {
+			return false
+		}
+	}
+	_, assigned := s.Get(record.AssignmentKey(held.Namespace, held.Application, held.Zone))
+	_, called := s.Get(record.AudienceKey(held.Namespace, held.Application))
+	return assigned && called
 }
 
 // withdrawal is the cause with which a location goes. Of the tier that writes locations it is positive knowledge.
@@ -136,16 +160,27 @@ func (k *Keeper) original(s *store.Snapshot, said, held record.Location, there b
 	return store.Write{Record: said.Record()}, true
 }
 
+// held tells whether the store holds locations at a cluster that are not going. It is asked only of a place that is no
+// longer told.
+func held(s *store.Snapshot, cluster string, going map[record.Key]bool) bool {
+	for e := range s.All(record.KindLocation) {
+		if e.Key.Site() == cluster && !going[e.Key] {
+			return true
+		}
+	}
+	return false
+}
+
 // place decides what is to be stored under a place's key.
-func (k *Keeper) place(s *store.Snapshot, key record.Key, t touch) (w store.Write, ok bool) {
+func (k *Keeper) place(s *store.Snapshot, key record.Key, t touch, going map[record.Key]bool) (w store.Write, ok bool) {
 	stored, there := s.Get(key)
-	var held record.Place
+	var before record.Place
 	if there {
-		held, _ = record.DecodePlace(stored.Record)
+		before, _ = record.DecodePlace(stored.Record)
 	}
 	cluster, listed := k.cluster(s, key)
 	if !listed {
-		return remove(key, t.cause), there && k.cfg.Own(held.Region, held.Zone)
+		return remove(key, t.cause), there && k.cfg.Own(before.Region, before.Zone)
 	}
 	c := k.child(k.cfg.Child(cluster))
 	said, speaks := k.says(k.cfg.Child(cluster), key)
@@ -157,16 +192,16 @@ func (k *Keeper) place(s *store.Snapshot, key record.Key, t touch) (w store.Writ
 		p = k.cfg.Origin.Place(cluster)
 	case speaks:
 		p, _ = record.DecodePlace(said.record)
-	case t.dropped || c.told:
+	case (t.dropped || c.told) && !held(s, cluster.Name, going):
 		return remove(key, k.withdrawal(t)), there
 	case !there:
 		return store.Write{}, false
 	default:
-		p = held
+		p = before
 	}
 	since := p.StaleSince
-	if !c.fresh && !held.StaleSince.IsZero() {
-		since = held.StaleSince
+	if !c.fresh && !before.StaleSince.IsZero() {
+		since = before.StaleSince
 	}
 	if c.stale && (since.IsZero() || c.lost.Before(since)) {
 		since = c.lost

@@ -73,7 +73,11 @@ func TestRestart(t *testing.T) {
 		}
 	}
 	s.keeper.Told("a")
-	s.await("the place that a has not told is gone", lacks(record.PlaceKey("a1")))
+	s.tell("b", app("b1", "b", 2, 3))
+	s.await("what comes after is stored", holds(app("b1", "b", 2, 3)))
+	if lacks(record.PlaceKey("a1"))(s.mirror.Snapshot()) {
+		t.Error("a place is gone at which there are locations")
+	}
 	if !holds(app("a1", "a", 1, 3))(s.mirror.Snapshot()) {
 		t.Error("a location is gone that a told late")
 	}
@@ -81,9 +85,38 @@ func TestRestart(t *testing.T) {
 	s.keeper.Connected("a", true)
 	s.keeper.Told("a")
 	s.await("what a does not tell is gone", lacks(app("a1", "a", 1, 3).Key))
-	if !holds(app("b1", "b", 1, 3))(s.mirror.Snapshot()) {
+	s.await("and its place", lacks(record.PlaceKey("a1")))
+	if !holds(app("b1", "b", 2, 3))(s.mirror.Snapshot()) {
 		t.Error("what b told has gone with what a did not")
 	}
+}
+
+// TestLostStore has a zone come back that has lost its store: it tells of nothing before its agents have told it, and that
+// is no sign that anything has gone.
+func TestLostStore(t *testing.T) {
+	s := newTier(t)
+	assignment := record.Assignment{Namespace: "n", Application: "app", Zone: "a", Region: "west"}.Record()
+	s.write(assignment, record.Cluster{Name: "a2", Region: "west", Zone: "a"}.Record())
+	s.begin()
+	s.keeper.Connected("a", true)
+	s.keeper.Connected("b", true)
+	s.tell("a", at("a1", "a"), app("a1", "a", 1, 3))
+	s.tell("b", at("b1", "b"), app("b1", "b", 1, 3))
+	s.keeper.Told("a")
+	s.await("zone a's is stored", holds(app("a1", "a", 1, 3)))
+	s.await("zone b's is stored", holds(app("b1", "b", 1, 3)))
+
+	s.keeper.Connected("a", false)
+	s.keeper.Connected("a", true)
+	s.keeper.Take("a", nil, []feed.Removal{{Key: app("a1", "a", 1, 3).Key}, {Key: record.PlaceKey("a1")}})
+	s.keeper.Told("a")
+	s.tell("b", app("b1", "b", 2, 4))
+	s.await("b's next word is stored", holds(app("b1", "b", 2, 4)))
+	if !holds(app("a1", "a", 1, 3))(s.mirror.Snapshot()) || !holds(at("a1", "a"))(s.mirror.Snapshot()) {
+		t.Error("what a does not know yet has gone")
+	}
+	s.tell("a", app("a2", "a", 1, 3))
+	s.await("where a says no more that it is, it is gone", lacks(app("a1", "a", 1, 3).Key))
 }
 
 // TestSecondTerm has a replica lead twice, while another led and heard newer words between.

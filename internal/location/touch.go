@@ -99,6 +99,13 @@ func (k *Keeper) apply(u store.Update) {
 			}
 		case record.KindAudience:
 			k.touchApplication(u.New, c.Key.Name)
+			if c.New == nil {
+				k.touchStored(u.New, c.Key.Name)
+			}
+		case record.KindAssignment:
+			if p := c.Key.Parts(); c.New == nil && len(p) == 3 {
+				k.touchStored(u.New, record.ServiceName(p[0], p[1]))
+			}
 		case record.KindBinding:
 			if p := c.Key.Parts(); len(p) == 3 {
 				k.touchApplication(u.New, record.ServiceName(p[0], p[1]))
@@ -132,6 +139,16 @@ func regroups(c store.Change) bool {
 func (k *Keeper) inventory(s *store.Snapshot) {
 	if k.cfg.Origin != nil {
 		k.cfg.Origin.Inventory(s)
+	}
+}
+
+// touchStored touches the locations of an application that a tier which relays them holds, with mu held.
+func (k *Keeper) touchStored(s *store.Snapshot, app string) {
+	if k.cfg.Origin != nil || app == "" {
+		return
+	}
+	for e := range s.Prefix(record.KindLocation, app+"/") {
+		k.touch(e.Key, record.CauseFound)
 	}
 }
 
