@@ -160,9 +160,9 @@ func (k *Keeper) original(s *store.Snapshot, said, held record.Location, there b
 	return store.Write{Record: said.Record()}, true
 }
 
-// held tells whether the store holds locations at a cluster that are not going. It is asked only of a place that is no
+// occupied tells whether the store holds locations at a cluster that are not going. It is asked only of a place that is no
 // longer told.
-func held(s *store.Snapshot, cluster string, going map[record.Key]bool) bool {
+func occupied(s *store.Snapshot, cluster string, going map[record.Key]bool) bool {
 	for e := range s.All(record.KindLocation) {
 		if e.Key.Site() == cluster && !going[e.Key] {
 			return true
@@ -192,7 +192,7 @@ func (k *Keeper) place(s *store.Snapshot, key record.Key, t touch, going map[rec
 		p = k.cfg.Origin.Place(cluster)
 	case speaks:
 		p, _ = record.DecodePlace(said.record)
-	case (t.dropped || c.told) && !held(s, cluster.Name, going):
+	case (t.dropped || c.told) && !occupied(s, cluster.Name, going):
 		return remove(key, k.withdrawal(t)), there
 	case !there:
 		return store.Write{}, false

@@ -136,6 +136,17 @@ func at(cluster, zone string) record.Record {
 	return record.Place{Cluster: cluster, Zone: zone, Region: "west", Network: "blue"}.Record()
 }
 
+// bothTell begins a term in which each zone tells of the application in its cluster, and waits until that is stored.
+func (s *tier) bothTell() {
+	s.t.Helper()
+	s.begin()
+	for cluster, zone := range map[string]string{"a1": "a", "b1": "b"} {
+		s.keeper.Connected(zone, true)
+		s.tell(zone, at(cluster, zone), app(cluster, zone, 1, 3))
+		s.await("what "+zone+" tells is stored", holds(app(cluster, zone, 1, 3)))
+	}
+}
+
 func (s *tier) tell(zone string, records ...record.Record) []feed.Rejection {
 	var puts []*record.Record
 	for i := range records {

@@ -47,7 +47,7 @@ func (k *Keeper) put(name string, r record.Record) (reason string, err error) {
 		return "InvalidRecord", err
 	}
 	if app := applicationOf(r.Key); k.cfg.Origin == nil && k.words.count[subject{name, app}] == 0 {
-		k.touchStored(k.mirror.Snapshot(), app) // where else it was is no longer awaited
+		k.touchStored(k.mirror.Snapshot(), app, record.CauseFound) // where else it was is no longer awaited
 	}
 	k.words.put(r.Key, w)
 	k.dirty[r.Key] = touch{}

@@ -100,11 +100,11 @@ func (k *Keeper) apply(u store.Update) {
 		case record.KindAudience:
 			k.touchApplication(u.New, c.Key.Name)
 			if c.New == nil {
-				k.touchStored(u.New, c.Key.Name)
+				k.touchStored(u.New, c.Key.Name, c.Cause)
 			}
 		case record.KindAssignment:
 			if p := c.Key.Parts(); c.New == nil && len(p) == 3 {
-				k.touchStored(u.New, record.ServiceName(p[0], p[1]))
+				k.touchStored(u.New, record.ServiceName(p[0], p[1]), c.Cause)
 			}
 		case record.KindBinding:
 			if p := c.Key.Parts(); len(p) == 3 {
@@ -143,12 +143,12 @@ func (k *Keeper) inventory(s *store.Snapshot) {
 }
 
 // touchStored touches the locations of an application that a tier which relays them holds, with mu held.
-func (k *Keeper) touchStored(s *store.Snapshot, app string) {
+func (k *Keeper) touchStored(s *store.Snapshot, app string, cause record.Cause) {
 	if k.cfg.Origin != nil || app == "" {
 		return
 	}
 	for e := range s.Prefix(record.KindLocation, app+"/") {
-		k.touch(e.Key, record.CauseFound)
+		k.touch(e.Key, cause)
 	}
 }
 
