@@ -1,7 +1,6 @@
 package az_test
 
 import (
-	"context"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -12,8 +11,6 @@ import (
 	"github.com/meridian-federation/meridian/internal/object"
 	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/internal/record"
-	"github.com/meridian-federation/meridian/internal/shard"
-	"github.com/meridian-federation/meridian/internal/store"
 	"github.com/meridian-federation/meridian/internal/tiertest"
 )
 
@@ -59,29 +56,7 @@ func TestExport(t *testing.T) {
 func TestExportOfAMuteOwner(t *testing.T) {
 	z := newShared(t, 2, 6)
 	z.awaitOwners("r0", "r1")
-	s := z.store.Open()
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	if _, err := s.Join(ctx, store.Member{ID: "r2", Address: "127.0.0.1:1"}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		z.store.Expire("r2")
-		_ = s.Close()
-	})
-	var loads []shard.Load
-	for name := range z.agents {
-		loads = append(loads, shard.Load{Key: name, Weight: 10})
-	}
-	mute := ""
-	for name, id := range shard.Deal([]string{"r0", "r1", "r2"}, loads) {
-		if id == "r2" { // so that nobody takes it back
-			mute = name
-		}
-	}
-	if _, err := s.Claim(ctx, mute, "r2", z.claim(mute).Fence); err != nil {
-		t.Fatal(err)
-	}
+	mute := z.mute()[0]
 	tiertest.Await(t, "the leader says who does not answer", func() bool {
 		node := ask(t, z.parent, question.KindExport, question.ExportRequest{Cluster: mute,
 			Target: question.Path{Region: "west", Zone: "a", Cluster: mute}})

@@ -11,7 +11,6 @@ import (
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/internal/record"
-	"github.com/meridian-federation/meridian/internal/shard"
 	"github.com/meridian-federation/meridian/internal/store"
 	"github.com/meridian-federation/meridian/internal/tiertest"
 )
@@ -140,33 +139,11 @@ func TestReplicaDoesNotAnswer(t *testing.T) {
 	z.answering()
 	z.awaitOwners("r0", "r1")
 	z.everywhere(app{name: "cart", image: "cart:1"})
-	s := z.store.Open()
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	if _, err := s.Join(ctx, store.Member{ID: "r2", Address: "127.0.0.1:1"}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		z.store.Expire("r2")
-		_ = s.Close()
-	})
-	var loads []shard.Load
-	for name := range z.agents {
-		loads = append(loads, shard.Load{Key: name, Weight: 10})
-	}
-	var mute, want []string // clusters that stay with r2, since they are dealt to it
-	for name, id := range shard.Deal([]string{"r0", "r1", "r2"}, loads) {
-		if id != "r2" {
-			continue
-		}
-		if _, err := s.Claim(ctx, name, "r2", z.claim(name).Fence); err != nil {
-			t.Fatal(err)
-		}
-		mute = append(mute, name)
+	mute := z.mute()
+	var want []string
+	for _, name := range mute {
 		want = append(want, name+": replica r2 serves it: not connected")
 	}
-	slices.Sort(mute)
-	slices.Sort(want)
 	z.overview(fmt.Sprintf("%v have no answer", mute), func(n question.Node) bool {
 		return len(mute) > 0 && len(n.Children) == 6 && slices.Equal(unanswered(n), want)
 	})

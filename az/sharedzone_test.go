@@ -16,6 +16,7 @@ import (
 	"github.com/meridian-federation/meridian/az"
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/record"
+	"github.com/meridian-federation/meridian/internal/shard"
 	"github.com/meridian-federation/meridian/internal/store"
 	"github.com/meridian-federation/meridian/internal/store/mem"
 	"github.com/meridian-federation/meridian/internal/tiertest"
@@ -340,3 +341,32 @@ const (
 	objectsPerApp       = 6
 	objectsPerNamespace = 2
 )
+
+// mute has a replica r2 join that answers nobody, and claim the clusters that are dealt to it beside r0 and r1, so that
+// nobody takes them back. It returns these, sorted.
+func (z *shared) mute() (clusters []string) {
+	z.t.Helper()
+	s := z.store.Open()
+	if _, err := s.Join(z.t.Context(), store.Member{ID: "r2", Address: "127.0.0.1:1"}); err != nil {
+		z.t.Fatal(err)
+	}
+	z.t.Cleanup(func() {
+		z.store.Expire("r2")
+		_ = s.Close()
+	})
+	var loads []shard.Load
+	for name := range z.agents {
+		loads = append(loads, shard.Load{Key: name, Weight: 10})
+	}
+	for name, id := range shard.Deal([]string{"r0", "r1", "r2"}, loads) {
+		if id != "r2" {
+			continue
+		}
+		if _, err := s.Claim(z.t.Context(), name, "r2", z.claim(name).Fence); err != nil {
+			z.t.Fatal(err)
+		}
+		clusters = append(clusters, name)
+	}
+	slices.Sort(clusters)
+	return clusters
+}
