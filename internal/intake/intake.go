@@ -89,7 +89,8 @@ func fromAbove(snapshot *store.Snapshot) iter.Seq[record.KeyVersion] {
 // here comes from above and is handed on.
 func comesDown(kind record.Kind) bool {
 	switch kind {
-	case record.KindBinding, record.KindObject, record.KindStatus, record.KindHealth, record.KindStanding:
+	case record.KindBinding, record.KindObject, record.KindStatus, record.KindHealth, record.KindStanding,
+		record.KindToken, record.KindTrust:
 		return false
 	default:
 		return true

@@ -40,6 +40,13 @@ func TestRoundTrip(t *testing.T) {
 		"chunk of a location": {record.Location{Namespace: "n", Application: "a", Cluster: "c", Chunk: "x1", Zone: "z", Region: "r",
 			Endpoints: []record.Endpoint{{Address: "10.0.0.1", Version: "v1"}}},
 			func(r record.Record) (any, error) { return record.DecodeLocation(r) }},
+		"grant": {record.Grant{Path: "region/r/zone/z/cluster/c", Generation: 3, Enrolled: true, Token: "t"},
+			func(r record.Record) (any, error) { return record.DecodeGrant(r) }},
+		"token": {record.Token{ID: "t", Hash: [32]byte{1}, Path: "region/r", Expires: at, Uses: 2, Spent: [][32]byte{{2}, {3}},
+			Mode: record.TokenReplica, CreatedBy: "ann", Created: at},
+			func(r record.Record) (any, error) { return record.DecodeToken(r) }},
+		"trust": {record.Trust{Roots: [][]byte{{1}, {2}}, Active: [32]byte{4}},
+			func(r record.Record) (any, error) { return record.DecodeTrust(r) }},
 		"service": {record.Service{Namespace: "n", Application: "a", Environment: "e", Tenant: "t", ServiceAccount: "a",
 			Ports: []record.Port{{Name: "http", Port: 80, TargetPort: 8080, Protocol: "TCP", AppProtocol: "http"}}},
 			func(r record.Record) (any, error) { return record.DecodeService(r) }},
@@ -169,4 +176,16 @@ func FuzzValidate(f *testing.F) {
 	f.Fuzz(func(t *testing.T, kind, name string, content []byte) {
 		_ = record.Validate(record.New(record.Key{Kind: record.Kind(kind), Name: name}, content))
 	})
+}
+
+func TestGrantOfNoPlace(t *testing.T) {
+	for _, name := range []string{"region", "region/", "region/r/zone", "zone/z", "region/r/zone/z/cluster/c/x/y", "region/r/cluster/c"} {
+		r := record.Grant{Path: name}.Record()
+		if _, err := record.DecodeGrant(r); err == nil || !strings.Contains(err.Error(), "region/REGION") {
+			t.Errorf("%s: got %v, want an error that shows what a path is", name, err)
+		}
+	}
+	if _, err := record.DecodeGrant(record.Grant{Path: "global"}.Record()); err != nil {
+		t.Errorf("global: got %v, want no error", err)
+	}
 }

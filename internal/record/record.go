@@ -21,6 +21,9 @@ const (
 	KindBinding    Kind = "binding"    // namespace/application/cluster, by a zone's leader, stays in the zone
 	KindLocation   Kind = "location"   // namespace/application/cluster[/chunk], by the zone of the cluster, up, then down to who depends on it
 	KindPlace      Kind = "place"      // cluster, by its zone, up, then down with its locations
+	KindGrant      Kind = "grant"      // PATH, a place's, by Global's leader, down to those on the path
+	KindToken      Kind = "token"      // id, by Global's leader, stays at Global
+	KindTrust      Kind = "trust"      // roots, by Global's leader, stays at Global
 	KindObject     Kind = "object"     // see package object; compiled in a zone's shard, to an agent, never stored
 	KindStatus     Kind = "status"     // namespace/application, by the child, up
 	KindHealth     Kind = "health"     // cluster, by the zone, up

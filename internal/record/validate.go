@@ -28,6 +28,12 @@ func Validate(r Record) error {
 		_, err = DecodeHealth(r)
 	case KindStanding:
 		_, err = DecodeStanding(r)
+	case KindGrant:
+		_, err = DecodeGrant(r)
+	case KindToken:
+		_, err = DecodeToken(r)
+	case KindTrust:
+		_, err = DecodeTrust(r)
 	}
 	return err
 }

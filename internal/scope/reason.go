@@ -33,6 +33,11 @@ func (x *Index) read(e *store.Entry) (m meaning) {
 		if c, err := record.DecodeCluster(e.Record); err == nil {
 			m.reasons = []reason{{x.child(c.Region, c.Zone), e.Key}}
 		}
+	case record.KindGrant:
+		region, zone := e.Key.Place()
+		if child := x.child(region, zone); child != "" {
+			m.reasons = []reason{{child, e.Key}}
+		}
 	case record.KindAssignment:
 		if a, err := record.DecodeAssignment(e.Record); err == nil {
 			m.child, m.callees = x.child(a.Region, a.Zone), a.Dependencies
@@ -72,7 +77,7 @@ func (x *Index) child(region, zone string) string {
 func known(kind record.Kind) bool {
 	switch kind {
 	case record.KindRevision, record.KindService, record.KindPolicy, record.KindAudience, record.KindCluster,
-		record.KindAssignment, record.KindLocation, record.KindPlace:
+		record.KindAssignment, record.KindLocation, record.KindPlace, record.KindGrant:
 		return true
 	default:
 		return false
@@ -82,7 +87,8 @@ func known(kind record.Kind) bool {
 // stays tells whether records of the kind never go to a child through a scope.
 func stays(kind record.Kind) bool {
 	switch kind {
-	case record.KindBinding, record.KindStatus, record.KindHealth, record.KindObject, record.KindStanding:
+	case record.KindBinding, record.KindStatus, record.KindHealth, record.KindObject, record.KindStanding,
+		record.KindToken, record.KindTrust:
 		return true
 	default:
 		return false

@@ -1,7 +1,7 @@
 // Package scope computes which of a tier's records each child needs: the applications assigned to it, with their
 // revisions, service records, policies and audiences; of what they depend on the service records and audiences, and where
-// that is in other children's clusters; and the clusters that lie in the child. Scope follows from the records alone;
-// nobody configures it.
+// that is in other children's clusters; the clusters that lie in the child; and the grants of places at or below it. Scope
+// follows from the records alone; nobody configures it.
 //
 // Index is incremental. It keeps, for each key, how many reasons each child has to hold it, so that a change costs in
 // proportion to itself and to the children concerned, and a record leaves a view when its last reason goes. It is not

@@ -58,6 +58,10 @@ func (s *tier) wanted() map[string]map[record.Key]record.Version {
 		case record.KindCluster:
 			c, _ := record.DecodeCluster(e.Record)
 			need(c.Region, key)
+		case record.KindGrant:
+			if region, _ := key.Place(); region != "" {
+				need(region, key)
+			}
 		case record.KindAssignment:
 			a, _ := record.DecodeAssignment(e.Record)
 			need(a.Region, key)
@@ -129,7 +133,7 @@ func edit(t *rapid.T, s *tier) {
 	spec := record.Revision{Namespace: "n", Application: app,
 		Spec: []byte(fmt.Sprint(rapid.IntRange(0, 2).Draw(t, "spec")))}.Record()
 	var r record.Record
-	switch rapid.IntRange(0, 8).Draw(t, "kind") {
+	switch rapid.IntRange(0, 9).Draw(t, "kind") {
 	case 0:
 		r = spec
 	case 1:
@@ -154,6 +158,9 @@ func edit(t *rapid.T, s *tier) {
 			Chunk: rapid.SampledFrom([]string{"", "x"}).Draw(t, "chunk"), Region: region, Zone: region + "-a"}.Record()
 	case 8:
 		r = record.Place{Cluster: fmt.Sprint("c", rapid.IntRange(0, 2).Draw(t, "cluster")), Network: region}.Record()
+	case 9:
+		r = record.Grant{Path: rapid.SampledFrom([]string{"global", "region/" + region, "region/" + region + "/zone/" + app}).Draw(t, "path"),
+			Generation: 1}.Record()
 	}
 	if rapid.IntRange(0, 2).Draw(t, "remove") == 0 {
 		s.remove(r.Key, record.CausePerson)

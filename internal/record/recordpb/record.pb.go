@@ -1907,6 +1907,225 @@ func (x *Standing) GetLocations() int32 {
 	return 0
 }
 
+// Grant is what is accepted of a place's certificates; its name is the place's path.
+type Grant struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Generation uint64                 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
+	Enrolled   bool                   `protobuf:"varint,2,opt,name=enrolled,proto3" json:"enrolled,omitempty"`
+	// The token with which the place was enrolled last.
+	Token         string `protobuf:"bytes,3,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Grant) Reset() {
+	*x = Grant{}
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Grant) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Grant) ProtoMessage() {}
+
+func (x *Grant) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Grant.ProtoReflect.Descriptor instead.
+func (*Grant) Descriptor() ([]byte, []int) {
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *Grant) GetGeneration() uint64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *Grant) GetEnrolled() bool {
+	if x != nil {
+		return x.Enrolled
+	}
+	return false
+}
+
+func (x *Grant) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+// Token lets somebody enrol.
+type Token struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SHA-256 of the secret.
+	Hash          []byte   `protobuf:"bytes,1,opt,name=hash,proto3" json:"hash,omitempty"`
+	Path          string   `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	Expires       int64    `protobuf:"varint,3,opt,name=expires,proto3" json:"expires,omitempty"`
+	Uses          int32    `protobuf:"varint,4,opt,name=uses,proto3" json:"uses,omitempty"`
+	Mode          string   `protobuf:"bytes,5,opt,name=mode,proto3" json:"mode,omitempty"`
+	Spent         [][]byte `protobuf:"bytes,6,rep,name=spent,proto3" json:"spent,omitempty"`
+	CreatedBy     string   `protobuf:"bytes,7,opt,name=created_by,json=createdBy,proto3" json:"created_by,omitempty"`
+	Created       int64    `protobuf:"varint,8,opt,name=created,proto3" json:"created,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Token) Reset() {
+	*x = Token{}
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Token) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Token) ProtoMessage() {}
+
+func (x *Token) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Token.ProtoReflect.Descriptor instead.
+func (*Token) Descriptor() ([]byte, []int) {
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *Token) GetHash() []byte {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
+
+func (x *Token) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *Token) GetExpires() int64 {
+	if x != nil {
+		return x.Expires
+	}
+	return 0
+}
+
+func (x *Token) GetUses() int32 {
+	if x != nil {
+		return x.Uses
+	}
+	return 0
+}
+
+func (x *Token) GetMode() string {
+	if x != nil {
+		return x.Mode
+	}
+	return ""
+}
+
+func (x *Token) GetSpent() [][]byte {
+	if x != nil {
+		return x.Spent
+	}
+	return nil
+}
+
+func (x *Token) GetCreatedBy() string {
+	if x != nil {
+		return x.CreatedBy
+	}
+	return ""
+}
+
+func (x *Token) GetCreated() int64 {
+	if x != nil {
+		return x.Created
+	}
+	return 0
+}
+
+// Trust is the roots of the hub's own identities.
+type Trust struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// X.509 certificates, DER.
+	Roots [][]byte `protobuf:"bytes,1,rep,name=roots,proto3" json:"roots,omitempty"`
+	// SHA-256 of the public key of the root that signs.
+	Active        []byte `protobuf:"bytes,2,opt,name=active,proto3" json:"active,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Trust) Reset() {
+	*x = Trust{}
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Trust) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Trust) ProtoMessage() {}
+
+func (x *Trust) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Trust.ProtoReflect.Descriptor instead.
+func (*Trust) Descriptor() ([]byte, []int) {
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *Trust) GetRoots() [][]byte {
+	if x != nil {
+		return x.Roots
+	}
+	return nil
+}
+
+func (x *Trust) GetActive() []byte {
+	if x != nil {
+		return x.Active
+	}
+	return nil
+}
+
 var File_internal_record_recordpb_record_proto protoreflect.FileDescriptor
 
 const file_internal_record_recordpb_record_proto_rawDesc = "" +
@@ -2082,7 +2301,26 @@ const file_internal_record_recordpb_record_proto_rawDesc = "" +
 	"\aassumed\x18\x06 \x01(\bR\aassumed\x128\n" +
 	"\blocation\x18\a \x01(\v2\x1c.meridian.record.v1.LocationR\blocation\x12\x12\n" +
 	"\x04told\x18\b \x01(\bR\x04told\x12\x1c\n" +
-	"\tlocations\x18\t \x01(\x05R\tlocationsBBZ@github.com/meridian-federation/meridian/internal/record/recordpbb\x06proto3"
+	"\tlocations\x18\t \x01(\x05R\tlocations\"Y\n" +
+	"\x05Grant\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x01 \x01(\x04R\n" +
+	"generation\x12\x1a\n" +
+	"\benrolled\x18\x02 \x01(\bR\benrolled\x12\x14\n" +
+	"\x05token\x18\x03 \x01(\tR\x05token\"\xc0\x01\n" +
+	"\x05Token\x12\x12\n" +
+	"\x04hash\x18\x01 \x01(\fR\x04hash\x12\x12\n" +
+	"\x04path\x18\x02 \x01(\tR\x04path\x12\x18\n" +
+	"\aexpires\x18\x03 \x01(\x03R\aexpires\x12\x12\n" +
+	"\x04uses\x18\x04 \x01(\x05R\x04uses\x12\x12\n" +
+	"\x04mode\x18\x05 \x01(\tR\x04mode\x12\x14\n" +
+	"\x05spent\x18\x06 \x03(\fR\x05spent\x12\x1d\n" +
+	"\n" +
+	"created_by\x18\a \x01(\tR\tcreatedBy\x12\x18\n" +
+	"\acreated\x18\b \x01(\x03R\acreated\"5\n" +
+	"\x05Trust\x12\x14\n" +
+	"\x05roots\x18\x01 \x03(\fR\x05roots\x12\x16\n" +
+	"\x06active\x18\x02 \x01(\fR\x06activeBBZ@github.com/meridian-federation/meridian/internal/record/recordpbb\x06proto3"
 
 var (
 	file_internal_record_recordpb_record_proto_rawDescOnce sync.Once
@@ -2096,7 +2334,7 @@ func file_internal_record_recordpb_record_proto_rawDescGZIP() []byte {
 	return file_internal_record_recordpb_record_proto_rawDescData
 }
 
-var file_internal_record_recordpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_internal_record_recordpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_internal_record_recordpb_record_proto_goTypes = []any{
 	(*Revision)(nil),   // 0: meridian.record.v1.Revision
 	(*Service)(nil),    // 1: meridian.record.v1.Service
@@ -2121,8 +2359,11 @@ var file_internal_record_recordpb_record_proto_goTypes = []any{
 	(*Problem)(nil),    // 20: meridian.record.v1.Problem
 	(*Health)(nil),     // 21: meridian.record.v1.Health
 	(*Standing)(nil),   // 22: meridian.record.v1.Standing
-	nil,                // 23: meridian.record.v1.Cluster.LabelsEntry
-	nil,                // 24: meridian.record.v1.Gateway.SelectorEntry
+	(*Grant)(nil),      // 23: meridian.record.v1.Grant
+	(*Token)(nil),      // 24: meridian.record.v1.Token
+	(*Trust)(nil),      // 25: meridian.record.v1.Trust
+	nil,                // 26: meridian.record.v1.Cluster.LabelsEntry
+	nil,                // 27: meridian.record.v1.Gateway.SelectorEntry
 }
 var file_internal_record_recordpb_record_proto_depIdxs = []int32{
 	10, // 0: meridian.record.v1.Service.ports:type_name -> meridian.record.v1.Port
@@ -2130,11 +2371,11 @@ var file_internal_record_recordpb_record_proto_depIdxs = []int32{
 	4,  // 2: meridian.record.v1.Rule.callers:type_name -> meridian.record.v1.Caller
 	8,  // 3: meridian.record.v1.Location.ready:type_name -> meridian.record.v1.Ready
 	9,  // 4: meridian.record.v1.Location.endpoints:type_name -> meridian.record.v1.Endpoint
-	23, // 5: meridian.record.v1.Cluster.labels:type_name -> meridian.record.v1.Cluster.LabelsEntry
+	26, // 5: meridian.record.v1.Cluster.labels:type_name -> meridian.record.v1.Cluster.LabelsEntry
 	12, // 6: meridian.record.v1.Cluster.taints:type_name -> meridian.record.v1.Taint
 	13, // 7: meridian.record.v1.Cluster.mesh:type_name -> meridian.record.v1.Mesh
 	14, // 8: meridian.record.v1.Mesh.gateway:type_name -> meridian.record.v1.Gateway
-	24, // 9: meridian.record.v1.Gateway.selector:type_name -> meridian.record.v1.Gateway.SelectorEntry
+	27, // 9: meridian.record.v1.Gateway.selector:type_name -> meridian.record.v1.Gateway.SelectorEntry
 	20, // 10: meridian.record.v1.Status.problems:type_name -> meridian.record.v1.Problem
 	18, // 11: meridian.record.v1.Status.lines:type_name -> meridian.record.v1.Line
 	19, // 12: meridian.record.v1.Status.workloads:type_name -> meridian.record.v1.Workload
@@ -2160,7 +2401,7 @@ func file_internal_record_recordpb_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_internal_record_recordpb_record_proto_rawDesc), len(file_internal_record_recordpb_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   25,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
