@@ -29,6 +29,7 @@ type Config struct {
 	Authorization AuthorizationConfig
 	Etcd          config.Etcd
 	Admin         config.Admin
+	Audit         config.Audit
 	Log           config.Log
 }
 
@@ -85,6 +86,7 @@ func (c *Config) Default() {
 		c.Admin.Address = config.Loopback(config.ZoneAdminPort)
 	}
 	c.Admin.Default()
+	c.Audit.Default()
 	c.Log.Default()
 }
 
@@ -100,6 +102,7 @@ func (c *Config) Validate() error {
 		config.Prefix("authorization", c.Authorization.Validate()),
 		config.Prefix("etcd", c.Etcd.Validate()),
 		config.Prefix("admin", c.Admin.Validate()),
+		config.Prefix("audit", c.Audit.Validate()),
 		config.Prefix("log", c.Log.Validate()),
 	}
 	if c.Advertise != "" {

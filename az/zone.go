@@ -12,6 +12,7 @@ import (
 
 	"github.com/meridian-federation/meridian/az/authz"
 	"github.com/meridian-federation/meridian/az/compile"
+	"github.com/meridian-federation/meridian/internal/audit"
 	"github.com/meridian-federation/meridian/internal/buildinfo"
 	"github.com/meridian-federation/meridian/internal/children"
 	"github.com/meridian-federation/meridian/internal/feed"
@@ -32,6 +33,8 @@ type Deps struct {
 	Store    store.Store
 	Listener net.Listener
 	Log      *slog.Logger
+	// Audit gets who did what; a nil one discards.
+	Audit *audit.Log
 	// Authorization is where proxies ask for external authorization; nil is nowhere. Run closes it.
 	Authorization net.Listener
 	// Gossip may be nil; Run runs it.

@@ -20,6 +20,7 @@ type Config struct {
 	AudienceDelay time.Duration `usage:"how long after an application's last consumer in a namespace, zone or network is gone it is still made visible there, unless something else changes that earlier; 30s by default"`
 	Etcd          config.Etcd
 	Admin         config.Admin
+	Audit         config.Audit
 	Log           config.Log
 }
 
@@ -46,6 +47,7 @@ func (c *Config) Default() {
 		c.Admin.Address = config.Loopback(config.GlobalAdminPort)
 	}
 	c.Admin.Default()
+	c.Audit.Default()
 	c.Log.Default()
 }
 
@@ -62,6 +64,7 @@ func (c *Config) Validate() error {
 		config.Address("advertise", c.advertised()),
 		config.Prefix("etcd", c.Etcd.Validate()),
 		config.Prefix("admin", c.Admin.Validate()),
+		config.Prefix("audit", c.Audit.Validate()),
 		config.Prefix("log", c.Log.Validate()),
 	)
 }

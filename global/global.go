@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
 
+	"github.com/meridian-federation/meridian/internal/audit"
 	"github.com/meridian-federation/meridian/internal/children"
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/location"
@@ -38,6 +39,8 @@ type Deps struct {
 	Hub      *rest.Config
 	Listener net.Listener
 	Log      *slog.Logger
+	// Audit gets who did what; a nil one discards.
+	Audit    *audit.Log
 	Stats    *feed.Stats
 	Registry prometheus.Registerer
 }

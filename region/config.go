@@ -17,6 +17,7 @@ type Config struct {
 	Settle time.Duration `usage:"how long after its start the region waits for zones before it reports without them; and how long a zone may be away before its clusters count as stale to callers elsewhere"`
 	Etcd   config.Etcd
 	Admin  config.Admin
+	Audit  config.Audit
 	Log    config.Log
 }
 
@@ -46,6 +47,7 @@ func (c *Config) Default() {
 		c.Admin.Address = config.Loopback(config.RegionAdminPort)
 	}
 	c.Admin.Default()
+	c.Audit.Default()
 	c.Log.Default()
 }
 
@@ -57,6 +59,7 @@ func (c *Config) Validate() error {
 		config.Address("listen", c.Listen),
 		config.Prefix("etcd", c.Etcd.Validate()),
 		config.Prefix("admin", c.Admin.Validate()),
+		config.Prefix("audit", c.Audit.Validate()),
 		config.Prefix("log", c.Log.Validate()),
 	}
 	for _, address := range c.Global {

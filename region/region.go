@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/meridian-federation/meridian/internal/audit"
 	"github.com/meridian-federation/meridian/internal/buildinfo"
 	"github.com/meridian-federation/meridian/internal/children"
 	"github.com/meridian-federation/meridian/internal/feed"
@@ -33,6 +34,8 @@ type Deps struct {
 	Store    store.Store
 	Listener net.Listener
 	Log      *slog.Logger
+	// Audit gets who did what; a nil one discards.
+	Audit *audit.Log
 	// Registry takes the region's metrics; it may be nil.
 	Registry prometheus.Registerer
 }

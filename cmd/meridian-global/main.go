@@ -14,6 +14,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/meridian-federation/meridian/global"
+	"github.com/meridian-federation/meridian/internal/audit"
 	"github.com/meridian-federation/meridian/internal/config"
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/run"
@@ -53,7 +54,13 @@ func serve(ctx context.Context, args []string) (err error) {
 
 	stats := &feed.Stats{}
 	health, registry := telemetry.NewHealth(), telemetry.NewRegistry(name)
-	tier, err := global.New(cfg, global.Deps{Store: store, Hub: hub, Listener: listener, Log: log, Stats: stats,
+	trail, err := audit.Open(audit.Config{Place: "global", File: cfg.Audit.File,
+		MaxSizeMB: cfg.Audit.MaxSizeMB, MaxBackups: cfg.Audit.MaxBackups, Log: log, Registry: registry})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, trail.Close()) }()
+	tier, err := global.New(cfg, global.Deps{Store: store, Hub: hub, Listener: listener, Log: log, Audit: trail, Stats: stats,
 		Registry: registry})
 	if err != nil {
 		return err

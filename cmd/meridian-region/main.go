@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 
+	"github.com/meridian-federation/meridian/internal/audit"
 	"github.com/meridian-federation/meridian/internal/config"
 	"github.com/meridian-federation/meridian/internal/run"
 	"github.com/meridian-federation/meridian/internal/store/etcd"
@@ -42,7 +43,13 @@ func serve(ctx context.Context, args []string) (err error) {
 	defer func() { err = errors.Join(err, closeStore()) }()
 
 	health, registry := telemetry.NewHealth(), telemetry.NewRegistry(name)
-	tier := region.New(cfg, region.Deps{Store: store, Listener: listener, Log: log, Registry: registry})
+	trail, err := audit.Open(audit.Config{Place: "region/" + cfg.Region, File: cfg.Audit.File,
+		MaxSizeMB: cfg.Audit.MaxSizeMB, MaxBackups: cfg.Audit.MaxBackups, Log: log, Registry: registry})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, trail.Close()) }()
+	tier := region.New(cfg, region.Deps{Store: store, Listener: listener, Log: log, Audit: trail, Registry: registry})
 	tier.Check(health)
 	admin, err := telemetry.Listen(cfg.Admin.Address, telemetry.Admin{Health: health, Registry: registry, Log: log})
 	if err != nil {

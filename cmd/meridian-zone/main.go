@@ -10,6 +10,7 @@ import (
 	"os"
 
 	"github.com/meridian-federation/meridian/az"
+	"github.com/meridian-federation/meridian/internal/audit"
 	"github.com/meridian-federation/meridian/internal/config"
 	"github.com/meridian-federation/meridian/internal/run"
 	"github.com/meridian-federation/meridian/internal/shard/gossip"
@@ -43,7 +44,13 @@ func serve(ctx context.Context, args []string) (err error) {
 	defer func() { err = errors.Join(err, closeStore()) }()
 
 	health, registry := telemetry.NewHealth(), telemetry.NewRegistry(name)
-	deps := az.Deps{Store: store, Listener: listener, Log: log, Registry: registry}
+	trail, err := audit.Open(audit.Config{Place: "region/" + cfg.Region + "/zone/" + cfg.Zone, File: cfg.Audit.File,
+		MaxSizeMB: cfg.Audit.MaxSizeMB, MaxBackups: cfg.Audit.MaxBackups, Log: log, Registry: registry})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, trail.Close()) }()
+	deps := az.Deps{Store: store, Listener: listener, Log: log, Audit: trail, Registry: registry}
 	if cfg.Authorization.Address != "" {
 		if deps.Authorization, err = net.Listen("tcp", cfg.Authorization.Address); err != nil {
 			return fmt.Errorf("listening for proxies: %w", err)

@@ -95,6 +95,35 @@ func (l Log) Validate() error {
 	)
 }
 
+// Audit says where the audit log is kept.
+type Audit struct {
+	File       string `usage:"file that audit events are written to, one JSON object on each line; the log on stderr unless given"`
+	MaxSizeMB  int    `usage:"megabytes at which the audit file is rotated"`
+	MaxBackups int    `usage:"rotated audit files that are kept"`
+}
+
+// Default keeps a gigabyte: weeks of a busy hub.
+func (a *Audit) Default() {
+	if a.MaxSizeMB == 0 {
+		a.MaxSizeMB = 100
+	}
+	if a.MaxBackups == 0 {
+		a.MaxBackups = 10
+	}
+}
+
+// Validate joins all errors.
+func (a Audit) Validate() error {
+	var errs []error
+	if a.MaxSizeMB < 0 {
+		errs = append(errs, fmt.Errorf("maxSizeMb: %d is less than 1", a.MaxSizeMB))
+	}
+	if a.MaxBackups < 0 {
+		errs = append(errs, fmt.Errorf("maxBackups: %d is less than 1", a.MaxBackups))
+	}
+	return errors.Join(errs...)
+}
+
 func setDefault(field *string, value string) {
 	if *field == "" {
 		*field = value
