@@ -63,14 +63,19 @@ func (inv *inventory) brokenGroups(standing map[string]record.Cluster) map[strin
 }
 
 // unlike says which field of a cluster must be its primary's and is not, or "". One istiod has one network by which it
-// knows what is reached directly, and one Gateway object for all gateways of its clusters.
+// knows what is reached directly, and the same Gateway objects, which the primary's gateway asks for, for all gateways of its
+// clusters.
 func unlike(c, primary record.Cluster) string {
 	if c.Network != primary.Network {
 		return fmt.Sprintf("spec.network: must be %s, that of the primary %s, and is %s", primary.Network, primary.Name, c.Network)
 	}
 	g, want := c.Mesh.Gateway, primary.Mesh.Gateway
-	if g.Namespace == "" || want.Namespace == "" {
-		return "" // one of them has no gateway
+	if g.Namespace == "" {
+		return ""
+	}
+	if want.Namespace == "" {
+		return fmt.Sprintf("spec.mesh.gateway: the primary %s has none, and its istiod would open this one for nobody; give the primary one "+
+			"with the same namespace and selector, or take this one away", primary.Name)
 	}
 	if g.Namespace != want.Namespace {
 		return fmt.Sprintf("spec.mesh.gateway.namespace: must be %s, that of the primary %s, and is %s", want.Namespace, primary.Name, g.Namespace)

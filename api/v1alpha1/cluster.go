@@ -120,8 +120,8 @@ type Mesh struct {
 	// primary is the name of the Cluster, in the same zone, whose istiod
 	// configures this one's proxies and watches its endpoints (Istio's
 	// primary-remote). Istio's objects are then written there and not here.
-	// The network must be the primary's, and where both have a gateway its
-	// namespace and selector too. Default: the cluster itself.
+	// The network must be the primary's, and a gateway, which the primary must
+	// have too, be of its namespace and selector. Default: the cluster itself.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
