@@ -52,7 +52,7 @@ func TokenKey(id string) Key { return Key{KindToken, id} }
 // Record encodes the token.
 func (v Token) Record() Record {
 	m := &recordpb.Token{Hash: v.Hash[:], Path: v.Path, Expires: nanos(v.Expires), Uses: v.Uses, Mode: string(v.Mode),
-		CreatedBy: v.CreatedBy, Created: nanos(v.Created)}
+		CreatedBy: v.CreatedBy, Created: nanos(v.Created), Generation: v.Generation}
 	for _, key := range v.Spent {
 		m.Spent = append(m.Spent, key[:])
 	}
@@ -67,7 +67,7 @@ func DecodeToken(r Record) (Token, error) {
 		return Token{}, err
 	}
 	v := Token{ID: p[0], Path: m.Path, Expires: fromNanos(m.Expires), Uses: m.Uses, Mode: TokenMode(m.Mode),
-		CreatedBy: m.CreatedBy, Created: fromNanos(m.Created)}
+		CreatedBy: m.CreatedBy, Created: fromNanos(m.Created), Generation: m.Generation}
 	if v.Hash, err = digest(r.Key, "hash", m.Hash); err != nil {
 		return Token{}, err
 	}

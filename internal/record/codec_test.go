@@ -43,7 +43,7 @@ func TestRoundTrip(t *testing.T) {
 		"grant": {record.Grant{Path: "region/r/zone/z/cluster/c", Generation: 3, Enrolled: true, Token: "t"},
 			func(r record.Record) (any, error) { return record.DecodeGrant(r) }},
 		"token": {record.Token{ID: "t", Hash: [32]byte{1}, Path: "region/r", Expires: at, Uses: 2, Spent: [][32]byte{{2}, {3}},
-			Mode: record.TokenReplica, CreatedBy: "ann", Created: at},
+			Generation: 4, Mode: record.TokenReplica, CreatedBy: "ann", Created: at},
 			func(r record.Record) (any, error) { return record.DecodeToken(r) }},
 		"trust": {record.Trust{Roots: [][]byte{{1}, {2}}, Active: [32]byte{4}},
 			func(r record.Record) (any, error) { return record.DecodeTrust(r) }},

@@ -36,11 +36,13 @@ type Token struct {
 	Path    string
 	Expires time.Time
 	// Uses is how many processes may enrol with it; Spent are the SHA-256 of the public keys of those that have.
-	Uses      int32
-	Spent     [][32]byte
-	Mode      TokenMode
-	CreatedBy string
-	Created   time.Time
+	Uses  int32
+	Spent [][32]byte
+	// Generation is the place's that all uses are given. It means nothing before the first.
+	Generation uint64
+	Mode       TokenMode
+	CreatedBy  string
+	Created    time.Time
 }
 
 // Trust is the roots of the hub's own identities.

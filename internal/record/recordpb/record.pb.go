@@ -1973,14 +1973,16 @@ func (x *Grant) GetToken() string {
 type Token struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// SHA-256 of the secret.
-	Hash          []byte   `protobuf:"bytes,1,opt,name=hash,proto3" json:"hash,omitempty"`
-	Path          string   `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
-	Expires       int64    `protobuf:"varint,3,opt,name=expires,proto3" json:"expires,omitempty"`
-	Uses          int32    `protobuf:"varint,4,opt,name=uses,proto3" json:"uses,omitempty"`
-	Mode          string   `protobuf:"bytes,5,opt,name=mode,proto3" json:"mode,omitempty"`
-	Spent         [][]byte `protobuf:"bytes,6,rep,name=spent,proto3" json:"spent,omitempty"`
-	CreatedBy     string   `protobuf:"bytes,7,opt,name=created_by,json=createdBy,proto3" json:"created_by,omitempty"`
-	Created       int64    `protobuf:"varint,8,opt,name=created,proto3" json:"created,omitempty"`
+	Hash      []byte   `protobuf:"bytes,1,opt,name=hash,proto3" json:"hash,omitempty"`
+	Path      string   `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	Expires   int64    `protobuf:"varint,3,opt,name=expires,proto3" json:"expires,omitempty"`
+	Uses      int32    `protobuf:"varint,4,opt,name=uses,proto3" json:"uses,omitempty"`
+	Mode      string   `protobuf:"bytes,5,opt,name=mode,proto3" json:"mode,omitempty"`
+	Spent     [][]byte `protobuf:"bytes,6,rep,name=spent,proto3" json:"spent,omitempty"`
+	CreatedBy string   `protobuf:"bytes,7,opt,name=created_by,json=createdBy,proto3" json:"created_by,omitempty"`
+	Created   int64    `protobuf:"varint,8,opt,name=created,proto3" json:"created,omitempty"`
+	// What its uses are given; 0 before the first.
+	Generation    uint64 `protobuf:"varint,9,opt,name=generation,proto3" json:"generation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2067,6 +2069,13 @@ func (x *Token) GetCreatedBy() string {
 func (x *Token) GetCreated() int64 {
 	if x != nil {
 		return x.Created
+	}
+	return 0
+}
+
+func (x *Token) GetGeneration() uint64 {
+	if x != nil {
+		return x.Generation
 	}
 	return 0
 }
@@ -2307,7 +2316,7 @@ const file_internal_record_recordpb_record_proto_rawDesc = "" +
 	"generation\x18\x01 \x01(\x04R\n" +
 	"generation\x12\x1a\n" +
 	"\benrolled\x18\x02 \x01(\bR\benrolled\x12\x14\n" +
-	"\x05token\x18\x03 \x01(\tR\x05token\"\xc0\x01\n" +
+	"\x05token\x18\x03 \x01(\tR\x05token\"\xe0\x01\n" +
 	"\x05Token\x12\x12\n" +
 	"\x04hash\x18\x01 \x01(\fR\x04hash\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x18\n" +
@@ -2317,7 +2326,10 @@ const file_internal_record_recordpb_record_proto_rawDesc = "" +
 	"\x05spent\x18\x06 \x03(\fR\x05spent\x12\x1d\n" +
 	"\n" +
 	"created_by\x18\a \x01(\tR\tcreatedBy\x12\x18\n" +
-	"\acreated\x18\b \x01(\x03R\acreated\"5\n" +
+	"\acreated\x18\b \x01(\x03R\acreated\x12\x1e\n" +
+	"\n" +
+	"generation\x18\t \x01(\x04R\n" +
+	"generation\"5\n" +
 	"\x05Trust\x12\x14\n" +
 	"\x05roots\x18\x01 \x03(\fR\x05roots\x12\x16\n" +
 	"\x06active\x18\x02 \x01(\fR\x06activeBBZ@github.com/meridian-federation/meridian/internal/record/recordpbb\x06proto3"
