@@ -51,6 +51,10 @@ func (g GossipConfig) Validate() error {
 		return nil
 	}
 	errs := []error{config.Address("bind", g.Bind)}
+	if g.KeyFile == "" {
+		errs = append(errs, errors.New("key-file: required where bind is given: gossip is never in the clear; "+
+			"`openssl rand -base64 32` makes a key"))
+	}
 	if g.Advertise != "" {
 		errs = append(errs, config.Address("advertise", g.Advertise))
 	}

@@ -30,3 +30,26 @@ func TestAdvertise(t *testing.T) {
 		})
 	}
 }
+
+func TestGossipInTheClear(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		g    GossipConfig
+		want string
+	}{
+		{"none", GossipConfig{}, ""},
+		{"with a key", GossipConfig{Bind: "127.0.0.1:7425", KeyFile: "gossip.key"}, ""},
+		{"without a key", GossipConfig{Bind: "127.0.0.1:7425"}, "key-file: required where bind is given"},
+		{"a key without bind", GossipConfig{KeyFile: "gossip.key"}, "bind: required"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			err := test.g.Validate()
+			if test.want == "" && err != nil {
+				t.Errorf("error %v, want none", err)
+			}
+			if test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+				t.Errorf("error %v, want one that contains %q", err, test.want)
+			}
+		})
+	}
+}
