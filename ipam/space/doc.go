@@ -1,0 +1,10 @@
+// Package space finds room in address space: which prefixes of some ranges are free, the first that fits, and what is
+// left. A single address is a prefix of full length. It is pure: no I/O, no clock, no owners. Whoever imports it knows who
+// holds what and for how long; to a space, what is reserved, excluded or in quarantine is taken.
+//
+// A space is a binary tree over the bits of addresses, cut off where all below is free or is taken by one holder. Each
+// node knows the largest free prefix below, so that taking, releasing and looking up cost one way down the tree: at most
+// 32 or 128 steps, whatever the number of prefixes.
+//
+// A Space is not safe for concurrent use.
+package space
