@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/credentials/insecure"
 	"k8s.io/client-go/dynamic"
 
 	"github.com/meridian-federation/meridian/internal/local"
@@ -151,7 +152,7 @@ func (f *federation) connect(ctx context.Context) error {
 	if f.run, err = local.Open(o); err != nil {
 		return err
 	}
-	if f.question, err = question.Dial(f.run.HubAddress()); err != nil {
+	if f.question, err = question.Dial(f.run.HubAddress(), insecure.NewCredentials()); err != nil {
 		return err
 	}
 	if f.hubKube, err = f.run.Kube(ctx, "global"); err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	"google.golang.org/grpc/credentials/insecure"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -40,7 +41,7 @@ func (a *asking) ask(ctx context.Context, kind string, request any) (*question.N
 	if err != nil {
 		return nil, err
 	}
-	client, err := question.Dial(address)
+	client, err := question.Dial(address, insecure.NewCredentials())
 	if err != nil {
 		return nil, err
 	}

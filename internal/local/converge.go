@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"google.golang.org/grpc/credentials/insecure"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -36,7 +37,7 @@ func converge(ctx context.Context, hub *rest.Config, t Topology, say func(string
 	if err != nil {
 		return fmt.Errorf("making a client: %w", err)
 	}
-	global, err := question.Dial(config.Loopback(t.Global.Listen))
+	global, err := question.Dial(config.Loopback(t.Global.Listen), insecure.NewCredentials())
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 
 	"github.com/meridian-federation/meridian/internal/question/questionpb"
@@ -43,10 +43,10 @@ type Client struct {
 	hub  questionpb.HubClient
 }
 
-// Dial makes a client of the hub at address; the connection is made with the first question. Without options it is in
-// the clear.
-func Dial(address string, options ...grpc.DialOption) (*Client, error) {
-	options = append([]grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}, options...)
+// Dial makes a client of the hub at address; the connection is made with the first question. creds say whom the client
+// takes for the hub.
+func Dial(address string, creds credentials.TransportCredentials, options ...grpc.DialOption) (*Client, error) {
+	options = append(options, grpc.WithTransportCredentials(creds))
 	conn, err := grpc.NewClient(address, options...)
 	if err != nil {
 		return nil, fmt.Errorf("dialling the hub at %s: %w", address, err)
@@ -73,6 +73,12 @@ func toStatus(err error) error {
 		code = codes.NotFound
 	case errors.Is(err, ErrInvalid):
 		code = codes.InvalidArgument
+	case errors.Is(err, ErrUnauthenticated):
+		code = codes.Unauthenticated
+	case errors.Is(err, ErrForbidden):
+		code = codes.PermissionDenied
+	case errors.Is(err, ErrUnavailable):
+		code = codes.FailedPrecondition // Unavailable would say that no hub answers
 	case errors.Is(err, context.DeadlineExceeded):
 		code = codes.DeadlineExceeded
 	case errors.Is(err, context.Canceled):
@@ -102,6 +108,12 @@ func fromStatus(target string, err error) error {
 		return newRemote(s.Message(), ErrNotFound)
 	case codes.InvalidArgument:
 		return newRemote(s.Message(), ErrInvalid)
+	case codes.Unauthenticated:
+		return newRemote(s.Message(), ErrUnauthenticated)
+	case codes.PermissionDenied:
+		return newRemote(s.Message(), ErrForbidden)
+	case codes.FailedPrecondition:
+		return newRemote(s.Message(), ErrUnavailable)
 	case codes.DeadlineExceeded:
 		return &remote{"the hub did not answer in time", context.DeadlineExceeded}
 	case codes.Unavailable:

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 )
 
 type answerFunc func(kind string, payload []byte) ([]byte, error)
@@ -31,13 +32,19 @@ func TestHub(t *testing.T) {
 			return nil, fmt.Errorf("application shop/cart: %w", ErrNotFound)
 		case "odd":
 			return nil, fmt.Errorf("%w: kind odd", ErrInvalid)
+		case "unknown asker":
+			return nil, fmt.Errorf("%w: no token", ErrUnauthenticated)
+		case "barred":
+			return nil, fmt.Errorf("%w: ann may not", ErrForbidden)
+		case "following":
+			return nil, fmt.Errorf("%w: ask another", ErrUnavailable)
 		default:
 			return nil, errors.New("broken")
 		}
 	}))
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
-	client, err := Dial(listener.Addr().String())
+	client, err := Dial(listener.Addr().String(), insecure.NewCredentials())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,6 +59,9 @@ func TestHub(t *testing.T) {
 		{kind: "echo", answer: "hello"},
 		{kind: "absent", is: ErrNotFound, message: "application shop/cart: not found"},
 		{kind: "odd", is: ErrInvalid, message: "kind odd"},
+		{kind: "unknown asker", is: ErrUnauthenticated, message: "no token"},
+		{kind: "barred", is: ErrForbidden, message: "ann may not"},
+		{kind: "following", is: ErrUnavailable, message: "ask another"},
 		{kind: "other", message: "broken"},
 	}
 	for _, tt := range tests {

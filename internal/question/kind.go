@@ -23,6 +23,9 @@ const (
 	HubNamespace  = "meridian-system"
 	HubConfigMap  = "meridian-hub"
 	HubAddressKey = "address"
+	// HubCAKey holds the roots of the hub's identities, PEM, and HubTrustDomainKey their trust domain.
+	HubCAKey          = "ca.crt"
+	HubTrustDomainKey = "trust-domain"
 )
 
 // Errors of an answer, wrapped; they survive the way through gRPC.
@@ -31,6 +34,12 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrInvalid: the question cannot be understood.
 	ErrInvalid = errors.New("invalid question")
+	// ErrUnauthenticated: nobody knows who asks.
+	ErrUnauthenticated = errors.New("not authenticated")
+	// ErrForbidden: who asks may not.
+	ErrForbidden = errors.New("forbidden")
+	// ErrUnavailable: it cannot be answered now; ask again, or another.
+	ErrUnavailable = errors.New("not now")
 )
 
 // ApplicationRequest is the payload of KindApplication.

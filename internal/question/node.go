@@ -26,6 +26,9 @@ type Node struct {
 	Verdict *Verdict `json:"verdict,omitempty"`
 	// Page answers KindExport, at the cluster that it was for.
 	Page *Page `json:"page,omitempty"`
+	// Issued answers KindTokenCreate, Tokens KindTokenList; only Global has them.
+	Issued *IssuedToken `json:"issued,omitempty"`
+	Tokens []Token      `json:"tokens,omitempty"`
 
 	// Children are ordered by tier and name.
 	Children []Node `json:"children,omitempty"`
