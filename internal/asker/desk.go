@@ -1,0 +1,160 @@
+package asker
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/cache"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/meridian-federation/meridian/api/v1alpha1"
+	"github.com/meridian-federation/meridian/internal/question"
+)
+
+const (
+	// remembered is how long an answer of the API server's counts, and rememberedMost how many of each kind are kept.
+	remembered     = 10 * time.Second
+	rememberedMost = 4096
+	// reviewsAtOnce bounds the reviews under way: anybody who reaches Global can cause one.
+	reviewsAtOnce = 64
+	reviewTime    = 10 * time.Second
+)
+
+// User is who asks, as the API server knows him.
+type User struct {
+	Name, UID string
+	Groups    []string
+	Extra     map[string][]string
+}
+
+// Right is one that RBAC at the hub gives or does not give, in group meridian.dev.
+type Right struct {
+	Verb, Resource, Subresource, Namespace, Name string
+}
+
+// String is the right as people read it: get applications.meridian.dev cart in namespace shop.
+func (r Right) String() string {
+	resource := r.Resource
+	if r.Subresource != "" {
+		resource += "/" + r.Subresource
+	}
+	text := fmt.Sprintf("%s %s.%s", r.Verb, resource, v1alpha1.GroupVersion.Group)
+	if r.Name != "" {
+		text += " " + r.Name
+	}
+	if r.Namespace != "" {
+		text += " in namespace " + r.Namespace
+	}
+	return text
+}
+
+// Desk asks the hub's API server about those who ask.
+type Desk struct {
+	kube   kubernetes.Interface
+	people clientCA
+	// users are by the hash of their token, verdicts by the review's text.
+	users, verdicts *cache.LRUExpireCache
+	slots           chan struct{}
+}
+
+// New makes a desk at the API server that holds the resources.
+func New(hub *rest.Config) (*Desk, error) {
+	kube, err := kubernetes.NewForConfig(hub)
+	if err != nil {
+		return nil, fmt.Errorf("making the client that asks about people: %w", err)
+	}
+	return &Desk{kube: kube, people: clientCA{read: clientCAOf(kube)}, users: cache.NewLRUExpireCache(rememberedMost),
+		verdicts: cache.NewLRUExpireCache(rememberedMost), slots: make(chan struct{}, reviewsAtOnce)}, nil
+}
+
+// enter waits for a slot, and bounds what is done in it.
+func (d *Desk) enter(ctx context.Context) (context.Context, func(), error) {
+	ctx, cancel := context.WithTimeout(ctx, reviewTime)
+	select {
+	case d.slots <- struct{}{}:
+		return ctx, func() { <-d.slots; cancel() }, nil
+	case <-ctx.Done():
+		cancel()
+		return nil, nil, fmt.Errorf("%w: too many people are asking", question.ErrUnavailable)
+	}
+}
+
+// review finds out whose token it is.
+func (d *Desk) review(ctx context.Context, token string) (User, error) {
+	key := sha256.Sum256([]byte(token))
+	if known, ok := d.users.Get(key); ok {
+		return known.(User), nil
+	}
+	ctx, leave, err := d.enter(ctx)
+	if err != nil {
+		return User{}, err
+	}
+	defer leave()
+	answer, err := d.kube.AuthenticationV1().TokenReviews().Create(ctx, &authenticationv1.TokenReview{
+		Spec: authenticationv1.TokenReviewSpec{Token: token}}, metav1.CreateOptions{})
+	if err != nil {
+		return User{}, fmt.Errorf("%w: asking the hub's API server whose token it is: %w", question.ErrUnavailable, err)
+	}
+	if !answer.Status.Authenticated {
+		return User{}, fmt.Errorf("%w: the hub's API server does not know the bearer token", question.ErrUnauthenticated)
+	}
+	user := User{Name: answer.Status.User.Username, UID: answer.Status.User.UID, Groups: answer.Status.User.Groups,
+		Extra: map[string][]string{}}
+	for name, values := range answer.Status.User.Extra {
+		user.Extra[name] = values
+	}
+	d.users.Add(key, user, remembered)
+	return user, nil
+}
+
+// May tells, with nil, that the user has the right.
+func (d *Desk) May(ctx context.Context, user User, right Right) error {
+	spec := authorizationv1.SubjectAccessReviewSpec{User: user.Name, UID: user.UID, Groups: user.Groups,
+		Extra: map[string]authorizationv1.ExtraValue{},
+		ResourceAttributes: &authorizationv1.ResourceAttributes{Group: v1alpha1.GroupVersion.Group, Verb: right.Verb,
+			Resource: right.Resource, Subresource: right.Subresource, Namespace: right.Namespace, Name: right.Name}}
+	for name, values := range user.Extra {
+		spec.Extra[name] = values
+	}
+	allowed, err := d.allowed(ctx, spec)
+	if err != nil {
+		return fmt.Errorf("%w: asking the hub's API server what %s may do: %w", question.ErrUnavailable, user.Name, err)
+	}
+	if !allowed {
+		return fmt.Errorf("%w: user %s may not %s; a role at Global's API server can allow it", question.ErrForbidden,
+			strings.TrimSpace(user.Name), right)
+	}
+	return nil
+}
+
+func (d *Desk) allowed(ctx context.Context, spec authorizationv1.SubjectAccessReviewSpec) (bool, error) {
+	text, err := json.Marshal(spec)
+	if err != nil {
+		return false, err
+	}
+	key := string(text)
+	if known, ok := d.verdicts.Get(key); ok {
+		return known.(bool), nil
+	}
+	ctx, leave, err := d.enter(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer leave()
+	answer, err := d.kube.AuthorizationV1().SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{Spec: spec},
+		metav1.CreateOptions{})
+	if err != nil {
+		return false, err
+	}
+	allowed := answer.Status.Allowed && !answer.Status.Denied
+	d.verdicts.Add(key, allowed, remembered)
+	return allowed, nil
+}
