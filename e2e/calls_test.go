@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/meridian-federation/meridian/api/v1alpha1"
+	"github.com/meridian-federation/meridian/internal/mesh"
 )
 
 // Istio's resources that carry calls between clusters.
@@ -31,6 +32,9 @@ func istio(resource string) schema.GroupVersionResource {
 	return schema.GroupVersionResource{Group: "networking.istio.io", Version: "v1", Resource: resource}
 }
 
+// gatewayOf names the Gateway object of an application that is called from other networks.
+func gatewayOf(application string) string { return "meridian-eastwest-" + mesh.GatewayPart(application) }
+
 // TestCallsAcrossClusters has an application call one that runs on another network, and then on its own too: what its
 // cluster is told of the other's pods follows them, and nothing else is written.
 func TestCallsAcrossClusters(t *testing.T) {
@@ -44,7 +48,7 @@ func TestCallsAcrossClusters(t *testing.T) {
 
 	t.Run("the called one's cluster lets the network in", func(t *testing.T) {
 		await(t, "the gateway of "+eastA1+" exports the store", func(ctx context.Context) error {
-			g, err := f.clusters[eastA1].get(ctx, gateways, "istio-system", "meridian-eastwest")
+			g, err := f.clusters[eastA1].get(ctx, gateways, "istio-system", gatewayOf("calls/store"))
 			if err != nil {
 				return err
 			}

@@ -94,7 +94,7 @@ func TestChangesArriveWhereTheyConcern(t *testing.T) {
 		for _, c := range west {
 			want[c] = append(want[c], "patch "+toCache[c])
 		}
-		want[eastA1] = []string{"patch services change/cache", "patch networkpolicies change/cache", "patch gateways istio-system/meridian-eastwest"}
+		want[eastA1] = []string{"patch services change/cache", "patch networkpolicies change/cache", "patch gateways istio-system/" + gatewayOf("change/cache")}
 		return want
 	})
 
@@ -103,7 +103,9 @@ func TestChangesArriveWhereTheyConcern(t *testing.T) {
 		f.ready(t, "change", "web")
 	}, func() map[string][]string { return nil })
 
+	ungated := "" // the write that has the gateway hand on no more calls of the cache
 	change("deletion", func(t *testing.T) {
+		ungated = f.ungating(t, eastA1, "change/cache")
 		f.deleteApp(t, "change", "web")
 		f.gone(t, "change", "web", allClusters...)
 		// That nobody calls them is told a while later.
@@ -117,7 +119,7 @@ func TestChangesArriveWhereTheyConcern(t *testing.T) {
 		for _, c := range west {
 			want[c] = append(want[c], "delete "+toCache[c], "delete "+toStore[c])
 		}
-		want[eastA1] = []string{"patch services change/cache", "patch networkpolicies change/cache", "patch gateways istio-system/meridian-eastwest"}
+		want[eastA1] = []string{"patch services change/cache", "patch networkpolicies change/cache", ungated}
 		return want
 	})
 
@@ -135,6 +137,22 @@ func TestChangesArriveWhereTheyConcern(t *testing.T) {
 		}
 	}, func() map[string][]string { return each(removal("change", "store", true)...) })
 	f.ready(t, "change", "cache")
+}
+
+// ungating is the write that takes an application's host out of its Gateway: that is deleted with the last.
+func (f *federation) ungating(t *testing.T, cluster, application string) string {
+	t.Helper()
+	name := gatewayOf(application)
+	g, err := f.clusters[cluster].get(t.Context(), gateways, "istio-system", name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	servers, _, _ := unstructured.NestedSlice(g.Object, "spec", "servers")
+	server, _ := servers[0].(map[string]any)
+	if hosts, _ := server["hosts"].([]any); len(hosts) == 1 {
+		return "delete gateways istio-system/" + name
+	}
+	return "patch gateways istio-system/" + name
 }
 
 // unlabelled waits until an application's Service no longer asks the agent to tell what is ready behind it.

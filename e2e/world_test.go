@@ -90,7 +90,7 @@ func (w world) objects(cluster string) []string {
 			}
 		}
 		if w.calledFromOutside(name, cluster) {
-			set["Gateway istio-system/meridian-eastwest"] = true
+			set["Gateway istio-system/"+gatewayOf(name)] = true
 		}
 	}
 	for callee := range w.called(cluster) {

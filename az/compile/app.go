@@ -39,7 +39,7 @@ type bound struct {
 
 func (a *app) id() string { return record.ServiceName(a.namespace, a.name) }
 
-func (a *app) key(k kind) unitKey { return unitKey{k, a.namespace, a.name} }
+func (a *app) key(k kind) unitKey { return unitKey{kind: k, namespace: a.namespace, application: a.name} }
 
 // idle tells whether nothing hangs on the application.
 func (a *app) idle() bool { return len(a.bound)+len(a.callers)+len(a.sites) == 0 }

@@ -3,6 +3,7 @@ package compile
 import (
 	"strings"
 
+	"github.com/meridian-federation/meridian/internal/mesh"
 	"github.com/meridian-federation/meridian/internal/record"
 )
 
@@ -143,15 +144,16 @@ func (c *Compiler) reexport(istiod string, a *app, r *round) {
 		}
 	}
 	id := a.id()
-	if _, is := p.exported[id]; is == wanted {
+	part := mesh.GatewayPart(id)
+	if _, is := p.exported[part][id]; is == wanted {
 		return
 	}
 	if wanted {
-		p.exported[id] = struct{}{}
+		add(p.exported, part, id)
 	} else {
-		delete(p.exported, id)
+		remove(p.exported, part, id)
 	}
-	r.mark(istiod, unitKey{kind: kindGateway}, record.CauseScope)
+	r.mark(istiod, unitKey{kind: kindGateway, part: part}, record.CauseScope)
 }
 
 func cutLast(name string) (before, last string, ok bool) {

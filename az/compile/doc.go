@@ -10,7 +10,7 @@
 //	stub       cluster × application that is called there and does not run there
 //	callee     istiod × application that is called in its group: how it is found elsewhere
 //	namespace  cluster × namespace of any of these
-//	gateway    istiod: the east-west Gateway
+//	gateway    istiod × part of the exported hosts: an east-west Gateway
 //	root       istiod: the Sidecar of the mesh's root namespace
 //
 // An istiod stands for the clusters that it configures, its group: it is named by the cluster that it runs in, their

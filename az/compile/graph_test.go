@@ -9,11 +9,13 @@ import (
 	"strings"
 	"testing"
 
+	gocmp "github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
 
 	"github.com/meridian-federation/meridian/api/v1alpha1"
 	"github.com/meridian-federation/meridian/deploy/samples"
 	"github.com/meridian-federation/meridian/internal/graphtest"
+	"github.com/meridian-federation/meridian/internal/mesh"
 	"github.com/meridian-federation/meridian/internal/object"
 	"github.com/meridian-federation/meridian/internal/record"
 )
@@ -155,6 +157,9 @@ func checkScopes(t *testing.T, f *federation) {
 			if err != nil || extra > 0 || missing > 0 {
 				t.Errorf("cluster %s: the Sidecars have %d hosts too many and %d too few (%v)", name, extra, missing, err)
 			}
+			if diff := gocmp.Diff(exportedBy(f.world, name), gatewaysOf(t, objects)); diff != "" {
+				t.Errorf("cluster %s: hosts of the gateway by part (-want +got):\n%s", name, diff)
+			}
 		}
 		for key, r := range objects {
 			id, _ := object.FromKey(key)
@@ -173,16 +178,10 @@ func checkScopes(t *testing.T, f *federation) {
 // exportToBy is the rule: its own namespace and those of its callers, past 50 everybody; of a Service also the gateway's
 // where it is called from other networks.
 func exportToBy(w *graphtest.World, provider *graphtest.Application, cluster record.Cluster, kind string) []string {
-	namespaces, abroad := map[string]bool{}, false
+	namespaces := map[string]bool{}
 	for _, a := range w.Applications {
-		if !slices.Contains(a.Dependencies, provider.ID()) {
-			continue
-		}
-		namespaces[a.Namespace] = true
-		for c := range a.Clusters {
-			for _, other := range w.Clusters {
-				abroad = abroad || other.Zone == w.Clusters[c].Zone && other.Network != cluster.Network
-			}
+		if slices.Contains(a.Dependencies, provider.ID()) {
+			namespaces[a.Namespace] = true
 		}
 	}
 	if len(namespaces) > record.MaxAudience {
@@ -190,7 +189,7 @@ func exportToBy(w *graphtest.World, provider *graphtest.Application, cluster rec
 	}
 	delete(namespaces, provider.Namespace)
 	namespaces["."] = true
-	if abroad && kind == "Service" {
+	if kind == "Service" && calledAbroad(w, provider.ID(), cluster.Network) {
 		namespaces[cluster.Mesh.Gateway.Namespace] = true
 	}
 	return slices.Sorted(maps.Keys(namespaces))
@@ -374,7 +373,8 @@ func ofProvider(w *graphtest.World, change string, provider *graphtest.Applicati
 	case "Namespace":
 		return gone && what[1] == provider.Namespace
 	case "Gateway":
-		return what[1] == w.Clusters[cluster].Mesh.Gateway.Namespace+"/meridian-eastwest"
+		part := mesh.GatewayPart(id)
+		return what[1] == w.Clusters[cluster].Mesh.Gateway.Namespace+"/meridian-eastwest-"+part && gone == (exportedBy(w, cluster)[part] == nil)
 	default:
 		return false
 	}

@@ -191,7 +191,9 @@ func (c *Compiler) markTarget(t *target, cause record.Cause, r *round) {
 			r.mark(name, a.key(kindCallee), cause)
 		}
 	}
-	r.mark(name, unitKey{kind: kindGateway}, cause)
+	for part := range t.exported {
+		r.mark(name, unitKey{kind: kindGateway, part: part}, cause)
+	}
 	r.mark(name, unitKey{kind: kindRoot}, cause)
 }
 

@@ -79,7 +79,7 @@ func (c *Compiler) accept(j *job, r *round) {
 	case kindWorkload:
 		j.unit.workload = j.out.workload
 		if first {
-			r.mark(j.target.cluster.Name, unitKey{kindStub, j.unit.key.namespace, j.unit.key.application}, j.cause)
+			r.mark(j.target.cluster.Name, unitKey{kind: kindStub, namespace: j.unit.key.namespace, application: j.unit.key.application}, j.cause)
 		}
 	case kindConfig:
 		in.strict = len(j.out.objects) > 0

@@ -19,7 +19,7 @@ type unitID struct {
 // compare keeps an application's units together, so that its revision is decoded once for all of them.
 func (id unitID) compare(o unitID) int {
 	return cmp.Or(strings.Compare(id.key.namespace, o.key.namespace), strings.Compare(id.key.application, o.key.application),
-		cmp.Compare(id.key.kind, o.key.kind), strings.Compare(id.cluster, o.cluster))
+		cmp.Compare(id.key.kind, o.key.kind), strings.Compare(id.key.part, o.key.part), strings.Compare(id.cluster, o.cluster))
 }
 
 // phases are the kinds in the order in which they are compiled: a stub goes when a workload is there, a namespace follows

@@ -75,7 +75,7 @@ func (t *target) edits() []feed.Edit {
 // application tells how an application that is bound here stands.
 func (c *Compiler) application(t *target, b *bound) Application {
 	out := Application{Binding: b.binding}
-	u := t.units[unitKey{kindWorkload, b.app.namespace, b.app.name}]
+	u := t.units[b.app.key(kindWorkload)]
 	if u == nil {
 		return out
 	}
@@ -88,7 +88,7 @@ func (c *Compiler) application(t *target, b *bound) Application {
 	note(u.problem)
 	units := []*unit{u}
 	if p := c.targets[t.istiod]; p != nil {
-		if config := p.units[unitKey{kindConfig, b.app.namespace, b.app.name}]; config != nil {
+		if config := p.units[b.app.key(kindConfig)]; config != nil {
 			out.Current = out.Current && config.problem == nil
 			if u.problem == nil {
 				note(config.problem)

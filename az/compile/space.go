@@ -59,13 +59,14 @@ func (c *Compiler) compileNamespace(t *target, key unitKey, cause record.Cause) 
 	}
 }
 
-// compileGateway compiles the east-west Gateway of an istiod, with exactly what is called from other networks.
+// compileGateway compiles a part of the east-west gateway of an istiod, with exactly what is called from other networks.
 func (c *Compiler) compileGateway(t *target, key unitKey, cause record.Cause) {
-	if !t.governs() {
+	exported := t.exported[key.part]
+	if !t.governs() || len(exported) == 0 {
 		t.drop(key, cause)
 		return
 	}
-	objects, err := mesh.Gateway(mesh.GatewayInput{Cluster: t.cluster, Exported: slices.Sorted(maps.Keys(t.exported))})
+	objects, err := mesh.Gateway(mesh.GatewayInput{Cluster: t.cluster, Part: key.part, Exported: slices.Sorted(maps.Keys(exported))})
 	if err != nil {
 		t.unit(key).problem = failed(err)
 		return
@@ -87,13 +88,18 @@ func (c *Compiler) compileRoot(t *target, key unitKey, cause record.Cause) {
 	t.accept(t.unit(key), objects, cause)
 }
 
-// problems are those of the cluster itself, which are no application's.
+// problems are those of the cluster itself, which are no application's. What is wrong with its gateway is wrong with each
+// part of that.
 func (t *target) problems() []record.Problem {
 	var out []record.Problem
-	for _, k := range []kind{kindGateway, kindRoot} {
-		if u := t.units[unitKey{kind: k}]; u != nil && u.problem != nil {
+	note := func(key unitKey) {
+		if u := t.units[key]; u != nil && u.problem != nil && !slices.Contains(out, *u.problem) {
 			out = append(out, *u.problem)
 		}
 	}
+	for _, part := range slices.Sorted(maps.Keys(t.exported)) {
+		note(unitKey{kind: kindGateway, part: part})
+	}
+	note(unitKey{kind: kindRoot})
 	return out
 }

@@ -30,8 +30,9 @@ type target struct {
 	// blank are units found when the shard took the cluster over and never compiled since: what they have in the cluster is
 	// not known, so nothing may be removed there.
 	blank map[unitKey]struct{}
-	// exported are, of an istiod, the applications of its group that are called from other networks.
-	exported map[string]struct{}
+	// exported are, of an istiod, the applications of its group that are called from other networks, by the part of its
+	// gateway's hosts.
+	exported map[string]map[string]struct{}
 	// touched are the objects that a round has changed, as they were before it.
 	touched map[record.Key]touch
 }
@@ -49,7 +50,7 @@ type touch struct {
 }
 
 func newTarget(c record.Cluster, istiod string) *target {
-	t := &target{cluster: c, shape: shapeOf(c), istiod: istiod, exported: map[string]struct{}{}}
+	t := &target{cluster: c, shape: shapeOf(c), istiod: istiod, exported: map[string]map[string]struct{}{}}
 	t.clear()
 	return t
 }

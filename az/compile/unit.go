@@ -26,11 +26,13 @@ const (
 type unitKey struct {
 	kind                   kind
 	namespace, application string
+	// part of a gateway's hosts; empty for other kinds.
+	part string
 }
 
 func (k unitKey) compare(o unitKey) int {
 	return cmp.Or(cmp.Compare(k.kind, o.kind), strings.Compare(k.namespace, o.namespace),
-		strings.Compare(k.application, o.application))
+		strings.Compare(k.application, o.application), strings.Compare(k.part, o.part))
 }
 
 // unit is one unit's last good output. Every object has one unit that writes it.

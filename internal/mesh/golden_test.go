@@ -94,7 +94,14 @@ func (g golden) compileInput(t testing.TB, in *input) []mesh.Object {
 		objects, _, err := mesh.Callee(mesh.CalleeInput{Cluster: in.config().Cluster, Service: c.Service, Audience: c.Audience, Sites: c.Sites})
 		out = append(out, ok(objects, err)...)
 	}
-	return append(out, ok(mesh.Gateway(mesh.GatewayInput{Cluster: in.config().Cluster, Exported: in.exported}))...)
+	parts := map[string][]string{}
+	for _, name := range in.exported {
+		parts[mesh.GatewayPart(name)] = append(parts[mesh.GatewayPart(name)], name)
+	}
+	for _, part := range slices.Sorted(maps.Keys(parts)) {
+		out = append(out, ok(mesh.Gateway(mesh.GatewayInput{Cluster: in.config().Cluster, Part: part, Exported: parts[part]}))...)
+	}
+	return out
 }
 
 func (g golden) input(t testing.TB) (*input, v1alpha1.ApplicationSpec) {

@@ -267,23 +267,29 @@ func TestGateway(t *testing.T) {
 	for name, c := range map[string]struct {
 		edit     func(*record.Cluster)
 		exported []string
+		part     string
 		want     []string
 		err      string
 	}{
-		"two":          {exported: []string{"shop/cart", "pay/api", "shop/cart"}, want: []string{"api.pay.svc.cluster.local", "cart.shop.svc.cluster.local"}},
+		"two":          {exported: []string{"shop/cart", "pay/api-13", "shop/cart"}, want: []string{"api-13.pay.svc.cluster.local", "cart.shop.svc.cluster.local"}},
 		"none":         {},
 		"no addresses": {edit: func(c *record.Cluster) { c.Mesh.Gateway.Addresses = nil }, exported: []string{"shop/cart"}},
 		"no mesh":      {edit: func(c *record.Cluster) { c.Mesh.Dataplane = "None" }, exported: []string{"shop/cart"}},
 		"all":          {exported: []string{"shop/*"}, err: `exported application "shop/*" is not NAMESPACE/APPLICATION`},
 		"no selector":  {edit: func(c *record.Cluster) { c.Mesh.Gateway.Selector = nil }, exported: []string{"shop/cart"}, err: "selector: it is empty"},
 		"no namespace": {edit: func(c *record.Cluster) { c.Mesh.Gateway.Namespace = "" }, exported: []string{"shop/cart"}, err: `namespace: "" is not`},
+		"another part": {exported: []string{"shop/cart"}, part: "-", err: `exported application shop/cart belongs to part`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cluster := withGateway()
 			if c.edit != nil {
 				c.edit(&cluster)
 			}
-			objects, err := mesh.Gateway(mesh.GatewayInput{Cluster: cluster, Exported: c.exported})
+			part := mesh.GatewayPart("shop/cart")
+			if c.part != "" {
+				part = c.part
+			}
+			objects, err := mesh.Gateway(mesh.GatewayInput{Cluster: cluster, Part: part, Exported: c.exported})
 			if c.err != "" {
 				if err == nil || !strings.Contains(err.Error(), c.err) {
 					t.Errorf("got %v, want an error with %q", err, c.err)
