@@ -209,6 +209,7 @@ func testColumns(t *testing.T, s *server) {
 		{"region", "regions", []string{"Name", "Ready", "Zones", "Connected", "Age"}, nil},
 		{"network", "networks", []string{"Name", "Age"}, nil},
 		{"environment", "environments", []string{"Name", "Age"}, nil},
+		{"tenant quota", "tenantquotas", []string{"Name", "Tenant", "Within", "Applications", "Replicas", "Consumers", "Refused", "Age"}, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			table := s.table(t, tc.resource)

@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/meridian-federation/meridian/api/v1alpha1"
+	"github.com/meridian-federation/meridian/internal/object"
 )
 
 // maxBytes leaves an object room in etcd, whose requests end at 1.5 MiB.
@@ -69,6 +70,30 @@ func explained(t *testing.T, path string, schema apiextensions.JSONSchemaProps) 
 			continue
 		}
 		explained(t, path+"."+name, property)
+	}
+}
+
+// TestResourceKinds holds the kinds that a TenantQuota can name against those that Applications can bring.
+func TestResourceKinds(t *testing.T) {
+	t.Parallel()
+	var got, want []string
+	for _, crd := range parse(t) {
+		if crd.Spec.Names.Kind != "TenantQuota" {
+			continue
+		}
+		kinds := crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["spec"].Properties["resourceKinds"]
+		for _, value := range kinds.Items.Schema.Enum {
+			got = append(got, strings.Trim(string(value.Raw), `"`))
+		}
+	}
+	for _, k := range object.Kinds() {
+		if k.Carried {
+			want = append(want, k.Kind)
+		}
+	}
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("a quota can name %v, want %v", got, want)
 	}
 }
 

@@ -28,6 +28,8 @@ const (
 	// ConditionReady: for an Application, all desired replicas are ready; for an
 	// object of the inventory, it is connected.
 	ConditionReady = "Ready"
+	// ConditionWithinLimits: a tenant has no more than its TenantQuota allows.
+	ConditionWithinLimits = "WithinLimits"
 )
 
 // Reasons of ConditionAccepted.
@@ -46,6 +48,17 @@ const (
 	// ReasonTooManyRules: an AccessPolicy's rules are more than an Application
 	// that it concerns can have.
 	ReasonTooManyRules = "TooManyRules"
+	// ReasonQuotaExceeded: a TenantQuota has no room for what is new in an
+	// Application or AccessPolicy.
+	ReasonQuotaExceeded = "QuotaExceeded"
+)
+
+// Reasons of ConditionWithinLimits.
+const (
+	ReasonWithinLimits = "WithinLimits"
+	// ReasonOverQuota: the tenant had more when the limit came, or got more by
+	// what others did.
+	ReasonOverQuota = "OverQuota"
 )
 
 // Reasons of ConditionPlaced.

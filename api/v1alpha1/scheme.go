@@ -41,6 +41,7 @@ func Resources() []Resource {
 		{Kind: "Region", Plural: "regions"},
 		{Kind: "Zone", Plural: "zones"},
 		{Kind: "Cluster", Plural: "clusters"},
+		{Kind: "TenantQuota", Plural: "tenantquotas"},
 		{Kind: "AccessPolicy", Plural: "accesspolicies", Namespaced: true},
 		{Kind: "Application", Plural: "applications", Namespaced: true},
 	}
@@ -55,6 +56,7 @@ func AddToScheme(s *runtime.Scheme) error {
 		&Environment{}, &EnvironmentList{},
 		&Network{}, &NetworkList{},
 		&Region{}, &RegionList{},
+		&TenantQuota{}, &TenantQuotaList{},
 		&Zone{}, &ZoneList{},
 	)
 	metav1.AddToGroupVersion(s, GroupVersion)

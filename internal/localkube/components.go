@@ -119,7 +119,7 @@ func (c Config) components() []string {
 func (c *Cluster) controllerManagerArgs() []string {
 	run := controllers
 	if c.cfg.NoWorkloads {
-		run = []string{"namespace-controller", "garbage-collector-controller"}
+		run = []string{"clusterrole-aggregation-controller", "garbage-collector-controller", "namespace-controller"}
 	}
 	return []string{
 		"--kubeconfig=" + c.componentKubeconfig(ControllerManager),

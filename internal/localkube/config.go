@@ -24,8 +24,8 @@ type Config struct {
 	// the deletion of a namespace or collects garbage.
 	APIOnly bool
 	// NoWorkloads runs, beside the API server, only the controllers that finish
-	// deletions: namespaces and what is owned. For a server that holds resources
-	// and runs no pods.
+	// deletions, of namespaces and what is owned, and that sum up aggregated
+	// ClusterRoles. For a server that holds resources and runs no pods.
 	NoWorkloads bool
 	// Nodes is the number of simulated nodes.
 	Nodes int
