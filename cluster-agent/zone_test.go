@@ -76,7 +76,7 @@ func (z *zone) start(address string) {
 		Accept: func(context.Context, feed.Hello, feedgrpc.Identity) (feedgrpc.Endpoint, error) {
 			return z.endpoint(), nil
 		}})
-	g := grpc.NewServer(feedgrpc.ServerOptions()...)
+	g := grpc.NewServer(feedgrpc.ServerOptions(feedgrpc.Limits{})...)
 	srv.Register(g)
 	var group errgroup.Group
 	group.Go(func() error { return g.Serve(lis) })

@@ -209,13 +209,13 @@ func RefusalOf(r *feed.Refusal, since time.Time) *question.Refusal {
 // else is served there.
 func Serve(ctx context.Context, listener net.Listener, cfg feedgrpc.ServerConfig, more ...func(grpc.ServiceRegistrar)) error {
 	feeds := feedgrpc.NewServer(cfg)
-	server := grpc.NewServer(feedgrpc.ServerOptions()...)
+	server := grpc.NewServer(feedgrpc.ServerOptions(cfg.Limits)...)
 	feeds.Register(server)
 	for _, register := range more {
 		register(server)
 	}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(feedgrpc.Listener(listener)) }()
+	go func() { served <- server.Serve(feedgrpc.Listener(listener, cfg.Limits)) }()
 	select {
 	case err := <-served:
 		feeds.Close()

@@ -210,6 +210,7 @@ func (l *Ledger) applied(b Batch, rejections map[record.Key]Rejection) {
 	for key, r := range rejections {
 		l.rejected[key] = r
 	}
+	l.weigh(b)
 	l.raise(b.Position)
 }
 
@@ -236,6 +237,7 @@ func (l *Ledger) unsettle(b Batch) {
 	for _, r := range b.Removals {
 		l.settle(r.Key, record.Version{})
 	}
+	l.weigh(b)
 	l.raise(b.Position)
 }
 

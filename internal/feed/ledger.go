@@ -55,6 +55,7 @@ type Ledger struct {
 	wanted    map[record.Key]struct{}
 	refusal   *Refusal
 	unguarded bool
+	allowance allowance
 	// session counts the sessions; live tells whether the last one goes on.
 	session uint64
 	live    bool

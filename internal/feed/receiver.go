@@ -130,6 +130,9 @@ func (r *receiver) take(b Batch) ([]Message, error) {
 	if refusal := r.ledger.believe(b.Position, b.Fence); refusal != nil {
 		return r.refuse(*refusal), nil
 	}
+	if err := r.ledger.exceeded(b); err != nil {
+		return nil, err
+	}
 	admission := r.ledger.admit(&b, r.now, func(key record.Key) bool { return r.busy[key] > 0 })
 	r.stats.BatchesReceived.Add(1)
 	r.stats.RecordsReceived.Add(int64(len(b.Puts)))

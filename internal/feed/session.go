@@ -88,6 +88,8 @@ type Session struct {
 	peers    []string
 	// congested: the peer does not take what there is for it already.
 	congested bool
+	// resume is from when on the peer's next message may be read.
+	resume time.Time
 }
 
 // NewSession begins a session. It attaches the Ledger: an earlier session of it must not apply anything any more.
@@ -170,6 +172,9 @@ func (s *Session) Tick(now time.Time) {
 	s.asker.expire(now)
 }
 
+// Resume is from when on the peer's next message may be read: one that tells more than Limits allow is read more slowly.
+func (s *Session) Resume() time.Time { return s.resume }
+
 // Step takes a message of the peer. An error ends the session.
 func (s *Session) Step(m Message) error {
 	switch m := m.(type) {
@@ -180,6 +185,9 @@ func (s *Session) Step(m Message) error {
 	}
 	if !s.greeted {
 		return fmt.Errorf("%T came before Hello", m)
+	}
+	if s.receiver != nil {
+		s.resume = s.now.Add(s.cfg.Ledger.delay(m, s.now))
 	}
 	switch m := m.(type) {
 	case Question:

@@ -75,7 +75,7 @@ func (p *Parent) Start(t testing.TB) {
 		Accept: func(context.Context, feed.Hello, feedgrpc.Identity) (feedgrpc.Endpoint, error) {
 			return p.endpoint(), nil
 		}})
-	server := grpc.NewServer(feedgrpc.ServerOptions()...)
+	server := grpc.NewServer(feedgrpc.ServerOptions(feedgrpc.Limits{})...)
 	feeds.Register(server)
 	done := make(chan struct{})
 	go func() {

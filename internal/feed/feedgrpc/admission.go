@@ -44,12 +44,12 @@ func (a Admission) withDefaults() Admission {
 
 // turnedAway is why a child is not let in now, and when it may come again.
 type turnedAway struct {
-	waiting int
-	after   time.Duration
+	reason string
+	after  time.Duration
 }
 
 func (t *turnedAway) Error() string {
-	return fmt.Sprintf("%d children wait in line already; come again in about %s", t.waiting, t.after)
+	return fmt.Sprintf("%s; come again in about %s", t.reason, t.after)
 }
 
 // gate lets children in, first come first served.
@@ -116,7 +116,7 @@ func (g *gate) enqueue() error {
 	defer g.mu.Unlock()
 	if g.waiting >= g.Line {
 		after := time.Duration(float64(g.waiting) / g.Rate * float64(time.Second))
-		return &turnedAway{waiting: g.waiting, after: max(after, time.Second)}
+		return &turnedAway{reason: fmt.Sprintf("%d children wait in line already", g.waiting), after: max(after, time.Second)}
 	}
 	g.waiting++
 	g.stats.Waiting.Add(1)

@@ -156,7 +156,7 @@ func (c *conn) loop(ctx context.Context, first []feed.Message) error {
 		}
 		alarm.set(c.deadline())
 		select {
-		case m := <-c.inbox:
+		case m := <-c.incoming():
 			if err := c.step(m); err != nil {
 				return err
 			}
@@ -218,6 +218,14 @@ func (c *conn) step(m feed.Message) error {
 	return c.session.Step(m)
 }
 
+// incoming is where the peer's next message comes from; nil while it tells more than its share, so that it has to wait.
+func (c *conn) incoming() <-chan feed.Message {
+	if time.Now().Before(c.session.Resume()) {
+		return nil
+	}
+	return c.inbox
+}
+
 func isLists(m feed.Message) bool {
 	_, ok := m.(feed.Lists)
 	return ok
@@ -228,6 +236,9 @@ func (c *conn) deadline() (at time.Time, ok bool) {
 	at, ok = c.session.Deadline()
 	if again := time.Now().Add(feed.HoldPause); c.held && (!ok || again.Before(at)) {
 		at, ok = again, true
+	}
+	if resume := c.session.Resume(); resume.After(time.Now()) && (!ok || resume.Before(at)) {
+		at, ok = resume, true
 	}
 	if patience := c.refusedSince.Add(refusedPatience); !c.refusedSince.IsZero() && (!ok || patience.Before(at)) {
 		at, ok = patience, true

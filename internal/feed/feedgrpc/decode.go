@@ -3,6 +3,7 @@ package feedgrpc
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -11,22 +12,16 @@ import (
 	"github.com/meridian-federation/meridian/internal/record"
 )
 
-const (
-	digestSize = 16
-	// maxPeers bounds the addresses that one peer may name.
-	maxPeers = 256
-)
+const digestSize = 16
 
-// decode reads a message; nil, with no error, is one of a kind that this release does not know.
+// decode reads a message; nil, with no error, is one of a kind that this release does not know. One that goes beyond the
+// bounds is an error.
 func decode(f *feedpb.Frame) (feed.Message, error) {
 	switch m := f.GetMessage().(type) {
 	case *feedpb.Frame_Hello:
-		h := m.Hello
-		return feed.Hello{Protocol: h.GetProtocol(), Role: h.GetRole(), Path: h.GetPath(), Release: h.GetRelease(),
-			Window: int(min(h.GetWindow(), 1<<16))}, nil
+		return decodeHello(m.Hello)
 	case *feedpb.Frame_Goodbye:
-		return feed.Goodbye{Reason: m.Goodbye.GetReason(), Redirect: m.Goodbye.GetRedirect(),
-			RetryAfter: time.Duration(m.Goodbye.GetRetryAfterNanos())}, nil
+		return decodeGoodbye(m.Goodbye)
 	case *feedpb.Frame_Peers:
 		return decodePeers(m.Peers)
 	case *feedpb.Frame_Root:
@@ -54,23 +49,62 @@ func decode(f *feedpb.Frame) (feed.Message, error) {
 		return feed.Want{Keys: keys}, err
 	case *feedpb.Frame_Refused:
 		r := m.Refused
-		return feed.Refused{Refusal: feed.Refusal{Kind: feed.RefusalKind(r.GetKind()), Reason: r.GetReason(),
+		return feed.Refused{Refusal: feed.Refusal{Kind: feed.RefusalKind(r.GetKind()), Reason: cut(r.GetReason()),
 			Position: decodePosition(r.GetPosition()), Fence: decodeFence(r.GetFence()),
-			Floor: decodePosition(r.GetFloor()), Highest: decodeFence(r.GetHighest())}}, nil
+			Floor: decodePosition(r.GetFloor()), Highest: decodeFence(r.GetHighest())}}, within("kind", r.GetKind(), maxReason)
 	case *feedpb.Frame_Question:
-		return feed.Question{ID: m.Question.GetId(), Kind: m.Question.GetKind(), Payload: m.Question.GetPayload(),
-			Patience: time.Duration(m.Question.GetPatienceNanos())}, nil
+		return decodeQuestion(m.Question)
 	case *feedpb.Frame_Cancel:
 		return feed.Cancel{ID: m.Cancel.GetId()}, nil
 	case *feedpb.Frame_Answer:
-		return feed.Answer{ID: m.Answer.GetId(), Payload: m.Answer.GetPayload(), Error: m.Answer.GetError()}, nil
+		return feed.Answer{ID: m.Answer.GetId(), Payload: m.Answer.GetPayload(), Error: cut(m.Answer.GetError())},
+			within("payload", m.Answer.GetPayload(), feed.MaxPayload)
 	}
 	return nil, nil
+}
+
+// within refuses a text, or bytes, longer than may be.
+func within[T ~string | ~[]byte](what string, v T, most int) error {
+	if len(v) > most {
+		return fmt.Errorf("%s of %d bytes is longer than %d", what, len(v), most)
+	}
+	return nil
+}
+
+// cut shortens what is for people.
+func cut(s string) string {
+	if len(s) > maxText {
+		return text(s[:maxText])
+	}
+	return s
+}
+
+func decodeHello(h *feedpb.Hello) (feed.Message, error) {
+	err := errors.Join(within("role", h.GetRole(), maxRole), within("path", h.GetPath(), maxPath),
+		within("release", h.GetRelease(), maxRelease))
+	return feed.Hello{Protocol: h.GetProtocol(), Role: h.GetRole(), Path: h.GetPath(), Release: h.GetRelease(),
+		Window: int(min(h.GetWindow(), 1<<16))}, err
+}
+
+func decodeGoodbye(g *feedpb.Goodbye) (feed.Message, error) {
+	return feed.Goodbye{Reason: cut(g.GetReason()), Redirect: g.GetRedirect(),
+		RetryAfter: time.Duration(g.GetRetryAfterNanos())}, within("redirect", g.GetRedirect(), maxAddress)
+}
+
+func decodeQuestion(q *feedpb.Question) (feed.Message, error) {
+	err := errors.Join(within("kind", q.GetKind(), maxReason), within("payload", q.GetPayload(), feed.MaxPayload))
+	return feed.Question{ID: q.GetId(), Kind: q.GetKind(), Payload: q.GetPayload(),
+		Patience: time.Duration(q.GetPatienceNanos())}, err
 }
 
 func decodePeers(p *feedpb.Peers) (feed.Message, error) {
 	if len(p.GetAddresses()) > maxPeers {
 		return nil, fmt.Errorf("%d addresses are more than the %d that a peer may name", len(p.GetAddresses()), maxPeers)
+	}
+	for _, address := range p.GetAddresses() {
+		if err := within("address", address, maxAddress); err != nil {
+			return nil, err
+		}
 	}
 	return feed.Peers{Addresses: p.GetAddresses()}, nil
 }
@@ -137,6 +171,9 @@ func decodeLists(m *feedpb.Lists) (feed.Message, error) {
 }
 
 func decodeBatch(m *feedpb.Batch) (feed.Message, error) {
+	if n := len(m.GetPuts()) + len(m.GetRemovals()); n > maxBatch {
+		return nil, fmt.Errorf("a batch of %d records and removals is larger than %d", n, maxBatch)
+	}
 	out := feed.Batch{ID: m.GetId(), Position: decodePosition(m.GetPosition()), Fence: decodeFence(m.GetFence()),
 		Puts: make([]*record.Record, len(m.GetPuts())), Removals: make([]feed.Removal, len(m.GetRemovals()))}
 	for i, r := range m.GetPuts() {
@@ -146,6 +183,9 @@ func decodeBatch(m *feedpb.Batch) (feed.Message, error) {
 		}
 		if kv.Version.IsZero() {
 			return nil, fmt.Errorf("record %s has no version", kv.Key)
+		}
+		if err := within("content", r.GetContent(), feed.MaxRecord); err != nil {
+			return nil, fmt.Errorf("record %s: %w", kv.Key, err)
 		}
 		out.Puts[i] = &record.Record{Key: kv.Key, Version: kv.Version, Content: r.GetContent()}
 	}
@@ -196,12 +236,19 @@ func decodeRejections(rejections []*feedpb.Rejection) ([]feed.Rejection, error) 
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, feed.Rejection{Key: kv.Key, Version: kv.Version, Reason: r.GetReason(), Message: r.GetMessage()})
+		if err := within("reason", r.GetReason(), maxReason); err != nil {
+			return nil, err
+		}
+		out = append(out, feed.Rejection{Key: kv.Key, Version: kv.Version, Reason: r.GetReason(), Message: cut(r.GetMessage())})
 	}
 	return out, nil
 }
 
 func decodeKey(k *feedpb.Key) (record.Key, error) {
+	if len(k.GetKind()) > maxKind || len(k.GetName()) > maxName {
+		return record.Key{}, fmt.Errorf("a key of %d and %d bytes is longer than %d and %d", len(k.GetKind()), len(k.GetName()),
+			maxKind, maxName)
+	}
 	if len(k.GetKind()) == 0 || len(k.GetName()) == 0 || bytes.IndexByte(k.GetKind(), '/') >= 0 {
 		return record.Key{}, fmt.Errorf("%q/%q is not KIND/NAME", k.GetKind(), k.GetName())
 	}

@@ -142,6 +142,7 @@ type hub struct {
 	// endpoint gives the endpoint for a child; nil is the tier's own.
 	endpoint  func(path string, child *tier) feedgrpc.Endpoint
 	admission feedgrpc.Admission
+	limits    feedgrpc.Limits
 	stats     *feed.Stats
 }
 
@@ -203,13 +204,14 @@ func (h *hub) start(address string) {
 		},
 		Peers:     h.peers.get,
 		Admission: h.admission,
+		Limits:    h.limits,
 		Session:   feed.Config{Stats: h.stats},
 		Log:       slog.New(slog.DiscardHandler),
 	})
-	g := grpc.NewServer(feedgrpc.ServerOptions()...)
+	g := grpc.NewServer(feedgrpc.ServerOptions(h.limits)...)
 	srv.Register(g)
 	served := make(chan error, 1)
-	go func() { served <- g.Serve(listener) }()
+	go func() { served <- g.Serve(feedgrpc.Listener(listener, h.limits)) }()
 	h.stop = func() {
 		srv.Close()
 		g.Stop()

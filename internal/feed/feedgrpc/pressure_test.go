@@ -122,6 +122,17 @@ func TestSlowParent(t *testing.T) {
 // stranger is a child that speaks the wire form by itself.
 func stranger(t *testing.T, address, path string) feedpb.Feed_SessionClient {
 	t.Helper()
+	stream := mute(t, address)
+	hello := &feedpb.Hello{Protocol: feed.Version, Role: "cluster", Path: path, Window: 1 << 16}
+	if err := stream.Send(&feedpb.Frame{Message: &feedpb.Frame_Hello{Hello: hello}}); err != nil {
+		t.Fatal(err)
+	}
+	return stream
+}
+
+// mute is a child that has said nothing yet.
+func mute(t *testing.T, address string) feedpb.Feed_SessionClient {
+	t.Helper()
 	client, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
@@ -137,10 +148,6 @@ func stranger(t *testing.T, address, path string) feedpb.Feed_SessionClient {
 			t.Error(err)
 		}
 	})
-	hello := &feedpb.Hello{Protocol: feed.Version, Role: "cluster", Path: path, Window: 1 << 16}
-	if err := stream.Send(&feedpb.Frame{Message: &feedpb.Frame_Hello{Hello: hello}}); err != nil {
-		t.Fatal(err)
-	}
 	return stream
 }
 

@@ -16,9 +16,6 @@ import (
 	"github.com/meridian-federation/meridian/internal/feed/feedpb"
 )
 
-// helloPatience is how long a child may take to say who it is.
-const helloPatience = 10 * time.Second
-
 // ServerConfig is what a parent serves its children with.
 type ServerConfig struct {
 	// Hello is what the parent says of itself: Role, Path, Release.
@@ -33,8 +30,9 @@ type ServerConfig struct {
 	// Peers are the addresses at which a child can reach this parent and those that can stand in for it; changed is
 	// closed once they are no longer these. Nil tells children nothing.
 	Peers func() (addresses []string, changed <-chan struct{})
-	// Admission bounds how fast children come.
+	// Admission bounds how fast children come, Limits what one of them can cost beside what its Ledger's limits say.
 	Admission Admission
+	Limits    Limits
 	// Session holds the sessions' tunables: Window, CompareEvery, Stats.
 	Session feed.Config
 	Log     *slog.Logger
@@ -43,8 +41,9 @@ type ServerConfig struct {
 // Server serves children.
 type Server struct {
 	feedpb.UnimplementedFeedServer
-	cfg  ServerConfig
-	gate *gate
+	cfg    ServerConfig
+	gate   *gate
+	knocks *knocks
 	// running ends with Close. io counts handlers, and receivers and senders, which end after their stream.
 	running context.Context
 	stop    context.CancelCauseFunc
@@ -60,7 +59,7 @@ type seat struct {
 	done   chan struct{}
 }
 
-// NewServer makes a server; Register it with a gRPC server made with ServerOptions.
+// NewServer makes a server; Register it with a gRPC server made with ServerOptions of the same Limits.
 func NewServer(cfg ServerConfig) *Server {
 	if cfg.Identify == nil {
 		cfg.Identify = func(_ context.Context, claimed feed.Hello) (Identity, error) {
@@ -71,7 +70,8 @@ func NewServer(cfg ServerConfig) *Server {
 		cfg.Session.Stats = &feed.Stats{}
 	}
 	cfg.Session.Hello = cfg.Hello
-	s := &Server{cfg: cfg, gate: newGate(cfg.Admission, cfg.Session.Stats), seats: map[string]*seat{}}
+	cfg.Limits = cfg.Limits.withDefaults()
+	s := &Server{cfg: cfg, gate: newGate(cfg.Admission, cfg.Session.Stats), knocks: newKnocks(), seats: map[string]*seat{}}
 	s.running, s.stop = context.WithCancelCause(context.Background())
 	return s
 }
@@ -131,9 +131,14 @@ func goodbye(err error) (parting feed.Goodbye, told bool) {
 	var redirect *Redirect
 	var dismissal dismissal
 	var away *turnedAway
+	var excess *feed.Excess
 	switch {
 	case errors.As(err, &away):
 		parting = feed.Goodbye{Reason: away.Error(), RetryAfter: away.after}
+	case errors.As(err, &excess):
+		parting = feed.Goodbye{Reason: excess.Error(), RetryAfter: maxStay}
+	case errors.Is(err, errMalformed):
+		parting = feed.Goodbye{Reason: err.Error(), RetryAfter: maxStay}
 	case errors.As(err, &redirect):
 		parting = feed.Goodbye{Reason: "another serves this child", Redirect: redirect.Address}
 		if redirect.Reason != "" {
@@ -148,13 +153,16 @@ func goodbye(err error) (parting feed.Goodbye, told bool) {
 }
 
 func (s *Server) serve(c *conn) error {
-	hello, err := awaitHello(c)
+	hello, err := awaitHello(c, s.cfg.Limits.Hello)
 	if err != nil {
 		return dismissal{err}
 	}
 	peer, err := s.cfg.Identify(c.ctx, hello)
 	if err != nil {
 		return dismissal{fmt.Errorf("identifying %s: %w", hello.Path, err)}
+	}
+	if err := s.knocks.admit(peer.Path, time.Now()); err != nil {
+		return dismissal{err}
 	}
 	seat, err := s.sit(c, peer.Path)
 	if err != nil {
@@ -196,8 +204,8 @@ func (s *Server) admit(ctx context.Context, accept func() (Endpoint, error)) (ep
 	return ep, leave, err
 }
 
-func awaitHello(c *conn) (feed.Hello, error) {
-	timer := time.NewTimer(helloPatience)
+func awaitHello(c *conn, patience time.Duration) (feed.Hello, error) {
+	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
 	case m := <-c.inbox:

@@ -32,7 +32,7 @@ func (c *conn) receive() {
 		}
 		m, err := decode(frame)
 		if err != nil {
-			c.cancel(fmt.Errorf("receiving: %w", err))
+			c.cancel(fmt.Errorf("%w: %w", errMalformed, err))
 			return
 		}
 		if m == nil {
