@@ -37,7 +37,7 @@ func body(ctx context.Context, args []string) error {
 	}
 	registry, health, stats := telemetry.NewRegistry(name), telemetry.NewHealth(), &feed.Stats{}
 	registry.MustRegister(telemetry.FeedCollector("parent", stats))
-	admin, err := telemetry.Listen(cfg.Admin.Address, telemetry.Admin{Health: health, Registry: registry, Log: log})
+	admin, err := telemetry.Listen(cfg.Admin, telemetry.Admin{Health: health, Registry: registry, Log: log})
 	if err != nil {
 		return err
 	}

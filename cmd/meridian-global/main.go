@@ -67,7 +67,7 @@ func serve(ctx context.Context, args []string) (err error) {
 	}
 	health.Add("records", tier.Ready)
 	registry.MustRegister(telemetry.FeedCollector("children", stats))
-	admin, err := telemetry.Listen(cfg.Admin.Address, telemetry.Admin{Health: health, Registry: registry, Log: log})
+	admin, err := telemetry.Listen(cfg.Admin, telemetry.Admin{Health: health, Registry: registry, Log: log})
 	if err != nil {
 		return err
 	}

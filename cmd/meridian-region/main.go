@@ -51,7 +51,7 @@ func serve(ctx context.Context, args []string) (err error) {
 	defer func() { err = errors.Join(err, trail.Close()) }()
 	tier := region.New(cfg, region.Deps{Store: store, Listener: listener, Log: log, Audit: trail, Registry: registry})
 	tier.Check(health)
-	admin, err := telemetry.Listen(cfg.Admin.Address, telemetry.Admin{Health: health, Registry: registry, Log: log})
+	admin, err := telemetry.Listen(cfg.Admin, telemetry.Admin{Health: health, Registry: registry, Log: log})
 	if err != nil {
 		return err
 	}

@@ -68,7 +68,7 @@ func serve(ctx context.Context, args []string) (err error) {
 	}
 	zone := az.New(cfg, deps)
 	zone.Check(health)
-	admin, err := telemetry.Listen(cfg.Admin.Address, telemetry.Admin{Health: health, Registry: registry, Log: log})
+	admin, err := telemetry.Listen(cfg.Admin, telemetry.Admin{Health: health, Registry: registry, Log: log})
 	if err != nil {
 		return err
 	}

@@ -90,7 +90,7 @@ func (c *cluster) stop() {
 
 // served is nil while the agent has a session with the zone.
 func (c *cluster) served(ctx context.Context) error {
-	n, err := metric(ctx, c.admin, agentSessions)
+	n, err := c.programs.metric(ctx, c.admin, agentSessions)
 	if err == nil && n != 1 {
 		err = fmt.Errorf("it has %v sessions", n)
 	}

@@ -114,11 +114,11 @@ func (f *fixture) quiet(t *testing.T, victim *replica, during func()) {
 	during()
 	must(t, victim.signal(syscall.SIGCONT))
 	f.await(t, victim.id+" takes part again", func(ctx context.Context) error {
-		now, err := metric(ctx, victim.admin(), batchesSent)
+		now, err := f.metric(ctx, victim.admin(), batchesSent)
 		if err != nil {
 			return err
 		}
-		owns, err := metric(ctx, victim.admin(), clustersTaken)
+		owns, err := f.metric(ctx, victim.admin(), clustersTaken)
 		if err != nil {
 			return err
 		}
@@ -166,7 +166,7 @@ func cutFromGossip(t *testing.T, f *fixture) {
 	}
 	for _, r := range f.replicas {
 		f.await(t, r.id+" knows better from etcd", func(ctx context.Context) error {
-			n, err := metric(ctx, r.admin(), zoneReplicas)
+			n, err := f.metric(ctx, r.admin(), zoneReplicas)
 			return errors.Join(err, atLeast("replicas that it sees", int(n), len(f.replicas)))
 		})
 	}

@@ -9,12 +9,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/meridian-federation/meridian/internal/config"
+	"github.com/meridian-federation/meridian/internal/process"
 	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/internal/store/etcd"
 	"github.com/meridian-federation/meridian/internal/tiertest"
@@ -69,7 +72,7 @@ func newFixture(t *testing.T) *fixture {
 	if !keep {
 		dir = t.TempDir()
 	}
-	f := &fixture{programs: programs{bin, dir}, clusters: map[string]member{}, key: filepath.Join(dir, "gossip.key")}
+	f := &fixture{programs: programs{bin: bin, dir: dir}, clusters: map[string]member{}, key: filepath.Join(dir, "gossip.key")}
 	secret := make([]byte, 32)
 	rand.Read(secret) // never fails
 	must(t, os.WriteFile(f.key, []byte(base64.StdEncoding.EncodeToString(secret)+"\n"), 0o600))
@@ -77,6 +80,8 @@ func newFixture(t *testing.T) *fixture {
 	for i := range replicas {
 		f.addHost(t, i)
 	}
+	f.guard, err = newGuard(dir, fronts())
+	must(t, err)
 	f.startParents(t)
 	f.watchRoster(t)
 	f.addClusters(t)
@@ -156,7 +161,9 @@ func (f *fixture) startParents(t *testing.T) {
 	var err error
 	f.intent, err = newIntent(tiertest.NewParent(t))
 	must(t, err)
-	admin := legParent.address(self, portAdmin)
+	port, err := process.FreePort()
+	must(t, err)
+	admin := config.Loopback(port)
 	f.startParent(t, "region", "meridian-region", admin, "--id", "region-0", "--region", region,
 		"--global", f.intent.parent.Address, "--listen", legParent.address(self, portRegion), "--admin-address", admin,
 		"--etcd-data-dir", f.data("region"), "--settle", "3s")
@@ -191,10 +198,19 @@ func (f *fixture) address(replica int) string {
 	return legFront.address(f.replicas[replica].host.number, portZone)
 }
 
+// fronts are the addresses at which admin servers are that are not on loopback.
+func fronts() []string {
+	out := make([]string, replicas+1) // one may come later
+	for i := range out {
+		out[i], _, _ = net.SplitHostPort(legFront.address(firstHost+i, portAdmin))
+	}
+	return out
+}
+
 // startReplica starts a replica that does not run.
 func (f *fixture) startReplica(t *testing.T, r *replica) {
 	t.Helper()
-	proc, err := f.start(t.Context(), r.host, r.id, "meridian-zone", r.admin(), r.args(f.replicas, f.key)...)
+	proc, err := f.start(t.Context(), r.host, r.id, "meridian-zone", r.admin(), r.args(f.replicas, f.key, f.guard)...)
 	r.proc = proc
 	must(t, err)
 }

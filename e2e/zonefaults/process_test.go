@@ -34,13 +34,14 @@ const (
 // programs starts processes that end with the test, each with its log in one folder.
 type programs struct {
 	bin, dir string
+	guard
 }
 
 func (p programs) data(name string) string { return filepath.Join(p.dir, name) }
 func (p programs) log(name string) string  { return filepath.Join(p.dir, "logs", name+".log") }
 
-// start runs a program, in a host's namespace if one is given, and waits until its admin server says that it is ready.
-func (p programs) start(ctx context.Context, h *host, name, program, admin string, args ...string) (*process.Process, error) {
+// start runs a program, in a host's namespace if one is given, and waits until it says at address that it is ready.
+func (p programs) start(ctx context.Context, h *host, name, program, address string, args ...string) (*process.Process, error) {
 	spec := process.Spec{Name: name, Path: filepath.Join(p.bin, program), Args: args, Log: p.log(name)}
 	if h != nil {
 		launcher, err := os.Executable()
@@ -55,7 +56,7 @@ func (p programs) start(ctx context.Context, h *host, name, program, admin strin
 	}
 	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()
-	return proc, proc.AwaitReady(ctx, local.Ready(admin))
+	return proc, proc.AwaitReady(ctx, local.Ready(p.client, url(address, "/readyz")))
 }
 
 // tails shows the end of every log.
@@ -82,10 +83,11 @@ type replica struct {
 }
 
 // args are the zone's, all replicas of which are known to each other.
-func (r *replica) args(all []*replica, key string) []string {
+func (r *replica) args(all []*replica, key string, guard guard) []string {
 	args := []string{"--id", r.id, "--region", region, "--zone", zone, "--parent", legParent.address(self, portRegion),
-		"--listen", legFront.address(r.host.number, portZone), "--admin-address", r.admin(),
+		"--listen", legFront.address(r.host.number, portZone),
 		"--etcd-endpoints", "http://" + legStore.address(self, portEtcd), "--etcd-prefix", prefix, "--settle", "3s"}
+	args = append(args, guard.flags(r.admin())...)
 	args = append(args, "--gossip-bind", legGossip.address(r.host.number, portGossip), "--gossip-key-file", key)
 	for _, other := range all {
 		args = append(args, "--gossip-join", legGossip.address(other.host.number, portGossip))

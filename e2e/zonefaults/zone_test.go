@@ -3,15 +3,11 @@
 package zonefaults
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -116,34 +112,12 @@ func (f *fixture) takenOver(t *testing.T, from *replica) {
 	f.await(t, from.id+" owns nothing any more", func(context.Context) error { return f.owned(f.others(from)) })
 }
 
-// metric reads one number of a process's, such as feed_batches_sent_total{link="children"}; by a name without labels the
-// first of that name.
-func metric(ctx context.Context, admin, name string) (float64, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/metrics", nil)
-	if err != nil {
-		return 0, err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return 0, err
-	}
-	defer response.Body.Close()
-	lines := bufio.NewScanner(response.Body)
-	for lines.Scan() {
-		labels, ok := strings.CutPrefix(lines.Text(), "meridian_"+name)
-		if ok && strings.IndexAny(labels, " {") == 0 {
-			return strconv.ParseFloat(labels[strings.LastIndexByte(labels, ' ')+1:], 64)
-		}
-	}
-	return 0, errors.Join(lines.Err(), fmt.Errorf("%s has no metric %s", admin, name))
-}
-
 // number reads a metric that must be there.
 func (f *fixture) number(t *testing.T, admin, name string) float64 {
 	t.Helper()
 	var out float64
 	f.await(t, "metrics are read", func(ctx context.Context) (err error) {
-		out, err = metric(ctx, admin, name)
+		out, err = f.metric(ctx, admin, name)
 		return err
 	})
 	return out

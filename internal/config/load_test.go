@@ -195,6 +195,8 @@ func TestFieldNames(t *testing.T) {
 		"podId":        {"pod-id", "MERIDIAN_POD_ID"},
 		"etcd.dataDir": {"etcd-data-dir", "MERIDIAN_ETCD_DATA_DIR"},
 		"region":       {"region", "MERIDIAN_REGION"},
+
+		"admin.clientCaFile": {"admin-client-ca-file", "MERIDIAN_ADMIN_CLIENT_CA_FILE"},
 	} {
 		if got[name] != want {
 			t.Errorf("names of %s: got %v, want %v", name, got[name], want)

@@ -6,6 +6,8 @@ import (
 	"net"
 	"strconv"
 	"strings"
+
+	"github.com/meridian-federation/meridian/internal/certfile"
 )
 
 // The ports that the binaries listen at unless told otherwise: for their children, and for whoever looks after them.
@@ -21,6 +23,15 @@ const (
 
 // Loopback is the address of a port on this host alone.
 func Loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
+// OnLoopback tells whether HOST:PORT is reached from this host alone. A name other than localhost may be anywhere.
+func OnLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	return host == "localhost" || net.ParseIP(host).IsLoopback()
+}
 
 // Etcd says where a tier keeps its records.
 type Etcd struct {
@@ -64,16 +75,41 @@ func (e Etcd) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Admin says where /healthz, /readyz, /metrics and /debug/pprof are served.
+// Admin says where /healthz, /readyz, /metrics and /debug/pprof are served, and to whom.
 type Admin struct {
-	Address string `usage:"address of health, metrics and profiles; keep it on loopback"`
+	Address      string `usage:"address of health, metrics and profiles; one that is not on loopback needs a certificate, and client authorities or a token"`
+	CertFile     string `usage:"file of the certificate of the admin address, in PEM; read again when it changes, as are the other files"`
+	KeyFile      string `usage:"file of that certificate's key"`
+	ClientCAFile string `usage:"file of the authorities whose clients may see metrics and profiles"`
+	TokenFile    string `usage:"file of the bearer token with which anybody may see metrics and profiles"`
 }
 
 // Default leaves the port to the system; a binary sets its own before.
 func (a *Admin) Default() { setDefault(&a.Address, Loopback(0)) }
 
-// Validate checks the address.
-func (a Admin) Validate() error { return Address("address", a.Address) }
+// TLS are the files of the admin server.
+func (a Admin) TLS() certfile.Files {
+	return certfile.Files{Cert: a.CertFile, Key: a.KeyFile, CA: a.ClientCAFile}
+}
+
+// Validate joins all errors: health, metrics and profiles are not shown to other hosts in plain text, nor the last two
+// to everybody.
+func (a Admin) Validate() error {
+	errs := []error{Address("address", a.Address), a.TLS().Validate("certFile", "keyFile")}
+	if a.ClientCAFile != "" && a.CertFile == "" {
+		errs = append(errs, errors.New("clientCaFile: needs certFile and keyFile, since clients show certificates over TLS alone"))
+	}
+	if errs[0] != nil || OnLoopback(a.Address) {
+		return errors.Join(errs...)
+	}
+	if a.CertFile == "" {
+		errs = append(errs, fmt.Errorf("certFile and keyFile: required where address (%s) is not on loopback", a.Address))
+	}
+	if a.ClientCAFile == "" && a.TokenFile == "" {
+		errs = append(errs, fmt.Errorf("clientCaFile or tokenFile: one is required where address (%s) is not on loopback", a.Address))
+	}
+	return errors.Join(errs...)
+}
 
 // Log says what is logged, and how, to stderr.
 type Log struct {

@@ -123,17 +123,17 @@ func (t tier) start(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	return p.AwaitReady(ctx, Ready(config.Loopback(t.admin)))
+	return p.AwaitReady(ctx, Ready(http.DefaultClient, "http://"+config.Loopback(t.admin)+"/readyz"))
 }
 
-// Ready asks the process of Meridian's whose admin server is at address whether it is ready; nil says that it is.
-func Ready(address string) func(context.Context) error {
+// Ready asks a process whether it is ready, at the URL of what it answers by; nil says that it is.
+func Ready(client *http.Client, url string) func(context.Context) error {
 	return func(ctx context.Context) error {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/readyz", nil)
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
 			return err
 		}
-		response, err := http.DefaultClient.Do(request)
+		response, err := client.Do(request)
 		if err != nil {
 			return err
 		}

@@ -60,8 +60,12 @@ func (h *Health) Ready(ctx context.Context) (report string, ready bool) {
 	return b.String(), ready
 }
 
-func (h *Health) serveReady(w http.ResponseWriter, r *http.Request) {
+// serveReady tells the reasons to those alone who may see the rest.
+func (h *Health) serveReady(w http.ResponseWriter, r *http.Request, whole bool) {
 	report, ready := h.Ready(r.Context())
+	if !whole {
+		report = report[strings.LastIndexByte(strings.TrimSuffix(report, "\n"), '\n')+1:]
+	}
 	if !ready {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}

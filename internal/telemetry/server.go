@@ -12,6 +12,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/meridian-federation/meridian/internal/certfile"
+	"github.com/meridian-federation/meridian/internal/config"
 )
 
 // drain is how long requests under way may take after the server was told to stop. A CPU profile takes longer, and is
@@ -25,23 +28,43 @@ type Admin struct {
 	Log      *slog.Logger
 }
 
-// Server serves /healthz, /readyz, /metrics and, to this host alone, /debug/pprof.
+// Bounds of what a client that shows no credentials may cost.
+const (
+	headerTimeout = 5 * time.Second // the handshake included
+	idleTimeout   = 2 * time.Minute
+	headerBytes   = 16 << 10
+)
+
+// Server serves /healthz and /readyz to everybody, and /metrics and /debug/pprof to whom the gate admits.
 type Server struct {
 	listener net.Listener
 	server   *http.Server
 }
 
 // Listen binds the address at once, so that one that is taken ends the start and not the work.
-func Listen(address string, admin Admin) (*Server, error) {
-	listener, err := net.Listen("tcp", address)
+func Listen(cfg config.Admin, admin Admin) (*Server, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, config.Prefix("admin", err)
+	}
+	server := &http.Server{ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: headerBytes,
+		ErrorLog: slog.NewLogLogger(admin.Log.Handler(), slog.LevelWarn)}
+	g, err := newGate(cfg, admin.Log)
+	if err != nil {
+		return nil, fmt.Errorf("reading what guards health and metrics: %w", err)
+	}
+	server.Handler = admin.routes(g)
+	if cfg.CertFile != "" {
+		source, err := certfile.Open(cfg.TLS(), admin.Log)
+		if err != nil {
+			return nil, fmt.Errorf("reading what guards health and metrics: %w", err)
+		}
+		server.TLSConfig = source.Server()
+	}
+	listener, err := net.Listen("tcp", cfg.Address)
 	if err != nil {
 		return nil, fmt.Errorf("listening for health and metrics: %w", err)
 	}
-	return &Server{listener: listener, server: &http.Server{
-		Handler:           admin.routes(),
-		ReadHeaderTimeout: 5 * time.Second,
-		ErrorLog:          slog.NewLogLogger(admin.Log.Handler(), slog.LevelWarn),
-	}}, nil
+	return &Server{listener: listener, server: server}, nil
 }
 
 // Address is where it listens.
@@ -50,7 +73,7 @@ func (s *Server) Address() string { return s.listener.Addr().String() }
 // Run serves until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
 	served := make(chan error, 1)
-	go func() { served <- s.server.Serve(s.listener) }()
+	go func() { served <- s.serve() }()
 	select {
 	case err := <-served:
 		return fmt.Errorf("serving health and metrics: %w", err)
@@ -67,31 +90,26 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
-func (a Admin) routes() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
-	mux.HandleFunc("GET /readyz", a.Health.serveReady)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(a.Registry, promhttp.HandlerOpts{Registry: a.Registry}))
-	for path, handler := range map[string]http.HandlerFunc{
-		"/debug/pprof/":        pprof.Index,
-		"/debug/pprof/cmdline": pprof.Cmdline,
-		"/debug/pprof/profile": pprof.Profile,
-		"/debug/pprof/symbol":  pprof.Symbol,
-		"/debug/pprof/trace":   pprof.Trace,
-	} {
-		mux.Handle(path, hostOnly(handler))
+func (s *Server) serve() error {
+	if s.server.TLSConfig == nil {
+		return s.server.Serve(s.listener)
 	}
-	return mux
+	return s.server.ServeTLS(s.listener, "", "")
 }
 
-// hostOnly keeps profiles, which show memory and cost time, from other hosts where the address is not on loopback.
-func hostOnly(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host, _, err := net.SplitHostPort(r.RemoteAddr)
-		if err != nil || !net.ParseIP(host).IsLoopback() {
-			http.Error(w, "profiles are served on this host only", http.StatusForbidden)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
+func (a Admin) routes(g *gate) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { a.Health.serveReady(w, r, g.admits(r)) })
+	for path, handler := range map[string]http.Handler{
+		"GET /metrics":         promhttp.HandlerFor(a.Registry, promhttp.HandlerOpts{Registry: a.Registry}),
+		"/debug/pprof/":        http.HandlerFunc(pprof.Index),
+		"/debug/pprof/cmdline": http.HandlerFunc(pprof.Cmdline),
+		"/debug/pprof/profile": http.HandlerFunc(pprof.Profile),
+		"/debug/pprof/symbol":  http.HandlerFunc(pprof.Symbol),
+		"/debug/pprof/trace":   http.HandlerFunc(pprof.Trace),
+	} {
+		mux.Handle(path, g.guard(handler))
+	}
+	return mux
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 
+	"github.com/meridian-federation/meridian/internal/config"
 	"github.com/meridian-federation/meridian/internal/run"
 	"github.com/meridian-federation/meridian/internal/store/etcd"
 	"github.com/meridian-federation/meridian/internal/telemetry"
@@ -60,7 +61,7 @@ func work(ctx context.Context, file string) error {
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	registry := telemetry.NewRegistry("fleet-" + spec.Tier)
-	admin, err := telemetry.Listen(spec.Admin, telemetry.Admin{Health: telemetry.NewHealth(), Registry: registry, Log: log})
+	admin, err := telemetry.Listen(config.Admin{Address: spec.Admin}, telemetry.Admin{Health: telemetry.NewHealth(), Registry: registry, Log: log})
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -120,7 +121,7 @@ func (f *Fleet) start(ctx context.Context, fed *Federation, name string, args []
 	fed.Admin[name] = admin
 	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()
-	return p.AwaitReady(ctx, local.Ready(admin))
+	return p.AwaitReady(ctx, local.Ready(http.DefaultClient, "http://"+admin+"/readyz"))
 }
 
 // inventory describes the clusters to the hub.
