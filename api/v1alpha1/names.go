@@ -13,6 +13,11 @@ const (
 	LabelName = "meridian.dev/name"
 )
 
+// AnnotationChangedBy, on each of Meridian's resources, says who last changed its
+// spec. The API server writes it where deploy/changes is applied, and nobody else
+// can.
+const AnnotationChangedBy = "meridian.dev/changed-by"
+
 // Condition types.
 const (
 	// ConditionAccepted: the object is well formed and what it names exists.
