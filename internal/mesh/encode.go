@@ -21,6 +21,8 @@ func appendJSON(b []byte, v any) []byte {
 		return appendString(b, v)
 	case map[string]any:
 		return appendMap(b, v, appendJSON)
+	case map[string]json.RawMessage:
+		return appendMap(b, v, func(b []byte, raw json.RawMessage) []byte { return append(b, raw...) })
 	case map[string]string:
 		return appendMap(b, v, appendString)
 	case []any:

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	kjson "k8s.io/apimachinery/pkg/util/json"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/meridian-federation/meridian/api/v1alpha1"
 	"github.com/meridian-federation/meridian/internal/object"
@@ -29,13 +29,24 @@ type Spec struct {
 	ids     []object.ID
 }
 
-// Decode reads a revision's spec. Callers keep the result for as long as they use the revision.
+// document is an application's spec as far as the compiler looks into it.
+type document struct {
+	Template  podTemplate            `json:"template"`
+	Replicas  *int32                 `json:"replicas"`
+	Ports     []v1alpha1.Port        `json:"ports"`
+	Resources []runtime.RawExtension `json:"resources"`
+	DependsOn []v1alpha1.Dependency  `json:"dependsOn"`
+	Adopt     bool                   `json:"adopt"`
+}
+
+// Decode reads a revision's spec, which is canonical JSON as Normalise writes it. Callers keep the result for as long as
+// they use the revision.
 func Decode(rev record.Revision) (*Spec, error) {
-	var spec v1alpha1.ApplicationSpec
-	if err := kjson.Unmarshal(rev.Spec, &spec); err != nil {
+	var doc document
+	if err := json.Unmarshal(rev.Spec, &doc); err != nil {
 		return nil, fmt.Errorf("decoding the spec of %s/%s: %w", rev.Namespace, rev.Application, err)
 	}
-	s, err := newSpec(rev.Namespace, rev.Application, &spec)
+	s, err := newSpec(rev.Namespace, rev.Application, &doc)
 	if err != nil {
 		return nil, fmt.Errorf("compiling the spec of %s/%s: %w", rev.Namespace, rev.Application, err)
 	}
@@ -45,7 +56,12 @@ func Decode(rev record.Revision) (*Spec, error) {
 // Check returns the ids of all objects that the application owns in a cluster, Istio's about its own proxies included, its
 // Namespace and what is written for those who call it not, sorted as they are applied. Where the spec cannot be compiled, the error is an *Error.
 func Check(namespace, name string, spec *v1alpha1.ApplicationSpec) ([]object.ID, error) {
-	s, err := newSpec(namespace, name, spec)
+	doc := document{Replicas: spec.Replicas, Ports: spec.Ports, Resources: spec.Resources, DependsOn: spec.DependsOn, Adopt: spec.Adopt}
+	var err error
+	if doc.Template, err = readTemplate(&spec.Template); err != nil {
+		return nil, err
+	}
+	s, err := newSpec(namespace, name, &doc)
 	if err != nil {
 		return nil, err
 	}
@@ -58,19 +74,20 @@ func (s *Spec) IDs() []object.ID { return s.ids }
 // Adopt tells whether the application takes over objects that exist already and are nobody's.
 func (s *Spec) Adopt() bool { return s.adopt }
 
-func newSpec(namespace, name string, spec *v1alpha1.ApplicationSpec) (*Spec, error) {
+func newSpec(namespace, name string, doc *document) (*Spec, error) {
 	if err := checkNames(namespace, name); err != nil {
 		return nil, err
 	}
-	if err := checkReferences(namespace, spec); err != nil {
+	if err := checkReferences(namespace, doc); err != nil {
 		return nil, err
 	}
-	s := &Spec{namespace: namespace, application: name, adopt: spec.Adopt, proxied: proxied(&spec.Template)}
+	if err := checkTemplate(name, &doc.Template); err != nil {
+		return nil, err
+	}
+	s := &Spec{namespace: namespace, application: name, adopt: doc.Adopt, proxied: doc.Template.proxied()}
+	s.meshed, s.plain = doc.Template.compile(name)
 	var err error
-	if s.meshed, s.plain, err = podTemplates(name, &spec.Template); err != nil {
-		return nil, err
-	}
-	if s.ports, err = portsOf(spec.Ports); err != nil {
+	if s.ports, err = portsOf(doc.Ports); err != nil {
 		return nil, err
 	}
 	s.fixed = append(s.fixed, s.account())
@@ -78,7 +95,7 @@ func newSpec(namespace, name string, spec *v1alpha1.ApplicationSpec) (*Spec, err
 	if len(s.ports) > 0 {
 		s.ids = append(s.ids, serviceID(namespace, name))
 	}
-	if err := s.carry(spec.Resources); err != nil {
+	if err := s.carry(doc.Resources); err != nil {
 		return nil, err
 	}
 	sortObjects(s.fixed)
@@ -90,11 +107,11 @@ func newSpec(namespace, name string, spec *v1alpha1.ApplicationSpec) (*Spec, err
 }
 
 // checkReferences checks the fields that are no object's but are used by the compiler or by Global.
-func checkReferences(namespace string, spec *v1alpha1.ApplicationSpec) error {
-	if spec.Replicas != nil && *spec.Replicas < 0 {
-		return invalidSpec("spec.replicas", "%d is less than 0", *spec.Replicas)
+func checkReferences(namespace string, doc *document) error {
+	if doc.Replicas != nil && *doc.Replicas < 0 {
+		return invalidSpec("spec.replicas", "%d is less than 0", *doc.Replicas)
 	}
-	for i, d := range spec.DependsOn {
+	for i, d := range doc.DependsOn {
 		field := fmt.Sprintf("spec.dependsOn[%d]", i)
 		if d.Kind != "" && d.Kind != v1alpha1.DependencyApplication {
 			return invalidSpec(field+".kind", "%q is unknown; the only kind is %s", d.Kind, v1alpha1.DependencyApplication)

@@ -19,38 +19,115 @@ const (
 	labelInject = "sidecar.istio.io/inject"
 )
 
-// proxied tells whether the mesh gives a template's pods a proxy: not where they ask for none, and never in the network of
-// their node. A word that only some installations of Istio take for a yes is none.
-func proxied(template *corev1.PodTemplateSpec) bool {
-	asked, ok := template.Labels[labelInject]
-	if !ok {
-		asked, ok = template.Annotations[labelInject]
-	}
-	return !template.Spec.HostNetwork && (!ok || asked == "true")
+// podTemplate is a pod template as far as the compiler looks into it. By far the most is handed on as it is written.
+type podTemplate struct {
+	labels, annotations map[string]string
+	// spec has the fields of the pod's spec as JSON, pod those of them that are looked into.
+	spec map[string]json.RawMessage
+	pod  podSpec
 }
 
-// podTemplates compiles the pod template for clusters with the mesh and without. An application can keep its pods out of
-// the mesh.
-func podTemplates(name string, template *corev1.PodTemplateSpec) (meshed, plain json.RawMessage, err error) {
-	if err := checkTemplate(name, template); err != nil {
-		return nil, nil, err
+type podSpec struct {
+	ServiceAccountName  string               `json:"serviceAccountName"`
+	ServiceAccount      string               `json:"serviceAccount"` // the old spelling
+	RestartPolicy       corev1.RestartPolicy `json:"restartPolicy"`
+	HostNetwork         bool                 `json:"hostNetwork"`
+	EphemeralContainers []struct{}           `json:"ephemeralContainers"`
+	InitContainers      []container          `json:"initContainers"`
+	Containers          []container          `json:"containers"`
+	Volumes             []named              `json:"volumes"`
+}
+
+type named struct {
+	Name string `json:"name"`
+}
+
+type container struct {
+	Name         string          `json:"name"`
+	Image        string          `json:"image"`
+	Ports        []containerPort `json:"ports"`
+	Env          []named         `json:"env"`
+	VolumeMounts []volumeMount   `json:"volumeMounts"`
+}
+
+type containerPort struct {
+	ContainerPort int32           `json:"containerPort"`
+	Protocol      corev1.Protocol `json:"protocol"`
+}
+
+type volumeMount struct {
+	Name      string `json:"name"`
+	MountPath string `json:"mountPath"`
+}
+
+// UnmarshalJSON reads a template. What is not looked into is not checked either: clusters refuse what is wrong with it.
+func (t *podTemplate) UnmarshalJSON(content []byte) error {
+	var raw struct {
+		Metadata struct {
+			Labels      map[string]string `json:"labels"`
+			Annotations map[string]string `json:"annotations"`
+		} `json:"metadata"`
+		Spec json.RawMessage `json:"spec"`
 	}
-	t := bareTemplate(template)
-	t.Spec.ServiceAccountName = name
-	t.Labels = map[string]string{labelName: name, object.LabelApplication: name}
-	maps.Copy(t.Labels, template.Labels)
-	fields, err := fieldsOf(t)
+	if err := json.Unmarshal(content, &raw); err != nil {
+		return err
+	}
+	*t = podTemplate{labels: raw.Metadata.Labels, annotations: raw.Metadata.Annotations}
+	if raw.Spec == nil {
+		return nil
+	}
+	if err := json.Unmarshal(raw.Spec, &t.spec); err != nil {
+		return err
+	}
+	return json.Unmarshal(raw.Spec, &t.pod)
+}
+
+// readTemplate reads a template that a person wrote.
+func readTemplate(template *corev1.PodTemplateSpec) (podTemplate, error) {
+	var t podTemplate
+	fields, err := fieldsOf(template)
+	if err == nil {
+		pruneTemplate(fields)
+		err = t.UnmarshalJSON(encode(fields))
+	}
 	if err != nil {
-		return nil, nil, invalidTemplate("spec.template", "it cannot be written: %v", err)
+		return t, invalidTemplate("spec.template", "it cannot be written: %v", err)
 	}
-	pruneTemplate(fields)
-	fields["spec"] = json.RawMessage(encode(fields["spec"])) // by far the most of both
-	plain = encode(fields)
-	if _, ok := t.Labels[labelInject]; ok || !proxied(template) {
-		return plain, plain, nil
+	return t, nil
+}
+
+// proxied tells whether the mesh gives the template's pods a proxy: not where they ask for none, and never in the network of
+// their node. A word that only some installations of Istio take for a yes is none.
+func (t *podTemplate) proxied() bool {
+	asked, ok := t.labels[labelInject]
+	if !ok {
+		asked, ok = t.annotations[labelInject]
 	}
-	fields["metadata"].(map[string]any)["labels"].(map[string]any)[labelInject] = "true"
-	return encode(fields), plain, nil
+	return !t.pod.HostNetwork && (!ok || asked == "true")
+}
+
+// compile writes the template for clusters with the mesh and without. An application can keep its pods out of the mesh.
+func (t *podTemplate) compile(name string) (meshed, plain json.RawMessage) {
+	labels := map[string]string{labelName: name, object.LabelApplication: name}
+	maps.Copy(labels, t.labels)
+	spec := maps.Clone(t.spec)
+	delete(spec, "serviceAccount")
+	spec["serviceAccountName"] = encode(name)
+	fields := map[string]any{"spec": json.RawMessage(encode(spec))}
+	with := func(labels map[string]string) json.RawMessage {
+		metadata := map[string]any{"labels": labels}
+		if len(t.annotations) > 0 {
+			metadata["annotations"] = t.annotations
+		}
+		fields["metadata"] = metadata
+		return encode(fields)
+	}
+	plain = with(labels)
+	if _, ok := labels[labelInject]; ok || !t.proxied() {
+		return plain, plain
+	}
+	labels[labelInject] = "true"
+	return with(labels), plain
 }
 
 // bareTemplate leaves out what a pod template's metadata has no use for, and the old spelling of the account.

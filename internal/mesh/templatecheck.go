@@ -14,35 +14,35 @@ import (
 
 // checkTemplate finds what every cluster would refuse, so that a person hears of it before any cluster does. It is not
 // all of Kubernetes' validation: what it lets through, clusters still report.
-func checkTemplate(name string, t *corev1.PodTemplateSpec) error {
+func checkTemplate(name string, t *podTemplate) error {
 	const field = "spec.template"
-	if v, ok := t.Labels[object.LabelApplication]; ok && v != name {
+	if v, ok := t.labels[object.LabelApplication]; ok && v != name {
 		return invalidTemplate(field+".metadata.labels", "%s is the label by which pods are selected and must be %s; leave it out",
 			object.LabelApplication, name)
 	}
 	if err := checkMarks(field+".metadata", t); err != nil {
 		return err
 	}
-	for _, account := range []string{t.Spec.ServiceAccountName, t.Spec.DeprecatedServiceAccount} {
+	for _, account := range []string{t.pod.ServiceAccountName, t.pod.ServiceAccount} {
 		if account != "" && account != name {
 			return invalidTemplate(field+".spec.serviceAccountName", "%q is not the application's own account, %s; leave it out", account, name)
 		}
 	}
-	if p := t.Spec.RestartPolicy; p != "" && p != corev1.RestartPolicyAlways {
+	if p := t.pod.RestartPolicy; p != "" && p != corev1.RestartPolicyAlways {
 		return invalidTemplate(field+".spec.restartPolicy", "it is %s, but a Deployment's pods are always restarted; leave it out", p)
 	}
-	if len(t.Spec.EphemeralContainers) > 0 {
+	if len(t.pod.EphemeralContainers) > 0 {
 		return invalidTemplate(field+".spec.ephemeralContainers", "they can be added to running pods alone; leave them out")
 	}
-	if len(t.Spec.Containers) == 0 {
+	if len(t.pod.Containers) == 0 {
 		return invalidTemplate(field+".spec.containers", "there are none; a pod needs at least one container")
 	}
-	return checkContainers(field+".spec", &t.Spec)
+	return checkContainers(field+".spec", &t.pod)
 }
 
-func checkMarks(field string, t *corev1.PodTemplateSpec) error {
-	for _, key := range slices.Sorted(maps.Keys(t.Labels)) {
-		value := t.Labels[key]
+func checkMarks(field string, t *podTemplate) error {
+	for _, key := range slices.Sorted(maps.Keys(t.labels)) {
+		value := t.labels[key]
 		if strings.HasPrefix(key, reservedPrefix) && key != object.LabelApplication {
 			return invalidTemplate(field+".labels", "%s is Meridian's own; leave it out", key)
 		}
@@ -50,7 +50,7 @@ func checkMarks(field string, t *corev1.PodTemplateSpec) error {
 			return invalidTemplate(field+".labels", "%s: %q is not valid: %s", key, value, problems[0])
 		}
 	}
-	for _, key := range slices.Sorted(maps.Keys(t.Annotations)) {
+	for _, key := range slices.Sorted(maps.Keys(t.annotations)) {
 		if strings.HasPrefix(key, reservedPrefix) {
 			return invalidTemplate(field+".annotations", "%s is Meridian's own; leave it out", key)
 		}
@@ -62,7 +62,7 @@ func checkMarks(field string, t *corev1.PodTemplateSpec) error {
 }
 
 // checkContainers also looks for what server-side apply cannot express: two entries of a list with one key.
-func checkContainers(field string, spec *corev1.PodSpec) error {
+func checkContainers(field string, spec *podSpec) error {
 	volumes := map[string]bool{}
 	for i, v := range spec.Volumes {
 		if volumes[v.Name] || !isLabel(v.Name) {
@@ -71,7 +71,7 @@ func checkContainers(field string, spec *corev1.PodSpec) error {
 		volumes[v.Name] = true
 	}
 	names := map[string]bool{}
-	check := func(list string, containers []corev1.Container) error {
+	check := func(list string, containers []container) error {
 		for i := range containers {
 			c, at := &containers[i], fmt.Sprintf("%s.%s[%d]", field, list, i)
 			if names[c.Name] || !isLabel(c.Name) {
@@ -90,7 +90,7 @@ func checkContainers(field string, spec *corev1.PodSpec) error {
 	return check("containers", spec.Containers)
 }
 
-func checkContainer(at string, c *corev1.Container, volumes map[string]bool) error {
+func checkContainer(at string, c *container, volumes map[string]bool) error {
 	if strings.TrimSpace(c.Image) != c.Image || c.Image == "" {
 		return invalidTemplate(at+".image", "%q is not an image", c.Image)
 	}
