@@ -95,8 +95,7 @@ func TestLocation(t *testing.T) {
 func TestLocationUnneeded(t *testing.T) {
 	gone := func(reports map[record.Key]record.Record) bool {
 		_, is := located(reports, "c1", "")
-		_, placed := place(reports, "c1")
-		return !is && !placed
+		return !is
 	}
 	tests := map[string]struct {
 		end   feed.Edit
@@ -119,7 +118,7 @@ func TestLocationUnneeded(t *testing.T) {
 			z.parent.Edit(tt.end)
 			z.parent.Await(t, "its location is gone", gone)
 			tiertest.Await(t, "from the store, too", func() bool {
-				return !z.holds(record.KindLocation, "cart") && !z.holds(record.KindPlace, "c1")
+				return !z.holds(record.KindLocation, "cart")
 			})
 			z.parent.Edit(tt.begin)
 			z.awaitReady("c1", 2)

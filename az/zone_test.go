@@ -66,6 +66,7 @@ func TestZoneRestart(t *testing.T) {
 		a := app{name: fmt.Sprint("app-", i), image: "x:1", replicas: 3}
 		z.parent.AwaitStatus(t, "n/"+a.name, a.name+" is ready", ready(a.hash(), 3))
 	}
+	tiertest.Await(t, "the places are in the store", func() bool { return z.holds(record.KindPlace, "c1") && z.holds(record.KindPlace, "c2") })
 	z.parent.AwaitInSync(t)
 	z.parent.Stop()
 	position, writes := z.position(), z.agents["c1"].Writes()

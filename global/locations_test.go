@@ -71,5 +71,14 @@ func TestLocations(t *testing.T) {
 	west = startRegion(t, "west", g)     // it has lost its store, and knows of nothing yet
 	west.outbox.Edit(feed.Put(new(place("b2", "west-b"))), feed.Put(new(at("b2", "west-b", 1, 1))))
 	wantLocation(t, east, "b2", 1, true)
-	wantLocation(t, east, "b1", 0, false) // it knows of the application again, and not of this cluster
+	wantLocation(t, east, "b1", 4, true) // of which it does not know all yet
+	west.outbox.Edit(feed.Put(new(place("b1", "west-b"))))
+	eventually(t, "shop/cart is no longer in b1", func() string {
+		east.mu.Lock()
+		defer east.mu.Unlock()
+		if _, located := east.records[record.LocationKey("shop", "cart", "b1", "")]; located {
+			return "it still is"
+		}
+		return ""
+	})
 }

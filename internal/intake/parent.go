@@ -37,7 +37,7 @@ func (p *Parent) Run(ctx context.Context, in *Intake, outbox *feed.Outbox) error
 	p.set(func() { p.intake = in })
 	defer p.set(func() { p.intake = nil })
 	return feedgrpc.Run(ctx, p.client, feedgrpc.Endpoint{
-		Outbox: outbox, Ledger: in.Ledger(), Apply: in.Apply, Answer: p.answer, Rank: func(record.Key) int { return 0 },
+		Outbox: outbox, Ledger: in.Ledger(), Apply: in.Apply, Answer: p.answer, Rank: rankUp,
 		Opened: func(*feedgrpc.Link) {
 			p.log.Info("connected to the parent")
 			p.set(func() { p.connected, p.since = true, time.Now() })
@@ -56,6 +56,15 @@ func (p *Parent) Run(ctx context.Context, in *Intake, outbox *feed.Outbox) error
 			})
 		},
 	})
+}
+
+// rankUp has a place told after the locations there, and taken back before them: while it is told, a location that is not has
+// gone.
+func rankUp(key record.Key) int {
+	if key.Kind == record.KindPlace {
+		return 1
+	}
+	return 0
 }
 
 func (p *Parent) set(change func()) {

@@ -42,16 +42,10 @@ func (k *Keeper) decide(touched map[record.Key]touch) []store.Write {
 		if ok {
 			writes = append(writes, w)
 		}
-		if at := record.PlaceKey(key.Site()); k.keep(s, key, w, ok) && places[at] == (touch{}) {
-			places[at] = touch{cause: w.Cause}
-		}
-	}
-	going := map[record.Key]bool{}
-	for _, w := range writes {
-		going[w.Key] = w.Delete
+		k.keep(s, key, w, ok)
 	}
 	for _, key := range slices.SortedFunc(maps.Keys(places), record.Key.Compare) {
-		if w, ok := k.place(s, key, places[key], going); ok {
+		if w, ok := k.place(s, key, places[key]); ok {
 			writes = append(writes, w)
 		}
 	}
@@ -70,22 +64,17 @@ func turn(w store.Write) int {
 	}
 }
 
-// keep counts the locations of a cluster, and tells whether its place may come or go by it.
-func (k *Keeper) keep(s *store.Snapshot, key record.Key, w store.Write, writes bool) bool {
-	if k.cfg.Origin == nil {
-		return false
-	}
+// keep notes whether the store will hold a location.
+func (k *Keeper) keep(s *store.Snapshot, key record.Key, w store.Write, writes bool) {
 	_, stays := s.Get(key)
 	if writes {
 		stays = !w.Delete
 	}
-	before := len(k.kept[key.Site()])
 	if stays {
 		enter(k.kept, key.Site(), key)
 	} else {
 		leave(k.kept, key.Site(), key)
 	}
-	return (before == 0) != (len(k.kept[key.Site()]) == 0)
 }
 
 // location decides what is to be stored under a location's key; ok is false where that is what is there.
@@ -117,22 +106,17 @@ func (k *Keeper) location(s *store.Snapshot, key record.Key, t touch) (w store.W
 	}
 }
 
-// awaited tells, in a tier that relays, whether a location that a child does not tell of is no sign that it is gone. A zone
-// tells of every application that is assigned to it and called from elsewhere, also while nothing of it is ready: one whose
-// store was lost knows of none before its agents have told it, and has told all that it knows.
+// awaited tells, in a tier that relays, whether a location that a child does not tell of is no sign that it is gone: the child
+// does not tell the cluster's place either, so it does not know all of that cluster, as when its store was lost and the
+// cluster's agent has not come back.
 func (k *Keeper) awaited(s *store.Snapshot, name string, held record.Location, t touch) bool {
 	if k.cfg.Origin != nil || t.dropped && t.cause != record.CauseFound {
 		return false
 	}
-	app := record.ServiceName(held.Namespace, held.Application)
-	for key := range k.words.byApplication[app] {
-		if _, speaks := k.says(name, key); speaks {
-			return false
-		}
-	}
+	_, known := k.says(name, record.PlaceKey(held.Cluster))
 	_, assigned := s.Get(record.AssignmentKey(held.Namespace, held.Application, held.Zone))
 	_, called := s.Get(record.AudienceKey(held.Namespace, held.Application))
-	return assigned && called
+	return !known && assigned && called
 }
 
 // withdrawal is the cause with which a location goes. Of the tier that writes locations it is positive knowledge.
@@ -160,19 +144,9 @@ func (k *Keeper) original(s *store.Snapshot, said, held record.Location, there b
 	return store.Write{Record: said.Record()}, true
 }
 
-// occupied tells whether the store holds locations at a cluster that are not going. It is asked only of a place that is no
-// longer told.
-func occupied(s *store.Snapshot, cluster string, going map[record.Key]bool) bool {
-	for e := range s.All(record.KindLocation) {
-		if e.Key.Site() == cluster && !going[e.Key] {
-			return true
-		}
-	}
-	return false
-}
-
-// place decides what is to be stored under a place's key.
-func (k *Keeper) place(s *store.Snapshot, key record.Key, t touch, going map[record.Key]bool) (w store.Write, ok bool) {
+// place decides what is to be stored under a place's key. A place is first written when the child has told all that there is
+// of its cluster, and stays, also where nothing is ready there: whoever tells it knows all locations of the cluster.
+func (k *Keeper) place(s *store.Snapshot, key record.Key, t touch) (w store.Write, ok bool) {
 	stored, there := s.Get(key)
 	var before record.Place
 	if there {
@@ -186,24 +160,27 @@ func (k *Keeper) place(s *store.Snapshot, key record.Key, t touch, going map[rec
 	said, speaks := k.says(k.cfg.Child(cluster), key)
 	var p record.Place
 	switch {
-	case k.cfg.Origin != nil && len(k.kept[cluster.Name]) == 0:
-		return remove(key, record.CausePerson), there
+	case !there && !c.told:
+		return store.Write{}, false
 	case k.cfg.Origin != nil:
 		p = k.cfg.Origin.Place(cluster)
 	case speaks:
 		p, _ = record.DecodePlace(said.record)
-	case (t.dropped || c.told) && !occupied(s, cluster.Name, going):
+	case (t.dropped || c.told) && len(k.kept[cluster.Name]) == 0:
 		return remove(key, k.withdrawal(t)), there
 	case !there:
 		return store.Write{}, false
 	default:
 		p = before
+		if c.told && p.StaleSince.IsZero() {
+			p.StaleSince = time.Now() // what is there is awaited
+		}
 	}
 	since := p.StaleSince
 	if !c.fresh && !before.StaleSince.IsZero() {
 		since = before.StaleSince
 	}
-	if c.stale && (since.IsZero() || c.lost.Before(since)) {
+	if c.stale && len(k.kept[cluster.Name]) > 0 && (since.IsZero() || c.lost.Before(since)) {
 		since = c.lost
 	}
 	if speaks && since.Equal(p.StaleSince) {

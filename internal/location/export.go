@@ -10,8 +10,8 @@ import (
 	"github.com/meridian-federation/meridian/internal/store"
 )
 
-// Export keeps in the outbox to a tier's parent the locations in its own clusters of applications that others depend on
-// which are assigned outside of the tier, and the places of these clusters. One loop owns it.
+// Export keeps in the outbox to a tier's parent the places of its own clusters, and the locations there of applications that
+// others depend on which are assigned outside of the tier. One loop owns it.
 type Export struct {
 	outbox *feed.Outbox
 	ready  chan struct{}
@@ -102,8 +102,10 @@ func zoneOf(e *store.Entry) string {
 
 // all touches everything: which clusters are the tier's own has changed, and what is outside of it.
 func (x *Export) all(s *store.Snapshot, t touched) {
-	for e := range s.All(record.KindLocation) {
-		t.add(e.Key, record.CauseScope)
+	for _, kind := range []record.Kind{record.KindLocation, record.KindPlace} {
+		for e := range s.All(kind) {
+			t.add(e.Key, record.CauseScope)
+		}
 	}
 	for _, keys := range x.told {
 		for key := range keys {
@@ -112,38 +114,36 @@ func (x *Export) all(s *store.Snapshot, t touched) {
 	}
 }
 
-// bring brings the outbox what there is now of the touched keys. The place of a cluster goes before and after its locations.
+// bring brings the outbox what there is now of the touched keys. The place of a cluster, which says that all of its locations
+// are told, goes after them.
 func (x *Export) bring(s *store.Snapshot, t touched) {
-	var places, locations, gone []feed.Edit
-	sites := map[string]record.Cause{}
+	var locations, places []feed.Edit
 	for key, cause := range t {
-		cluster := key.Site()
-		sites[cluster] = max(sites[cluster], cause)
-		if key.Kind != record.KindLocation {
-			continue
-		}
-		if e, ok := s.Get(key); ok && x.exported(s, key) {
-			enter(x.told, cluster, key)
+		e, there := s.Get(key)
+		switch {
+		case key.Kind == record.KindPlace && there && own(s, key):
+			places = append(places, feed.Put(&e.Record))
+		case key.Kind == record.KindPlace:
+			places = append(places, feed.Remove(key, cause))
+		case there && x.exported(s, key):
+			enter(x.told, key.Site(), key)
 			locations = append(locations, feed.Put(&e.Record))
-		} else {
-			leave(x.told, cluster, key)
+		default:
+			leave(x.told, key.Site(), key)
 			locations = append(locations, feed.Remove(key, cause))
 		}
 	}
-	for cluster, cause := range sites {
-		key := record.PlaceKey(cluster)
-		if e, ok := s.Get(key); ok && len(x.told[cluster]) > 0 {
-			places = append(places, feed.Put(&e.Record))
-		} else {
-			gone = append(gone, feed.Remove(key, cause))
-		}
-	}
-	x.outbox.Edit(append(append(places, locations...), gone...)...)
+	x.outbox.Edit(append(locations, places...)...)
+}
+
+func own(s *store.Snapshot, key record.Key) bool {
+	_, listed := s.Get(record.ClusterKey(key.Site()))
+	return listed
 }
 
 // exported tells whether a location is one of the tier's own that somebody outside depends on.
 func (x *Export) exported(s *store.Snapshot, key record.Key) bool {
-	if _, own := s.Get(record.ClusterKey(key.Site())); !own {
+	if !own(s, key) {
 		return false
 	}
 	namespace, name, _ := strings.Cut(applicationOf(key), "/")

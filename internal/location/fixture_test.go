@@ -67,10 +67,12 @@ func newTier(t *testing.T) *tier {
 
 // begin begins a term with a keeper that knows nothing, as after a restart.
 func (s *tier) begin() {
-	s.keeper = New(Config{Child: func(c record.Cluster) string { return c.Zone }, Grace: grace,
+	s.keeper = New(Config{Child: zoneOfCluster, Grace: grace,
 		Own: func(region, _ string) bool { return region == "west" }}, s.mirror, slog.New(slog.DiscardHandler))
 	s.lead()
 }
+
+func zoneOfCluster(c record.Cluster) string { return c.Zone }
 
 // lead begins a term with the keeper that there is.
 func (s *tier) lead() {
@@ -136,14 +138,16 @@ func at(cluster, zone string) record.Record {
 	return record.Place{Cluster: cluster, Zone: zone, Region: "west", Network: "blue"}.Record()
 }
 
-// bothTell begins a term in which each zone tells of the application in its cluster, and waits until that is stored.
+// bothTell begins a term in which each zone tells all, the application in its cluster, and waits until that is stored.
 func (s *tier) bothTell() {
 	s.t.Helper()
 	s.begin()
 	for cluster, zone := range map[string]string{"a1": "a", "b1": "b"} {
 		s.keeper.Connected(zone, true)
 		s.tell(zone, at(cluster, zone), app(cluster, zone, 1, 3))
+		s.keeper.Told(zone)
 		s.await("what "+zone+" tells is stored", holds(app(cluster, zone, 1, 3)))
+		s.await("and its place", holds(at(cluster, zone)))
 	}
 }
 

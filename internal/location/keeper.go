@@ -66,7 +66,7 @@ type Keeper struct {
 	words    words
 	children map[string]*child
 	dirty    map[record.Key]touch
-	// kept are the locations that the store holds, by cluster; only the origin counts them.
+	// kept are the locations that the store holds of the tier's own clusters, by cluster.
 	kept map[string]map[record.Key]struct{}
 }
 

@@ -15,6 +15,7 @@ func TestKeeper(t *testing.T) {
 	s.begin()
 	s.keeper.Connected("a", true)
 	s.tell("a", at("a1", "a"), app("a1", "a", 1, 3))
+	s.keeper.Told("a")
 	s.await("the location is stored", holds(app("a1", "a", 1, 3)))
 	s.awaitTold("Global is told", app("a1", "a", 1, 3).Key, record.PlaceKey("a1"))
 
@@ -24,7 +25,12 @@ func TestKeeper(t *testing.T) {
 	if rejected := s.tell("a", record.New(record.PlaceKey("a1"), []byte{0xff})); len(rejected) != 1 {
 		t.Errorf("a place that cannot be read: got %v, want it rejected", rejected)
 	}
-	s.tell("b", app("a1", "a", 7, 9))
+	for name, r := range map[string]record.Record{"location": app("a1", "a", 7, 9), "place": at("a1", "a")} {
+		if rejected := s.tell("b", r); len(rejected) != 1 || rejected[0].Reason != "NotYours" {
+			t.Errorf("another zone's word on a %s: got %v, want it rejected as not its own", name, rejected)
+		}
+	}
+	s.keeper.Take("b", nil, []feed.Removal{{Key: app("a1", "a", 1, 3).Key, Cause: record.CausePerson}})
 	s.tell("a", app("a1", "a", 8, 4))
 	s.await("the zone's own word is stored", holds(app("a1", "a", 8, 4)))
 
@@ -85,33 +91,66 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// TestLostStore has a zone come back that has lost its store: it tells of nothing before its agents have told it, and that
-// is no sign that anything has gone.
+// TestLostStore has a zone of three clusters come back that has lost its store: of a cluster whose agent has not told it all,
+// what it does not tell stands, and is stale; of one whose place it tells, it goes.
 func TestLostStore(t *testing.T) {
 	s := newTier(t)
-	assignment := record.Assignment{Namespace: "n", Application: "app", Zone: "a", Region: "west"}.Record()
-	s.write(assignment, record.Cluster{Name: "a2", Region: "west", Zone: "a"}.Record())
+	var lost []feed.Removal
+	s.write(record.Assignment{Namespace: "n", Application: "app", Zone: "a", Region: "west"}.Record())
+	for _, cluster := range []string{"a2", "a3"} {
+		s.write(record.Cluster{Name: cluster, Region: "west", Zone: "a"}.Record())
+	}
 	s.bothTell()
-	s.keeper.Told("a")
+	for _, cluster := range []string{"a1", "a2", "a3"} {
+		s.tell("a", at(cluster, "a"), app(cluster, "a", 1, 3))
+		lost = append(lost, feed.Removal{Key: record.PlaceKey(cluster)}, feed.Removal{Key: app(cluster, "a", 1, 3).Key})
+	}
+	s.await("all of a is stored", holds(app("a3", "a", 1, 3)))
 
 	s.keeper.Connected("a", false)
 	s.keeper.Connected("a", true)
-	s.keeper.Take("a", nil, []feed.Removal{{Key: app("a1", "a", 1, 3).Key}, {Key: record.PlaceKey("a1")}})
+	s.keeper.Take("a", nil, lost)
 	s.keeper.Told("a")
-	s.tell("b", app("b1", "b", 2, 4))
-	s.await("b's next word is stored", holds(app("b1", "b", 2, 4)))
-	if !holds(app("a1", "a", 1, 3))(s.mirror.Snapshot()) || !holds(at("a1", "a"))(s.mirror.Snapshot()) {
-		t.Error("what a does not know yet has gone")
+	stand := func(what string, clusters ...string) {
+		t.Helper()
+		for _, cluster := range clusters {
+			s.await(what+", the place is stale", isStale(cluster, true))
+			if !holds(app(cluster, "a", 1, 3))(s.mirror.Snapshot()) {
+				t.Errorf("%s, and what is in %s has gone", what, cluster)
+			}
+		}
 	}
-	s.tell("a", app("a2", "a", 1, 3))
-	s.await("where a says no more that it is, it is gone", lacks(app("a1", "a", 1, 3).Key))
+	stand("a knows nothing yet", "a1", "a2", "a3")
+	s.tell("a", app("a1", "a", 2, 4))
+	s.await("what the first agent told is stored", holds(app("a1", "a", 2, 4)))
+	s.tell("a", at("a1", "a"))
+	s.await("where all is known, the place is not stale", holds(at("a1", "a")))
+	stand("a knows one cluster", "a2", "a3")
+	s.tell("a", at("a2", "a"))
+	s.await("what the second agent did not tell is gone", lacks(app("a2", "a", 1, 3).Key))
+	s.await("its place is as the zone says", holds(at("a2", "a")))
+	stand("a knows two clusters", "a3")
+	s.write(record.Record{Key: record.AssignmentKey("n", "app", "a")})
+	s.await("what the zone need not have is gone", lacks(app("a3", "a", 1, 3).Key))
+}
+
+// TestPlaceWaits has a zone tell of a cluster before it has told all: the parent above must not take what is not told yet for
+// gone.
+func TestPlaceWaits(t *testing.T) {
+	s := newTier(t)
+	s.begin()
+	s.keeper.Connected("a", true)
+	s.tell("a", at("a1", "a"), app("a1", "a", 1, 3))
+	s.await("the location is stored", holds(app("a1", "a", 1, 3)))
+	s.awaitTold("Global is told of the location alone", app("a1", "a", 1, 3).Key)
+	s.keeper.Told("a")
+	s.awaitTold("and of the place", app("a1", "a", 1, 3).Key, record.PlaceKey("a1"))
 }
 
 // TestSecondTerm has a replica lead twice, while another led and heard newer words between.
 func TestSecondTerm(t *testing.T) {
 	s := newTier(t)
 	s.bothTell()
-	s.keeper.Told("b")
 	s.keeper.Connected("a", false)
 	s.await("the place of the zone that is away is stale", isStale("a1", true))
 	s.stop()
@@ -161,7 +200,7 @@ func TestAgain(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			s := newTier(t)
-			k := New(Config{}, s.mirror, nil)
+			k := New(Config{Child: zoneOfCluster}, s.mirror, nil)
 			key := app("a1", "a", 1, 3).Key
 			tt.since(k, key)
 			k.again(map[record.Key]touch{key: tt.failed})
@@ -259,13 +298,15 @@ func TestExport(t *testing.T) {
 	s.write(at("a1", "a"), here)
 	s.awaitTold("somebody outside depends on it", here.Key, place)
 	s.write(record.Audience{Namespace: "n", Application: "app", Zones: []string{"a", "b"}}.Record())
-	s.awaitTold("nobody outside depends on it")
+	s.awaitTold("nobody outside depends on it", place)
 	s.write(record.Record{Key: record.ClusterKey("b1")})
 	s.awaitTold("a zone has left, and depends on it", here.Key, place)
 	s.write(record.Record{Key: record.AudienceKey("n", "app")})
-	s.awaitTold("nobody depends on it")
+	s.awaitTold("nobody depends on it", place)
 	s.write(record.Audience{Namespace: "n", Application: "app", Zones: []string{"far"}}.Record())
 	s.awaitTold("somebody outside depends on it again", here.Key, place)
 	s.write(record.Record{Key: here.Key})
-	s.awaitTold("it runs nowhere")
+	s.awaitTold("it runs nowhere", place)
+	s.write(record.Record{Key: record.ClusterKey("a1")})
+	s.awaitTold("its cluster has left")
 }

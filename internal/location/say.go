@@ -8,8 +8,8 @@ import (
 	"github.com/meridian-federation/meridian/internal/record"
 )
 
-// Take notes what a child says, and returns what is not believed: records that cannot be read, and late copies. Records of
-// other kinds are passed over.
+// Take notes what a child says, and returns what is not believed: records that cannot be read, late copies, and words on a
+// cluster that another child speaks for. Records of other kinds are passed over.
 func (k *Keeper) Take(name string, puts []*record.Record, removals []feed.Removal) (rejected []feed.Rejection) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -22,7 +22,10 @@ func (k *Keeper) Take(name string, puts []*record.Record, removals []feed.Remova
 		}
 	}
 	for _, r := range removals {
-		if r.Key.Site() != "" && k.words.drop(r.Key, name) {
+		if r.Key.Site() == "" || !k.words.drop(r.Key, name) {
+			continue
+		}
+		if speaker, listed := k.speaker(r.Key); !listed || speaker == name {
 			k.dirty[r.Key] = touch{cause: r.Cause, dropped: true}
 		}
 	}
@@ -31,6 +34,10 @@ func (k *Keeper) Take(name string, puts []*record.Record, removals []feed.Remova
 }
 
 func (k *Keeper) put(name string, r record.Record) (reason string, err error) {
+	if speaker, listed := k.speaker(r.Key); listed && speaker != name {
+		return "NotYours", fmt.Errorf("record %s: by the inventory %s alone speaks for cluster %s, and %s does not", r.Key, speaker,
+			r.Key.Site(), name)
+	}
 	w := word{child: name, record: r, term: max(k.term, 1)}
 	if r.Key.Kind == record.KindLocation {
 		if w.location, err = record.DecodeLocation(r); err != nil {
@@ -46,12 +53,21 @@ func (k *Keeper) put(name string, r record.Record) (reason string, err error) {
 	} else if _, err := record.DecodePlace(r); err != nil {
 		return "InvalidRecord", err
 	}
-	if app := applicationOf(r.Key); k.cfg.Origin == nil && k.words.count[subject{name, app}] == 0 {
-		k.touchStored(k.mirror.Snapshot(), app, record.CauseFound) // where else it was is no longer awaited
+	if _, known := k.says(name, r.Key); r.Key.Kind == record.KindPlace && !known && k.child(name).told {
+		k.touchCluster(r.Key.Site()) // what is not told of there is no longer awaited
 	}
 	k.words.put(r.Key, w)
 	k.dirty[r.Key] = touch{}
 	return "", nil
+}
+
+// speaker is the child that speaks for the cluster of a key; none where the inventory does not list the cluster.
+func (k *Keeper) speaker(key record.Key) (child string, listed bool) {
+	c, listed := k.cluster(k.mirror.Snapshot(), key)
+	if !listed {
+		return "", false
+	}
+	return k.cfg.Child(c), true
 }
 
 // later is what the store holds of a location where that was said after a child's word: as after a restart, when the words

@@ -15,15 +15,11 @@ type words struct {
 	all           map[record.Key]word
 	byCluster     map[string]map[record.Key]struct{}
 	byApplication map[string]map[record.Key]struct{}
-	// count counts the words of a child on an application.
-	count map[subject]int
 }
-
-type subject struct{ child, application string }
 
 func newWords() words {
 	return words{all: map[record.Key]word{}, byCluster: map[string]map[record.Key]struct{}{},
-		byApplication: map[string]map[record.Key]struct{}{}, count: map[subject]int{}}
+		byApplication: map[string]map[record.Key]struct{}{}}
 }
 
 func (w *words) put(key record.Key, v word) {
@@ -31,7 +27,6 @@ func (w *words) put(key record.Key, v word) {
 		w.drop(key, before.child)
 	}
 	w.all[key] = v
-	w.count[subject{v.child, applicationOf(key)}]++
 	enter(w.byCluster, key.Site(), key)
 	if app := applicationOf(key); app != "" {
 		enter(w.byApplication, app, key)
@@ -44,10 +39,6 @@ func (w *words) drop(key record.Key, child string) bool {
 		return false
 	}
 	delete(w.all, key)
-	s := subject{child, applicationOf(key)}
-	if w.count[s]--; w.count[s] == 0 {
-		delete(w.count, s)
-	}
 	leave(w.byCluster, key.Site(), key)
 	if app := applicationOf(key); app != "" {
 		leave(w.byApplication, app, key)

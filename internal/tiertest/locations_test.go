@@ -124,10 +124,10 @@ func TestLocationInRegion(t *testing.T) {
 	}
 	c.parent.Start(t)
 	c.parent.AwaitSession(t, "the region has told all", func(s feed.Status) bool { return s.Heard })
-	c.parent.Await(t, "Global knows of no place", func(reports map[record.Key]record.Record) bool {
+	c.parent.Await(t, "Global knows that nothing is there", func(reports map[record.Key]record.Record) bool {
 		_, placed := reports[record.PlaceKey("a-1")]
 		_, located := reports[record.LocationKey("n", "cart", "a-1", "")]
-		return !placed && !located
+		return placed && !located
 	})
 }
 
