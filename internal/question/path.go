@@ -100,3 +100,28 @@ func (p Path) Child(at Tier) (name string, below bool) {
 	}
 	return name, name != ""
 }
+
+// Parent is the place above; ok is false for Global, which has none.
+func (p Path) Parent() (parent Path, ok bool) {
+	switch p.Tier() {
+	case TierCluster:
+		p.Cluster = ""
+	case TierZone:
+		p.Zone = ""
+	case TierRegion:
+		p.Region = ""
+	default:
+		return Path{}, false
+	}
+	return p, true
+}
+
+// Contains tells whether other is p, or a place below it.
+func (p Path) Contains(other Path) bool {
+	for q, ok := other, true; ok; q, ok = q.Parent() {
+		if q == p {
+			return true
+		}
+	}
+	return false
+}

@@ -71,3 +71,30 @@ func TestConfirmRequestJSON(t *testing.T) {
 		t.Errorf("bad what: got %v, want ErrInvalid", err)
 	}
 }
+
+func TestPathContains(t *testing.T) {
+	zone := Path{Region: "west", Zone: "a"}
+	for _, tt := range []struct {
+		name  string
+		p     Path
+		other Path
+		want  bool
+	}{
+		{"itself", zone, zone, true},
+		{"Global contains all", Path{}, Path{Region: "west", Zone: "a", Cluster: "1"}, true},
+		{"a zone's cluster", zone, Path{Region: "west", Zone: "a", Cluster: "1"}, true},
+		{"its region", zone, Path{Region: "west"}, false},
+		{"a zone whose name begins so", zone, Path{Region: "west", Zone: "a1"}, false},
+		{"the same zone's name elsewhere", zone, Path{Region: "east", Zone: "a"}, false},
+	} {
+		if got := tt.p.Contains(tt.other); got != tt.want {
+			t.Errorf("%s: %s contains %s: got %t, want %t", tt.name, tt.p, tt.other, got, tt.want)
+		}
+	}
+	if parent, ok := (Path{Region: "west", Zone: "a"}).Parent(); !ok || parent != (Path{Region: "west"}) {
+		t.Errorf("Parent: got %s, %t, want region/west", parent, ok)
+	}
+	if _, ok := (Path{}).Parent(); ok {
+		t.Error("Global has a parent")
+	}
+}

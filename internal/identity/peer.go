@@ -1,0 +1,52 @@
+package identity
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/peer"
+
+	"github.com/meridian-federation/meridian/internal/question"
+)
+
+// ErrNoCertificate is a peer that has shown no certificate that could name a place.
+var ErrNoCertificate = errors.New("the peer has no certificate")
+
+// Peer is who is at the other end of a connection.
+type Peer struct {
+	Path       question.Path
+	Generation uint64
+	// NotAfter is when the certificate that the connection was made with ends.
+	NotAfter time.Time
+	Serial   string
+}
+
+// PeerOf is who calls. The connection must have been made with ServerTLS, which has verified what is read here; on any
+// other there is no peer.
+func PeerOf(ctx context.Context) (Peer, error) {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return Peer{}, ErrNoCertificate
+	}
+	info, ok := p.AuthInfo.(credentials.TLSInfo)
+	if !ok || isStranger(info.State.PeerCertificates) {
+		return Peer{}, ErrNoCertificate
+	}
+	return peerOf(info.State.PeerCertificates[0])
+}
+
+func peerOf(leaf *x509.Certificate) (Peer, error) {
+	path, err := pathOf(leaf)
+	if err != nil {
+		return Peer{}, fmt.Errorf("reading the peer's certificate: %w", err)
+	}
+	generation, err := generationOf(leaf)
+	if err != nil {
+		return Peer{}, fmt.Errorf("reading the peer's certificate: %w", err)
+	}
+	return Peer{Path: path, Generation: generation, NotAfter: leaf.NotAfter, Serial: leaf.SerialNumber.Text(16)}, nil
+}

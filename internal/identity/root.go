@@ -1,0 +1,148 @@
+package identity
+
+import (
+	"crypto"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	"github.com/meridian-federation/meridian/internal/question"
+)
+
+// Root is a self-signed certificate that a control plane believes, and its key.
+type Root struct {
+	Cert *x509.Certificate
+	Key  crypto.Signer
+}
+
+func (r Root) credential() Credential {
+	return Credential{Key: r.Key, Chain: []*x509.Certificate{r.Cert}}
+}
+
+// NewRoot makes one.
+func NewRoot(domain spiffeid.TrustDomain, now time.Time) (Root, error) {
+	key, err := newKey()
+	if err != nil {
+		return Root{}, err
+	}
+	template := rootTemplate(domain, now)
+	cert, err := sign(template, template, key.Public(), key)
+	if err != nil {
+		return Root{}, err
+	}
+	return Root{Cert: cert, Key: key}, nil
+}
+
+// NewRootAuthority makes the authority of a process at Global that has roots' keys. It signs by the first, until Believe
+// says otherwise. The source has a leaf then.
+func NewRootAuthority(cfg AuthorityConfig, roots ...Root) (*Authority, error) {
+	if cfg.Source.path.Tier() != question.TierGlobal || len(roots) == 0 {
+		return nil, fmt.Errorf("making the root authority of %s: only Global has one, and a root", cfg.Source.path)
+	}
+	a := newAuthority(cfg)
+	a.roots = roots
+	believed := make([]*x509.Certificate, len(roots))
+	for i, r := range roots {
+		believed[i] = r.Cert
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := a.signBy(roots[0], believed); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// signBy makes a new certificate authority for this process under a root of its own.
+func (a *Authority) signBy(root Root, believed []*x509.Certificate) error {
+	key, err := newKey()
+	if err != nil {
+		return err
+	}
+	template := caTemplate(a.source.TrustDomain(), a.source.path, 0)
+	template.NotBefore, template.NotAfter = span(a.now(), a.lives.CA, root.Cert.NotAfter)
+	cert, err := sign(template, root.Cert, key.Public(), root.Key)
+	if err != nil {
+		return err
+	}
+	if err := a.install(Credential{Key: key, Chain: []*x509.Certificate{cert}}, believed); err != nil {
+		return err
+	}
+	a.signing = &root
+	return nil
+}
+
+// MakeRoot makes another root, which signs nothing and is believed by nobody until Believe says so. Its key stays in this
+// process and its folder. Only processes of Global make roots.
+func (a *Authority) MakeRoot() (*x509.Certificate, error) {
+	if a.source.path.Tier() != question.TierGlobal {
+		return nil, fmt.Errorf("making a root: %s is not Global", a.source.path)
+	}
+	root, err := NewRoot(a.source.TrustDomain(), a.now())
+	if err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.keep != nil {
+		if err := a.keep(root); err != nil {
+			return nil, fmt.Errorf("keeping a new root: %w", err)
+		}
+	}
+	a.roots = append(a.roots, root)
+	return root.Cert, nil
+}
+
+// Holds tells whether this process has the key of a root, named by its KeyHash.
+func (a *Authority) Holds(root [sha256.Size]byte) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.held(root) != nil
+}
+
+func (a *Authority) held(root [sha256.Size]byte) *Root {
+	for i := range a.roots {
+		if KeyHash(a.roots[i].Cert) == root {
+			return &a.roots[i]
+		}
+	}
+	return nil
+}
+
+// ErrUnknownRoot is an active root that is not among those to believe.
+var ErrUnknownRoot = errors.New("the root that is to sign is not among those to believe")
+
+// Believe takes the roots that the whole control plane believes, in DER, and which of them signs, by its KeyHash. A process
+// that has the key of that one goes over to it at once; one that has not signs for nobody's Global any more and has itself
+// a new certificate issued by the process that has it. Repeating it changes nothing.
+func (a *Authority) Believe(roots [][]byte, active [sha256.Size]byte) error {
+	believed, err := parseCertificates(roots, maxRoots)
+	if err != nil {
+		return fmt.Errorf("reading the roots to believe: %w", err)
+	}
+	if !slices.ContainsFunc(believed, func(c *x509.Certificate) bool { return KeyHash(c) == active }) {
+		return ErrUnknownRoot
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	mine := a.held(active)
+	switch {
+	case mine != nil && (a.signing == nil || KeyHash(a.signing.Cert) != active):
+		return a.signBy(*mine, believed)
+	case mine == nil:
+		a.signing = nil
+	}
+	if sameCerts(a.source.Roots(), believed) {
+		return nil
+	}
+	return a.install(a.ca, believed)
+}
+
+func sameCerts(a, b []*x509.Certificate) bool {
+	return slices.EqualFunc(a, b, (*x509.Certificate).Equal)
+}
