@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"crypto/x509"
 	"encoding/hex"
 
 	"github.com/meridian-federation/meridian/internal/question"
@@ -8,6 +9,9 @@ import (
 
 // PinOf is the pin of a root that is known by its KeyHash.
 func PinOf(hash [32]byte) string { return pinPrefix + hex.EncodeToString(hash[:]) }
+
+// ParseRoots reads the roots of a control plane, DER.
+func ParseRoots(ders [][]byte) ([]*x509.Certificate, error) { return parseCertificates(ders, maxRoots) }
 
 // Describe is the status as an overview tells it; nil while there is no certificate.
 func (s *Source) Describe() *question.Identity {

@@ -35,7 +35,17 @@ func (r CanIRequest) Validate() error {
 	return nil
 }
 
-func (r ApplicationRequest) named() bool { return r.Namespace != "" && r.Name != "" }
+func (r ApplicationRequest) named() bool {
+	return r.Namespace != "" && r.Name != "" && !strings.Contains(r.Namespace+r.Name, "/")
+}
+
+// Validate refuses a request that names no application.
+func (r ApplicationRequest) Validate() error {
+	if !r.named() {
+		return fmt.Errorf("%w: %q is not NAMESPACE/APPLICATION", ErrInvalid, r)
+	}
+	return nil
+}
 
 // String is NAMESPACE/NAME.
 func (r ApplicationRequest) String() string { return r.Namespace + "/" + r.Name }

@@ -26,9 +26,10 @@ type Node struct {
 	Verdict *Verdict `json:"verdict,omitempty"`
 	// Page answers KindExport, at the cluster that it was for.
 	Page *Page `json:"page,omitempty"`
-	// Issued answers KindTokenCreate, Tokens KindTokenList; only Global has them.
-	Issued *IssuedToken `json:"issued,omitempty"`
-	Tokens []Token      `json:"tokens,omitempty"`
+	// Issued answers KindTokenCreate, Tokens KindTokenList, Rotation KindRotate; only Global has them.
+	Issued   *IssuedToken `json:"issued,omitempty"`
+	Tokens   []Token      `json:"tokens,omitempty"`
+	Rotation *Rotation    `json:"rotation,omitempty"`
 
 	// Children are ordered by tier and name.
 	Children []Node `json:"children,omitempty"`
@@ -46,6 +47,19 @@ func (n *Node) At(path Path) *Node {
 		}
 	}
 	return nil
+}
+
+// To is the path of a child of the node at p.
+func (p Path) To(child *Node) Path {
+	switch child.Tier {
+	case TierRegion:
+		p.Region = child.Name
+	case TierZone:
+		p.Zone = child.Name
+	case TierCluster:
+		p.Cluster = child.Name
+	}
+	return p
 }
 
 // Application is what one node knows of an application: a cluster of itself, the others of all that is below them.
@@ -123,6 +137,9 @@ type Overview struct {
 	Version           string `json:"version,omitempty"`
 	KubernetesVersion string `json:"kubernetesVersion,omitempty"`
 
+	// Identity is who the process that answers is, and whom it believes.
+	Identity *Identity `json:"identity,omitempty"`
+
 	// Parent is the session with the parent; nil at Global.
 	Parent *Session `json:"parent,omitempty"`
 	// Sessions are those with children, by name; a child that is known and has no session is listed too.
@@ -143,6 +160,8 @@ type Replica struct {
 	Connected bool `json:"connected"`
 	// Leaving: it is about to end.
 	Leaving bool `json:"leaving,omitempty"`
+	// Identity is the replica's; nil if it did not tell.
+	Identity *Identity `json:"identity,omitempty"`
 }
 
 // EpochText is an epoch as Overview holds it: hexadecimal, since JSON's numbers lose digits.

@@ -27,7 +27,7 @@ func grow(out []branch, b branch, indent string) []branch {
 			fork, more = "└─ ", "   "
 		}
 		out = grow(out, branch{
-			node: child, parent: b.node, path: below(b.path, child), label: indent + fork + title(child),
+			node: child, parent: b.node, path: b.path.To(child), label: indent + fork + title(child),
 		}, indent+more)
 	}
 	return out
@@ -38,16 +38,4 @@ func title(n *question.Node) string {
 		return string(n.Tier)
 	}
 	return string(n.Tier) + " " + n.Name
-}
-
-func below(p question.Path, child *question.Node) question.Path {
-	switch child.Tier {
-	case question.TierRegion:
-		p.Region = child.Name
-	case question.TierZone:
-		p.Zone = child.Name
-	case question.TierCluster:
-		p.Cluster = child.Name
-	}
-	return p
 }
