@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/meridian-federation/meridian/internal/children"
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/feed/feedgrpc"
 	"github.com/meridian-federation/meridian/internal/object"
@@ -86,9 +87,10 @@ func (z *Zone) endpoint(cluster string, o *owned) feedgrpc.Endpoint {
 		Ledger: o.ledger,
 		Rank:   object.Rank,
 		Fence:  func() (feed.Fence, bool) { return o.fence, z.roster.holds(cluster, o.fence.Fence) },
-		Apply: func(_ context.Context, batch feed.Batch) ([]feed.Rejection, error) {
-			return z.board.take(cluster, batch), nil
-		},
+		Apply: children.Audited(z.audit, question.Path{Region: z.cfg.Region, Zone: z.cfg.Zone, Cluster: cluster}.String(),
+			func(_ context.Context, batch feed.Batch) ([]feed.Rejection, error) {
+				return z.board.take(cluster, batch), nil
+			}),
 		Opened: func(*feedgrpc.Link) { z.opened(cluster, o) },
 		Closed: func(error) { z.board.session(cluster, false) },
 		Acked:  func(outcomes []feed.Outcome) { z.board.acked(cluster, outcomes) },

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/meridian-federation/meridian/az/compile"
+	"github.com/meridian-federation/meridian/internal/children"
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/record"
 )
@@ -136,10 +137,10 @@ func (b *board) take(cluster string, batch feed.Batch) []feed.Rejection {
 		return nil
 	}
 	located := len(s.located)
-	var rejected []feed.Rejection
-	for _, r := range batch.Puts {
+	puts, rejected := children.Sift(batch.Puts, func(key record.Key) error { return sayAgent(cluster, key) })
+	for _, r := range puts {
 		if err := b.takeOne(s, *r); err != nil {
-			rejected = append(rejected, feed.Rejection{Key: r.Key, Version: r.Version, Reason: "InvalidRecord", Message: err.Error()})
+			rejected = append(rejected, children.Reject(*r, err))
 		}
 	}
 	for _, r := range batch.Removals {

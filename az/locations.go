@@ -1,8 +1,6 @@
 package az
 
 import (
-	"fmt"
-
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/location"
 	"github.com/meridian-federation/meridian/internal/record"
@@ -14,9 +12,6 @@ func (b *board) locate(s *site, r record.Record) error {
 	l, err := record.DecodeLocation(r)
 	if err != nil {
 		return err
-	}
-	if l.Cluster != s.cluster {
-		return fmt.Errorf("record %s: told by the agent of cluster %s", r.Key, s.cluster)
 	}
 	l.Zone, l.Region, l.Epoch, l.Sequence = s.zone, s.region, 0, 0
 	s.located[r.Key] = l

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/meridian-federation/meridian/internal/buildinfo"
+	"github.com/meridian-federation/meridian/internal/children"
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/feed/feedgrpc"
 	"github.com/meridian-federation/meridian/internal/question"
@@ -80,9 +81,8 @@ func (z *Zone) acceptReplica(peer feedgrpc.Identity) (feedgrpc.Endpoint, error) 
 	}
 	return z.replicas.Watch(id, feedgrpc.Endpoint{
 		Ledger: s.ledger(id),
-		Apply: func(_ context.Context, batch feed.Batch) ([]feed.Rejection, error) {
-			return s.take(id, batch), nil
-		},
+		Apply: children.Audited(z.audit, z.replicaPath(id),
+			func(_ context.Context, batch feed.Batch) ([]feed.Rejection, error) { return s.take(id, batch), nil }),
 		Opened: func(link *feedgrpc.Link) {
 			s.attended(id, true)
 			if z.sums.Load() != s { // the term ended after it was accepted, and all were dismissed

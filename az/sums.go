@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/meridian-federation/meridian/internal/children"
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/location"
 	"github.com/meridian-federation/meridian/internal/record"
@@ -58,11 +59,11 @@ func newSums(mirror *store.Mirror, outbox *feed.Outbox, news *news, locations *l
 func (s *sums) take(source string, batch feed.Batch) []feed.Rejection {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var rejected []feed.Rejection
-	for _, r := range batch.Puts {
+	puts, rejected := children.Sift(batch.Puts, sayReplica)
+	for _, r := range puts {
 		st, err := record.DecodeStanding(*r)
 		if err != nil {
-			rejected = append(rejected, feed.Rejection{Key: r.Key, Version: r.Version, Reason: "InvalidRecord", Message: err.Error()})
+			rejected = append(rejected, children.Reject(*r, err))
 			continue
 		}
 		s.note(source, st)

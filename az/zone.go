@@ -49,6 +49,7 @@ type Zone struct {
 	store    store.Store
 	listener net.Listener
 	log      *slog.Logger
+	audit    *audit.Log
 	mirror   *store.Mirror
 	board    *board
 	news     *news
@@ -71,7 +72,7 @@ type Zone struct {
 
 // New prepares a replica.
 func New(cfg Config, deps Deps) *Zone {
-	z := &Zone{cfg: cfg, store: deps.Store, listener: deps.Listener, log: deps.Log,
+	z := &Zone{cfg: cfg, store: deps.Store, listener: deps.Listener, log: deps.Log, audit: deps.Audit,
 		gossip: deps.Gossip, mirror: store.NewMirror(deps.Store, deps.Log), news: newNews(),
 		agents: children.NewTable(), replicas: children.NewTable()}
 	z.board = newBoard(cfg.Zone, cfg.Region, cfg.Settle)

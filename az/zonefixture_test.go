@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/meridian-federation/meridian/az"
+	"github.com/meridian-federation/meridian/internal/audit/audittest"
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/mesh"
 	"github.com/meridian-federation/meridian/internal/object"
@@ -28,6 +29,7 @@ type zone struct {
 	parent *tiertest.Parent
 	store  *mem.Store
 	addr   string
+	audit  audittest.Recorder
 	agents map[string]*tiertest.Child
 	stop   func()
 }
@@ -60,7 +62,7 @@ func (z *zone) start() {
 	if testing.Verbose() {
 		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
-	tier := az.New(cfg, az.Deps{Store: z.store, Listener: listener, Log: log})
+	tier := az.New(cfg, az.Deps{Store: z.store, Listener: listener, Log: log, Audit: z.audit.Log()})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- tier.Run(ctx) }()
@@ -81,6 +83,11 @@ func (z *zone) agent(name string) *tiertest.Child {
 	a.Outbox.Edit(feed.Put(&health))
 	z.agents[name] = a
 	return a
+}
+
+// replica plays another replica of the zone, which tells the leader how clusters stand. It is not started.
+func (z *zone) replica(id string) *tiertest.Child {
+	return tiertest.NewChild(z.t, "replica", "region/west/zone/a/replica/"+id, z.addr)
 }
 
 func cluster(name string) record.Cluster {

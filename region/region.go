@@ -46,6 +46,7 @@ type Region struct {
 	store     store.Store
 	listener  net.Listener
 	log       *slog.Logger
+	audit     *audit.Log
 	mirror    *store.Mirror
 	views     *scope.Views
 	directory *directory
@@ -65,7 +66,7 @@ type Region struct {
 
 // New prepares a replica.
 func New(cfg Config, deps Deps) *Region {
-	r := &Region{cfg: cfg, store: deps.Store, listener: deps.Listener, log: deps.Log,
+	r := &Region{cfg: cfg, store: deps.Store, listener: deps.Listener, log: deps.Log, audit: deps.Audit,
 		mirror: store.NewMirror(deps.Store, deps.Log), views: scope.NewViews(scope.Zones), zones: children.NewTable(),
 		outbox:  feed.NewOutbox(),
 		ledgers: map[string]*feed.Ledger{}}

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/meridian-federation/meridian/internal/audit/audittest"
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/internal/record"
@@ -28,6 +29,7 @@ type tier struct {
 	parent *tiertest.Parent
 	store  *mem.Store
 	addr   string
+	audit  audittest.Recorder
 	zones  map[string]*tiertest.Child
 	stop   func()
 }
@@ -57,7 +59,8 @@ func (r *tier) start() {
 	r.addr = listener.Addr().String()
 	cfg := region.Config{ID: "region-0", Region: "west", Global: []string{r.parent.Address}, Settle: 300 * time.Millisecond}
 	cfg.Default()
-	tier := region.New(cfg, region.Deps{Store: r.store, Listener: listener, Log: slog.New(slog.DiscardHandler)})
+	tier := region.New(cfg, region.Deps{Store: r.store, Listener: listener, Log: slog.New(slog.DiscardHandler),
+		Audit: r.audit.Log()})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- tier.Run(ctx) }()

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/meridian-federation/meridian/internal/children"
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/internal/rollup"
@@ -74,7 +75,7 @@ func (s *sums) take(zone string, batch feed.Batch) []feed.Rejection {
 			continue // where applications are is not summed
 		}
 		if err := s.put(zone, *r); err != nil {
-			rejected = append(rejected, feed.Rejection{Key: r.Key, Version: r.Version, Reason: "InvalidRecord", Message: err.Error()})
+			rejected = append(rejected, children.Reject(*r, err))
 		}
 	}
 	for _, r := range batch.Removals {
@@ -96,6 +97,9 @@ func (s *sums) put(zone string, r record.Record) error {
 	}
 	status, err := record.DecodeStatus(r)
 	if err != nil {
+		return err
+	}
+	if err := sayStatus(s.mirror.Snapshot(), zone, status); err != nil {
 		return err
 	}
 	status.Lines = []record.Line{{Zone: zone, Region: s.region, Counts: status.Counts}}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/meridian-federation/meridian/internal/children"
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/feed/feedgrpc"
 	"github.com/meridian-federation/meridian/internal/question"
@@ -54,9 +55,8 @@ func (r *Region) endpoint(zone string) feedgrpc.Endpoint {
 		Outbox: r.views.Outbox(zone),
 		Ledger: r.ledger(zone),
 		Rank:   rank,
-		Apply: func(_ context.Context, batch feed.Batch) ([]feed.Rejection, error) {
-			return append(r.sums.take(zone, batch), r.locations.Take(zone, batch.Puts, batch.Removals)...), nil
-		},
+		Apply: children.Audited(r.audit, question.Path{Region: r.cfg.Region, Zone: zone}.String(),
+			func(_ context.Context, batch feed.Batch) ([]feed.Rejection, error) { return r.take(zone, batch), nil }),
 		Opened: func(*feedgrpc.Link) { r.locations.Connected(zone, true) },
 		Closed: func(error) { r.locations.Connected(zone, false) },
 		State: func(status feed.Status) {
@@ -69,6 +69,14 @@ func (r *Region) endpoint(zone string) feedgrpc.Endpoint {
 			}
 		},
 	}
+}
+
+// take notes what a zone tells.
+func (r *Region) take(zone string, batch feed.Batch) (rejected []feed.Rejection) {
+	records := r.mirror.Snapshot()
+	batch.Puts, rejected = children.Sift(batch.Puts, func(key record.Key) error { return say(records, zone, key) })
+	rejected = append(rejected, r.sums.take(zone, batch)...)
+	return append(rejected, r.locations.Take(zone, batch.Puts, batch.Removals)...)
 }
 
 // ledger is what is held of a zone's reports, from session to session.

@@ -108,6 +108,9 @@ type Rejection struct {
 	Message string
 }
 
+// ReasonNotYours is the Reason of a record that is not the peer's to tell.
+const ReasonNotYours = "NotYours"
+
 // Report gives results outside an Ack: what is rejected as of now, and what was rejected and has taken effect since.
 type Report struct {
 	Rejected []Rejection

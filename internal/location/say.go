@@ -34,15 +34,17 @@ func (k *Keeper) Take(name string, puts []*record.Record, removals []feed.Remova
 }
 
 func (k *Keeper) put(name string, r record.Record) (reason string, err error) {
-	if speaker, listed := k.speaker(r.Key); listed && speaker != name {
-		return "NotYours", fmt.Errorf("record %s: by the inventory %s alone speaks for cluster %s, and %s does not", r.Key, speaker,
-			r.Key.Site(), name)
-	}
 	w := word{child: name, record: r, term: max(k.term, 1)}
-	if r.Key.Kind == record.KindLocation {
-		if w.location, err = record.DecodeLocation(r); err != nil {
-			return "InvalidRecord", err
+	var region, zone string
+	if w.location, region, zone, err = read(r); err != nil {
+		return "InvalidRecord", err
+	}
+	if cluster, listed := k.cluster(k.mirror.Snapshot(), r.Key); listed {
+		if err := foreign(r.Key, cluster, k.cfg.Child(cluster), name, region, zone); err != nil {
+			return feed.ReasonNotYours, err
 		}
+	}
+	if r.Key.Kind == record.KindLocation {
 		if was, ok := k.words.all[r.Key]; ok && w.location.Late(was.location) {
 			return "Late", fmt.Errorf("record %s was said before the one that is here", r.Key)
 		}
@@ -50,8 +52,6 @@ func (k *Keeper) put(name string, r record.Record) (reason string, err error) {
 			k.words.put(r.Key, later)
 			return "Late", fmt.Errorf("record %s was said before the one that is stored", r.Key)
 		}
-	} else if _, err := record.DecodePlace(r); err != nil {
-		return "InvalidRecord", err
 	}
 	if _, known := k.says(name, r.Key); r.Key.Kind == record.KindPlace && !known && k.child(name).told {
 		k.touchCluster(r.Key.Site()) // what is not told of there is no longer awaited
@@ -59,6 +59,28 @@ func (k *Keeper) put(name string, r record.Record) (reason string, err error) {
 	k.words.put(r.Key, w)
 	k.dirty[r.Key] = touch{}
 	return "", nil
+}
+
+// read reads a location, or a place, of which only the region and the zone matter here.
+func read(r record.Record) (l record.Location, region, zone string, err error) {
+	if r.Key.Kind == record.KindPlace {
+		p, err := record.DecodePlace(r)
+		return l, p.Region, p.Zone, err
+	}
+	l, err = record.DecodeLocation(r)
+	return l, l.Region, l.Zone, err
+}
+
+// foreign refuses a child's word on a cluster that another speaks for by the inventory, or that has it stand elsewhere.
+func foreign(key record.Key, cluster record.Cluster, speaker, name, region, zone string) error {
+	if speaker != name {
+		return fmt.Errorf("record %s: by the inventory %s alone speaks for cluster %s, and %s does not", key, speaker, cluster.Name, name)
+	}
+	if region != cluster.Region || zone != cluster.Zone {
+		return fmt.Errorf("record %s: by the inventory cluster %s is in zone %s of region %s, not in zone %q of region %q", key, cluster.Name,
+			cluster.Zone, cluster.Region, zone, region)
+	}
+	return nil
 }
 
 // speaker is the child that speaks for the cluster of a key; none where the inventory does not list the cluster.

@@ -31,6 +31,7 @@ type Child struct {
 	applied  func(feed.Batch)
 	answer   func(feed.Question) ([]byte, error)
 	fences   []feed.Fence
+	outcomes map[record.Key]feed.Outcome // of what it reports
 	stop     func()
 	lastLink *feedgrpc.Link
 }
@@ -38,7 +39,7 @@ type Child struct {
 // NewChild makes a child of the parent at an address, with its path, such as region/west/zone/west-a. Start it.
 func NewChild(t testing.TB, role, path string, targets ...string) *Child {
 	c := &Child{hello: feed.Hello{Role: role, Path: path}, targets: targets, Outbox: feed.NewOutbox(),
-		changed: make(chan struct{}), held: map[record.Key]record.Record{}}
+		changed: make(chan struct{}), held: map[record.Key]record.Record{}, outcomes: map[record.Key]feed.Outcome{}}
 	c.Outbox.SetComplete(true)
 	t.Cleanup(c.Stop)
 	return c
@@ -66,6 +67,7 @@ func (c *Child) Start() {
 		defer close(done)
 		_ = feedgrpc.Run(ctx, feedgrpc.ClientConfig{Targets: c.targets, Hello: c.hello, Log: slog.New(slog.DiscardHandler)},
 			feedgrpc.Endpoint{Outbox: c.Outbox, Ledger: ledger, Apply: c.apply, Answer: c.respond,
+				Acked:  c.acked,
 				Opened: func(l *feedgrpc.Link) { c.change(func() { c.lastLink = l }) },
 				Closed: func(error) { c.change(func() { c.lastLink = nil }) }})
 	}()
@@ -131,6 +133,29 @@ func (c *Child) apply(_ context.Context, b feed.Batch) ([]feed.Rejection, error)
 		applied(b)
 	}
 	return rejected, nil
+}
+
+func (c *Child) acked(outcomes []feed.Outcome) {
+	c.change(func() {
+		for _, o := range outcomes {
+			c.outcomes[o.Key] = o
+		}
+	})
+}
+
+// AwaitOutcome waits until the parent has answered what the child reports under a key, in the version that it has now, and
+// returns the rejection, nil if there is none.
+func (c *Child) AwaitOutcome(t testing.TB, key record.Key) (rejection *feed.Rejection) {
+	t.Helper()
+	await(t, "the parent has answered "+key.String(), func() (bool, <-chan struct{}) {
+		r, _ := c.Outbox.Get(key)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		o, ok := c.outcomes[key]
+		rejection = o.Rejection
+		return ok && r != nil && o.Version == r.Version, c.changed
+	})
+	return rejection
 }
 
 func (c *Child) respond(_ context.Context, q feed.Question) ([]byte, error) {
