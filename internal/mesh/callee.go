@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/meridian-federation/meridian/internal/object"
 	"github.com/meridian-federation/meridian/internal/record"
 )
 
@@ -112,16 +113,14 @@ func (c *callee) check(site Site) error {
 	return nil
 }
 
-func (c *callee) draft(group, version, kind, name string, spec map[string]any) draft {
+func (c *callee) draft(group, version, kind, name string, spec fields) draft {
 	return draft{id: idOf(group, version, kind, c.service.Namespace, name), application: c.service.Application,
-		body: map[string]any{"spec": spec}}
+		spec: spec}
 }
 
 // endpointLabels are matched by the Service's selector, and tell proxies to use mutual TLS.
-func (c *callee) endpointLabels() map[string]string {
-	labels := selectorOf(c.service.Application)
-	labels["security.istio.io/tlsMode"] = "istio"
-	return labels
+func (c *callee) endpointLabels() fields {
+	return fields{{object.LabelApplication, c.service.Application}, {"security.istio.io/tlsMode", "istio"}}
 }
 
 // serviceAccount is the application's in every cluster, so that the identities behind its host never change.

@@ -5,18 +5,18 @@ package mesh
 // that it answers 500: that can be the caller's doing, and would take one good endpoint after another away. All may be
 // ejected, since only then does everything go to the next locality.
 func (c *callee) destinationRule() Object {
-	return c.draft(groupNetworking, "v1", "DestinationRule", c.service.Application, map[string]any{
-		"host":     hostOf(c.service.Namespace, c.service.Application),
-		"exportTo": c.exportTo,
-		"trafficPolicy": map[string]any{
-			"loadBalancer": map[string]any{"localityLbSetting": map[string]any{"enabled": true}},
-			"outlierDetection": map[string]any{
-				"consecutive5xxErrors":     0,
-				"consecutiveGatewayErrors": 5,
-				"interval":                 "10s",
-				"baseEjectionTime":         "30s",
-				"maxEjectionPercent":       100,
-			},
-		},
+	return c.draft(groupNetworking, "v1", "DestinationRule", c.service.Application, fields{
+		{"host", hostOf(c.service.Namespace, c.service.Application)},
+		{"exportTo", c.exportTo},
+		{"trafficPolicy", fields{
+			{"loadBalancer", fields{{"localityLbSetting", fields{{"enabled", true}}}}},
+			{"outlierDetection", fields{
+				{"consecutive5xxErrors", 0},
+				{"consecutiveGatewayErrors", 5},
+				{"interval", "10s"},
+				{"baseEjectionTime", "30s"},
+				{"maxEjectionPercent", 100},
+			}},
+		}},
 	}).seal()
 }

@@ -60,11 +60,12 @@ func (in *GatewayInput) compile() (Object, error) {
 		}
 		hosts[i] = hostOf(namespace, application)
 	}
-	return draft{id: idOf(groupNetworking, "v1", "Gateway", gateway.Namespace, gatewayName+"-"+in.Part), body: map[string]any{
-		"spec": map[string]any{"selector": gateway.Selector, "servers": []any{map[string]any{
-			"hosts": sortedSet(hosts),
-			"port":  map[string]any{"name": "tls-" + in.Part, "number": portGateway, "protocol": "TLS"},
-			"tls":   map[string]any{"mode": "AUTO_PASSTHROUGH"},
+	return draft{id: idOf(groupNetworking, "v1", "Gateway", gateway.Namespace, gatewayName+"-"+in.Part), spec: fields{
+		{"selector", gateway.Selector},
+		{"servers", []any{fields{
+			{"hosts", sortedSet(hosts)},
+			{"port", fields{{"name", "tls-" + in.Part}, {"number", portGateway}, {"protocol", "TLS"}}},
+			{"tls", fields{{"mode", "AUTO_PASSTHROUGH"}}},
 		}}},
 	}}.seal(), nil
 }

@@ -2,11 +2,11 @@ package mesh
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // encode writes canonical JSON: sorted keys, no white space, nothing escaped that need not be. It panics on values that
@@ -19,6 +19,8 @@ func appendJSON(b []byte, v any) []byte {
 	switch v := v.(type) {
 	case string:
 		return appendString(b, v)
+	case fields:
+		return appendFields(b, v)
 	case map[string]any:
 		return appendMap(b, v, appendJSON)
 	case map[string]json.RawMessage:
@@ -50,23 +52,44 @@ func appendMap[V any](b []byte, m map[string]V, value func([]byte, V) []byte) []
 	if m == nil {
 		return append(b, "null"...)
 	}
-	type field struct {
-		key   string
-		value V
-	}
-	var few [8]field
-	fields := few[:0]
+	var few [8]entry[V]
+	list := few[:0]
 	for k, v := range m {
-		fields = append(fields, field{k, v})
+		list = append(list, entry[V]{k, v})
 	}
-	slices.SortFunc(fields, func(x, y field) int { return cmp.Compare(x.key, y.key) })
+	return appendSorted(b, list, value)
+}
+
+// entry is one field of a JSON object.
+type entry[V any] struct {
+	key   string
+	value V
+}
+
+// fields is a JSON object, with its fields in any order and none twice: what a map would be, at a fraction of the cost.
+type fields []field
+
+type field = entry[any]
+
+func sortFields[V any](list []entry[V]) {
+	slices.SortFunc(list, func(x, y entry[V]) int { return strings.Compare(x.key, y.key) })
+}
+
+func appendFields(b []byte, list fields) []byte {
+	var few [8]field
+	return appendSorted(b, append(few[:0], list...), appendJSON)
+}
+
+// appendSorted sorts the list, which is its own.
+func appendSorted[V any](b []byte, list []entry[V], value func([]byte, V) []byte) []byte {
+	sortFields(list)
 	b = append(b, '{')
-	for i, f := range fields {
+	for i, e := range list {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(appendString(b, f.key), ':')
-		b = value(b, f.value)
+		b = append(appendString(b, e.key), ':')
+		b = value(b, e.value)
 	}
 	return append(b, '}')
 }

@@ -3,6 +3,7 @@ package mesh
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -34,6 +35,27 @@ func TestEncodeIsEncodingJSON(t *testing.T) {
 		}
 		if got := encode(v); !bytes.Equal(got, bytes.TrimSuffix(want.Bytes(), []byte("\n"))) {
 			t.Fatalf("encode(%#v) = %s, want %s", v, got, want.Bytes())
+		}
+	})
+}
+
+// TestEncodeFields holds fields, in any order, against a map of the same.
+func TestEncodeFields(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := rapid.MapOf(rapid.String(), rapid.Int()).Draw(t, "fields")
+		want, list := map[string]any{}, fields{}
+		for key, value := range m {
+			want[key] = map[string]any{"a": value}
+			list = append(list, field{key, fields{{"a", value}}})
+		}
+		before := slices.Clone(list)
+		if got := encode(list); !bytes.Equal(got, encode(want)) {
+			t.Fatalf("encode(%v) = %s, want %s", list, got, encode(want))
+		}
+		for i := range list {
+			if list[i].key != before[i].key {
+				t.Fatalf("encoding changed %v to %v", before, list)
+			}
 		}
 	})
 }

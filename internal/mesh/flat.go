@@ -71,8 +71,8 @@ func (c *callee) endpoints(place record.Place, l record.Location) ([]any, error)
 	addresses = slices.Compact(addresses)
 	list := make([]any, len(addresses))
 	for i, ip := range addresses {
-		list[i] = map[string]any{"address": ip.String(), "network": place.Network, "locality": locality(place),
-			"serviceAccount": c.serviceAccount(), "labels": c.endpointLabels()}
+		list[i] = fields{{"address", ip.String()}, {"network", place.Network}, {"locality", locality(place)},
+			{"serviceAccount", c.serviceAccount()}, {"labels", c.endpointLabels()}}
 	}
 	return list, nil
 }
@@ -80,19 +80,19 @@ func (c *callee) endpoints(place record.Place, l record.Location) ([]any, error)
 func (c *callee) serviceEntry(l record.Location, endpoints []any) Object {
 	ports := make([]any, len(c.ports))
 	for i, p := range c.ports {
-		port := map[string]any{"name": p.Name, "number": p.Port, "targetPort": p.TargetPort}
+		port := fields{{"name", p.Name}, {"number", p.Port}, {"targetPort", p.TargetPort}}
 		if protocol := meshProtocol(p); protocol != "" {
-			port["protocol"] = protocol
+			port = append(port, field{"protocol", protocol})
 		}
 		ports[i] = port
 	}
-	d := c.draft(groupNetworking, "v1", "ServiceEntry", c.nameFor(l.Cluster+"/"+l.Chunk), map[string]any{
-		"hosts":      []string{hostOf(c.service.Namespace, c.service.Application)},
-		"location":   "MESH_INTERNAL",
-		"resolution": "STATIC",
-		"ports":      ports,
-		"endpoints":  endpoints,
-		"exportTo":   c.exportTo,
+	d := c.draft(groupNetworking, "v1", "ServiceEntry", c.nameFor(l.Cluster+"/"+l.Chunk), fields{
+		{"hosts", []string{hostOf(c.service.Namespace, c.service.Application)}},
+		{"location", "MESH_INTERNAL"},
+		{"resolution", "STATIC"},
+		{"ports", ports},
+		{"endpoints", endpoints},
+		{"exportTo", c.exportTo},
 	})
 	// The Service has the host's address; istiod would write another one to each chunk's status.
 	d.labels = map[string]string{"networking.istio.io/enable-autoallocate-ip": "false"}

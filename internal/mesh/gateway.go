@@ -124,18 +124,18 @@ func share(pods int64, i, n int) int64 {
 // workloadEntry stands for the pods behind an address. Its network hides it from the gateways of this one, which would
 // send requests back and forth.
 func (c *callee) workloadEntry(address netip.Addr, e *entrance) Object {
-	ports := make(map[string]any, len(c.ports))
-	for _, p := range c.ports {
-		ports[p.Name] = portGateway
+	ports := make(fields, len(c.ports))
+	for i, p := range c.ports {
+		ports[i] = field{p.Name, portGateway}
 	}
-	return c.draft(groupNetworking, "v1", "WorkloadEntry", c.nameFor(address.String()), map[string]any{
-		"address":        address.String(),
-		"labels":         c.endpointLabels(),
-		"locality":       e.locality,
-		"network":        e.network,
-		"ports":          ports,
-		"serviceAccount": c.serviceAccount(),
-		"weight":         min(e.pods, math.MaxUint32),
+	return c.draft(groupNetworking, "v1", "WorkloadEntry", c.nameFor(address.String()), fields{
+		{"address", address.String()},
+		{"labels", c.endpointLabels()},
+		{"locality", e.locality},
+		{"network", e.network},
+		{"ports", ports},
+		{"serviceAccount", c.serviceAccount()},
+		{"weight", min(e.pods, math.MaxUint32)},
 	}).seal()
 }
 

@@ -46,5 +46,5 @@ func Namespace(in NamespaceInput) ([]Object, error) {
 // strict is named as Istio has it for the whole of a namespace.
 func strict(namespace string) Object {
 	return draft{id: idOf(groupSecurity, "v1", "PeerAuthentication", namespace, "default"),
-		body: map[string]any{"spec": map[string]any{"mtls": map[string]any{"mode": "STRICT"}}}}.seal()
+		spec: fields{{"mtls", fields{{"mode", "STRICT"}}}}}.seal()
 }

@@ -3,7 +3,6 @@ package mesh
 import (
 	"bytes"
 	"cmp"
-	"maps"
 	"slices"
 
 	"github.com/meridian-federation/meridian/internal/object"
@@ -26,49 +25,63 @@ type draft struct {
 	annotations map[string]string
 	// metadata holds further fields of metadata, such as finalizers.
 	metadata map[string]any
-	// body holds the fields beside apiVersion, kind and metadata. Neither it nor what it refers to is written to.
+	// spec is that of an object which the compiler makes up; nil is none.
+	spec any
+	// body holds further fields beside apiVersion, kind and metadata. Neither it nor what it refers to is written to.
 	body map[string]any
 }
 
-// seal adds the marks and the version.
+// seal adds the marks and the version. What the draft brings along has no marks: they are reserved.
 func (d draft) seal() Object {
-	labels := make(map[string]string, len(d.labels)+2)
-	labels[object.LabelManaged] = object.ManagedValue
-	maps.Copy(labels, d.labels)
-	if d.application != "" {
-		labels[object.LabelApplication] = d.application
-	}
 	self := d.id.String()
-	annotations := make(map[string]string, len(d.annotations)+2)
-	annotations[object.AnnotationSelf] = self
-	maps.Copy(annotations, d.annotations)
+	labels := make(fields, 0, len(d.labels)+2)
+	labels = append(labels, field{object.LabelManaged, object.ManagedValue})
+	if d.application != "" {
+		labels = append(labels, field{object.LabelApplication, d.application})
+	}
+	for key, value := range d.labels {
+		labels = append(labels, field{key, value})
+	}
+	annotations := make(fields, 0, len(d.annotations)+2)
+	annotations = append(annotations, field{object.AnnotationSelf, self})
 	if d.adopt {
-		annotations[object.AnnotationAdopt] = "true"
+		annotations = append(annotations, field{object.AnnotationAdopt, "true"})
 	}
-	metadata := make(map[string]any, len(d.metadata)+4)
-	metadata["name"], metadata["labels"], metadata["annotations"] = d.id.Name, labels, annotations
+	for key, value := range d.annotations {
+		annotations = append(annotations, field{key, value})
+	}
+	metadata := make(fields, 0, len(d.metadata)+4)
+	metadata = append(metadata, field{"name", d.id.Name}, field{"labels", labels}, field{"annotations", annotations})
 	if d.id.Namespace != "" {
-		metadata["namespace"] = d.id.Namespace
+		metadata = append(metadata, field{"namespace", d.id.Namespace})
 	}
-	maps.Copy(metadata, d.metadata)
-	root := make(map[string]any, len(d.body)+3)
-	root["apiVersion"], root["kind"], root["metadata"] = d.id.GVK().GroupVersion().String(), d.id.Kind, metadata
-	maps.Copy(root, d.body)
+	for key, value := range d.metadata {
+		metadata = append(metadata, field{key, value})
+	}
+	root := make(fields, 0, len(d.body)+4)
+	root = append(root, field{"apiVersion", d.id.GVK().GroupVersion().String()}, field{"kind", d.id.Kind}, field{"metadata", metadata})
+	if d.spec != nil {
+		root = append(root, field{"spec", d.spec})
+	}
+	for key, value := range d.body {
+		root = append(root, field{key, value})
+	}
 	content, version := encodeVersioned(root, self)
-	return Object{ID: d.id, Record: record.Record{Key: d.id.Key(), Version: version, Content: content}}
+	return Object{ID: d.id, Record: record.Record{Key: record.Key{Kind: record.KindObject, Name: self}, Version: version, Content: content}}
 }
 
 // encodeVersioned writes the object without its version mark, hashes that, and puts the mark where it belongs in the order
 // of annotations: after the mark that names the object itself, of which metadata holds no second one, because no one else
 // may use its name there.
-func encodeVersioned(root map[string]any, self string) ([]byte, record.Version) {
+func encodeVersioned(root fields, self string) ([]byte, record.Version) {
+	sortFields(root)
 	content := make([]byte, 0, 1024)
 	at := 0
-	for _, field := range slices.Sorted(maps.Keys(root)) {
-		content = append(appendString(append(content, ','), field), ':')
+	for _, f := range root {
+		content = append(appendString(append(content, ','), f.key), ':')
 		start := len(content)
-		content = appendJSON(content, root[field])
-		if field == "metadata" {
+		content = appendJSON(content, f.value)
+		if f.key == "metadata" {
 			mark := appendString([]byte(`"`+object.AnnotationSelf+`":`), self)
 			at = start + bytes.Index(content[start:], mark) + len(mark)
 		}

@@ -45,15 +45,15 @@ func (f face) service() (Object, error) {
 	}
 	list := make([]any, len(f.ports))
 	for i, p := range f.ports {
-		port := map[string]any{"name": p.Name, "port": p.Port, "targetPort": p.TargetPort, "protocol": p.Protocol}
+		port := fields{{"name", p.Name}, {"port", p.Port}, {"targetPort", p.TargetPort}, {"protocol", p.Protocol}}
 		if p.AppProtocol != "" {
-			port["appProtocol"] = p.AppProtocol
+			port = append(port, field{"appProtocol", p.AppProtocol})
 		}
 		list[i] = port
 	}
 	d := draft{id: serviceID(f.namespace, f.application), application: f.application, adopt: f.adopt,
 		annotations: map[string]string{annotationExportTo: f.exportTo},
-		body:        map[string]any{"spec": map[string]any{"selector": selectorOf(f.application), "ports": list}}}
+		spec:        fields{{"selector", selectorOf(f.application)}, {"ports", list}}}
 	switch f.locate {
 	case LocateNone:
 	case LocateCounts, LocateAddresses:

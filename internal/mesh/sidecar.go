@@ -99,8 +99,7 @@ func Root(cluster record.Cluster) ([]Object, error) {
 	}
 	hosts := append([]string{hostsOwnNamespace}, platform...)
 	slices.Sort(hosts)
-	d := draft{id: idOf(groupNetworking, "v1", "Sidecar", root, rootSidecar), body: map[string]any{
-		"spec": map[string]any{"egress": []any{map[string]any{"hosts": slices.Compact(hosts)}}},
-	}}
+	d := draft{id: idOf(groupNetworking, "v1", "Sidecar", root, rootSidecar),
+		spec: fields{{"egress", []any{fields{{"hosts", slices.Compact(hosts)}}}}}}
 	return []Object{d.seal()}, nil
 }
