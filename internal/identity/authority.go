@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -21,8 +22,8 @@ type Authority struct {
 	source *Source
 	lives  Lives
 	now    func() time.Time
-	// keep stores what must outlive the process: a new root. Nil keeps nothing.
-	keep func(Root) error
+	// folder keeps what must outlive the process: roots, and which are believed. Nil keeps nothing.
+	folder *folder
 	// relay passes tokens on to the parent; nil at Global.
 	relay Redeemer
 
@@ -30,6 +31,7 @@ type Authority struct {
 	ca      Credential                  // guarded by mu; the own certificate authority
 	roots   []Root                      // guarded by mu; those of which this process has the key, at Global alone
 	signing *Root                       // guarded by mu; the one of roots that signs for Global's processes, nil if none does
+	active  [sha256.Size]byte           // guarded by mu; at Global, the root that the own chain is to end in; zero is any
 	issued  map[question.Path]time.Time // guarded by mu; until when certificates are good that were issued to a place
 }
 
@@ -155,10 +157,24 @@ func (a *Authority) issuer(path question.Path) (Credential, error) {
 		}
 		return a.signing.credential(), nil
 	}
-	if parent, ok := path.Parent(); !ok || parent != own {
+	if !a.parentOf(path) {
 		return Credential{}, Refused("%s is not directly below %s", path, own)
 	}
 	return a.ca, nil
+}
+
+// signsFor refuses a place that is not signed for here.
+func (a *Authority) signsFor(path question.Path) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	_, err := a.issuer(path)
+	return err
+}
+
+// parentOf tells whether a place is directly below this one.
+func (a *Authority) parentOf(path question.Path) bool {
+	parent, ok := path.Parent()
+	return ok && parent == a.source.path
 }
 
 // without leaves the root out of a chain.

@@ -38,24 +38,26 @@ func NewRoot(domain spiffeid.TrustDomain, now time.Time) (Root, error) {
 	return Root{Cert: cert, Key: key}, nil
 }
 
-// NewRootAuthority makes the authority of a process at Global that has roots' keys. It signs by the first, until Believe
-// says otherwise. The source has a leaf then.
-func NewRootAuthority(cfg AuthorityConfig, roots ...Root) (*Authority, error) {
+// NewRootAuthority makes the authority of a process at Global that has roots' keys. believed are the roots to believe from
+// the start, of which the first signs; with none, they are those that it has. The source has a leaf then.
+func NewRootAuthority(cfg AuthorityConfig, roots []Root, believed ...*x509.Certificate) (*Authority, error) {
 	if cfg.Source.path.Tier() != question.TierGlobal || len(roots) == 0 {
 		return nil, fmt.Errorf("making the root authority of %s: only Global has one, and a root", cfg.Source.path)
 	}
 	a := newAuthority(cfg)
 	a.roots = roots
-	believed := make([]*x509.Certificate, len(roots))
-	for i, r := range roots {
-		believed[i] = r.Cert
+	if len(believed) == 0 {
+		for _, r := range roots {
+			believed = append(believed, r.Cert)
+		}
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if err := a.signBy(roots[0], believed); err != nil {
-		return nil, err
+	signs := a.held(KeyHash(believed[0]))
+	if signs == nil {
+		return nil, fmt.Errorf("making the root authority of %s: the root %s signs, whose key is not here", cfg.Source.path, Pin(believed[0]))
 	}
-	return a, nil
+	return a, a.signBy(*signs, believed)
 }
 
 // signBy makes a new certificate authority for this process under a root of its own.
@@ -73,8 +75,35 @@ func (a *Authority) signBy(root Root, believed []*x509.Certificate) error {
 	if err := a.install(Credential{Key: key, Chain: []*x509.Certificate{cert}}, believed); err != nil {
 		return err
 	}
-	a.signing = &root
+	a.signing, a.active = &root, KeyHash(root.Cert)
 	return nil
+}
+
+// Reissue makes a new certificate authority for this process by the root that it has.
+func (a *Authority) Reissue() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.signing == nil {
+		return fmt.Errorf("the root %s%x signs, whose key is at another process of Global: name its address in identity.join", pinPrefix, a.active)
+	}
+	return a.signBy(*a.signing, a.source.Roots())
+}
+
+// wants is the root that the own chain is to end in: at Global the one that signs, elsewhere the parent's.
+func (a *Authority) wants(parents [sha256.Size]byte) [sha256.Size]byte {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.active != ([sha256.Size]byte{}) {
+		return a.active
+	}
+	return parents
+}
+
+// signs tells whether this process has the root that signs.
+func (a *Authority) signs() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.signing != nil
 }
 
 // MakeRoot makes another root, which signs nothing and is believed by nobody until Believe says so. Its key stays in this
@@ -89,8 +118,8 @@ func (a *Authority) MakeRoot() (*x509.Certificate, error) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.keep != nil {
-		if err := a.keep(root); err != nil {
+	if a.folder != nil {
+		if err := a.folder.keepRoot(root); err != nil {
 			return nil, fmt.Errorf("keeping a new root: %w", err)
 		}
 	}
@@ -125,21 +154,30 @@ func (a *Authority) Believe(roots [][]byte, active [sha256.Size]byte) error {
 	if err != nil {
 		return fmt.Errorf("reading the roots to believe: %w", err)
 	}
-	if !slices.ContainsFunc(believed, func(c *x509.Certificate) bool { return KeyHash(c) == active }) {
+	at := slices.IndexFunc(believed, func(c *x509.Certificate) bool { return KeyHash(c) == active })
+	if at < 0 {
 		return ErrUnknownRoot
 	}
+	// The one that signs comes first, which is how it is known after a restart.
+	signs := believed[at]
+	believed = slices.Insert(slices.Delete(believed, at, at+1), 0, signs)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	mine := a.held(active)
-	switch {
-	case mine != nil && (a.signing == nil || KeyHash(a.signing.Cert) != active):
-		return a.signBy(*mine, believed)
-	case mine == nil:
-		a.signing = nil
-	}
-	if sameCerts(a.source.Roots(), believed) {
+	if a.active == active && sameCerts(a.source.Roots(), believed) {
 		return nil
 	}
+	if a.folder != nil {
+		if err := a.folder.keepRoots(believed); err != nil {
+			return fmt.Errorf("keeping the roots to believe: %w", err)
+		}
+	}
+	if mine := a.held(active); mine != nil {
+		if a.signing == nil || a.active != active {
+			return a.signBy(*mine, believed)
+		}
+		return a.install(a.ca, believed)
+	}
+	a.signing, a.active = nil, active
 	return a.install(a.ca, believed)
 }
 

@@ -63,7 +63,7 @@ func New(o Options) (*Root, error) {
 	if err != nil {
 		return nil, err
 	}
-	top, err := identity.NewRootAuthority(identity.AuthorityConfig{Source: source, Lives: o.Lives}, root)
+	top, err := identity.NewRootAuthority(identity.AuthorityConfig{Source: source, Lives: o.Lives}, []identity.Root{root})
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,132 @@
+package identity
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+
+	"github.com/meridian-federation/meridian/internal/identity/identitypb"
+	"github.com/meridian-federation/meridian/internal/question"
+)
+
+// callPatience is how long one process of the parent's may take for one call, the connection included. It is longer than
+// redeemPatience, so that a parent's own answer comes first.
+const callPatience = 15 * time.Second
+
+// parent reaches the processes of the place above.
+type parent struct {
+	source *Source
+	path   question.Path
+
+	mu        sync.Mutex
+	addresses []string // guarded by mu; the one that answered last comes first
+}
+
+// order is the addresses, in the order in which to try them.
+func (p *parent) order() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.addresses)
+}
+
+// answered has an address tried first from now on.
+func (p *parent) answered(address string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if i := slices.Index(p.addresses, address); i > 0 {
+		p.addresses = slices.Insert(slices.Delete(p.addresses, i, i+1), 0, address)
+	}
+}
+
+// Learn adds addresses at which the parent can be reached, too.
+func (p *parent) learn(addresses []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, a := range addresses {
+		if !slices.Contains(p.addresses, a) && len(p.addresses) < maxAddresses {
+			p.addresses = append(p.addresses, a)
+		}
+	}
+}
+
+// maxAddresses bounds those that are known of one parent.
+const maxAddresses = 64
+
+// Learned takes addresses at which the parent can be reached, besides those of the configuration: a feed tells them.
+func (i *Identity) Learned(addresses []string) {
+	if i.parent != nil {
+		i.parent.learn(addresses)
+	}
+}
+
+// mutual is TLS by the own certificate.
+func (p *parent) mutual() *tls.Config { return ClientTLS(p.source, p.path) }
+
+// ask has one of the parent's processes answer: each in turn, until one does or one refuses. A connection is made for each
+// call, by the certificate that is good now.
+func (p *parent) ask(ctx context.Context, cfg *tls.Config, call func(context.Context, identitypb.AuthorityClient) error) error {
+	var errs []error
+	for _, address := range p.order() {
+		err := p.askOne(ctx, address, cfg, call)
+		if err == nil {
+			p.answered(address)
+			return nil
+		}
+		if err = fromStatus(err); errors.Is(err, ErrRefused) || ctx.Err() != nil {
+			return err
+		}
+		errs = append(errs, fmt.Errorf("asking %s at %s: %w", p.path, address, err))
+	}
+	return errors.Join(errs...)
+}
+
+func (p *parent) askOne(ctx context.Context, address string, cfg *tls.Config, call func(context.Context, identitypb.AuthorityClient) error) error {
+	ctx, cancel := context.WithTimeout(ctx, callPatience)
+	defer cancel()
+	conn, err := dial(address, cfg)
+	if err != nil {
+		return err
+	}
+	return errors.Join(call(ctx, identitypb.NewAuthorityClient(conn)), conn.Close())
+}
+
+// dial makes a connection, whose peer's host the kernel watches: no pings, since little is ever said.
+func dial(address string, cfg *tls.Config) (*grpc.ClientConn, error) {
+	dialer := net.Dialer{Timeout: 5 * time.Second,
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}}
+	return grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(credentials.NewTLS(cfg)),
+		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "tcp", address)
+		}))
+}
+
+// received are certificates that the parent issued.
+func received(issued *identitypb.Issued) (chain, roots []*x509.Certificate, err error) {
+	if chain, err = parseCertificates(issued.GetChain(), maxChain); err != nil {
+		return nil, nil, fmt.Errorf("reading the new certificate: %w", err)
+	}
+	if roots, err = parseCertificates(issued.GetRoots(), maxRoots); err != nil {
+		return nil, nil, fmt.Errorf("reading the roots: %w", err)
+	}
+	return chain, roots, nil
+}
+
+// Redeem asks the parent, which asks its own, up to Global.
+func (p *parent) Redeem(ctx context.Context, token string, path question.Path, keyHash [sha256.Size]byte) (generation uint64, err error) {
+	err = p.ask(ctx, p.mutual(), func(ctx context.Context, client identitypb.AuthorityClient) error {
+		redeemed, err := client.Redeem(ctx, &identitypb.RedeemRequest{Token: token, Path: path.String(), KeyHash: keyHash[:]})
+		generation = redeemed.GetGeneration()
+		return err
+	})
+	return generation, err
+}

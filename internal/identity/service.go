@@ -1,0 +1,251 @@
+package identity
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"golang.org/x/time/rate"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+
+	"github.com/meridian-federation/meridian/internal/audit"
+	"github.com/meridian-federation/meridian/internal/identity/identitypb"
+	"github.com/meridian-federation/meridian/internal/question"
+)
+
+// What strangers can cost a parent: so many enrolments a second, the more at once after a quiet time, and of each text no
+// more than so many bytes. A newcomer that is turned away comes again by itself.
+const (
+	enrolRate  = 20
+	enrolBurst = 100
+	maxToken   = 128
+	maxPath    = 1024
+)
+
+// redeemPatience is how long a parent waits for those above it to redeem a token.
+const redeemPatience = 10 * time.Second
+
+// ServiceConfig is what a parent gives its children certificates with.
+type ServiceConfig struct {
+	Authority *Authority
+	// Redeemer is Global's; nil, in regions and zones, has the parent's asked.
+	Redeemer Redeemer
+	Lowest   Lowest
+	// Audit is told of enrolments, and of what was refused.
+	Audit *audit.Log
+	Log   *slog.Logger
+}
+
+// Serve offers the service to children.
+func Serve(reg grpc.ServiceRegistrar, cfg ServiceConfig) {
+	if cfg.Redeemer == nil {
+		cfg.Redeemer = cfg.Authority.relay
+	}
+	identitypb.RegisterAuthorityServer(reg, &service{cfg: cfg, enrolments: rate.NewLimiter(enrolRate, enrolBurst)})
+}
+
+type service struct {
+	identitypb.UnimplementedAuthorityServer
+	cfg        ServiceConfig
+	enrolments *rate.Limiter
+}
+
+// Enroll is open to those who have no certificate: what it does before the token is redeemed is bounded.
+func (s *service) Enroll(ctx context.Context, req *identitypb.EnrollRequest) (*identitypb.Issued, error) {
+	if !s.enrolments.Allow() {
+		return nil, status.Error(codes.ResourceExhausted, "too many enrolments at once; try again")
+	}
+	if len(req.GetToken()) > maxToken || len(req.GetPath()) > maxPath {
+		return nil, s.answer(ctx, audit.Enrol, "", Refused("the token or the path is too long"))
+	}
+	issued, err := s.enroll(ctx, req)
+	if err != nil {
+		return nil, s.answer(ctx, audit.Enrol, req.GetPath(), err)
+	}
+	s.cfg.Audit.Record(ctx, audit.Event{Action: audit.Enrol, Actor: actor(ctx), Subject: req.GetPath(), Result: audit.Done,
+		Attrs: []slog.Attr{tokenAttr(req.GetToken())}})
+	s.cfg.Log.Info("enrolled", "path", req.GetPath())
+	return issued, nil
+}
+
+func (s *service) enroll(ctx context.Context, req *identitypb.EnrollRequest) (*identitypb.Issued, error) {
+	path, err := parsePath(req.GetPath())
+	if err != nil {
+		return nil, err
+	}
+	if _, err := ParseToken(req.GetToken()); err != nil {
+		return nil, Refused("%v", err)
+	}
+	_, hash, err := requestedKey(req.GetCsr())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.cfg.Authority.signsFor(path); err != nil {
+		return nil, err
+	}
+	generation, err := s.redeem(ctx, req.GetToken(), path, hash)
+	if err != nil {
+		return nil, err
+	}
+	return s.issue(req.GetCsr(), path, generation)
+}
+
+func (s *service) redeem(ctx context.Context, token string, path question.Path, hash [sha256.Size]byte) (uint64, error) {
+	if s.cfg.Redeemer == nil {
+		return 0, errors.New("nobody here can redeem a token")
+	}
+	ctx, cancel := context.WithTimeout(ctx, redeemPatience)
+	defer cancel()
+	return s.cfg.Redeemer.Redeem(ctx, token, path, hash)
+}
+
+func (s *service) issue(csr []byte, path question.Path, generation uint64) (*identitypb.Issued, error) {
+	chain, err := s.cfg.Authority.Issue(csr, path, generation)
+	if err != nil {
+		return nil, err
+	}
+	return &identitypb.Issued{Chain: chain, Roots: ders(s.cfg.Authority.source.Roots())}, nil
+}
+
+// Renew goes by the certificate of the connection, whose generation may have been revoked since it was made.
+func (s *service) Renew(ctx context.Context, req *identitypb.RenewRequest) (*identitypb.Issued, error) {
+	p, err := PeerOf(ctx)
+	if err != nil {
+		return nil, s.answer(ctx, audit.Renew, "", Refused("%v", err))
+	}
+	if !p.NotAfter.After(time.Now()) {
+		return nil, s.answer(ctx, audit.Renew, p.Path.String(), Refused("the certificate ended at %s", p.NotAfter.Format(time.RFC3339)))
+	}
+	if err := s.cfg.Lowest.accepts(p.Path, p.Generation); err != nil {
+		return nil, s.answer(ctx, audit.Renew, p.Path.String(), Refused("%v", err))
+	}
+	issued, err := s.issue(req.GetCsr(), p.Path, p.Generation)
+	if err != nil {
+		return nil, s.answer(ctx, audit.Renew, p.Path.String(), err)
+	}
+	return issued, nil
+}
+
+// Redeem is for regions and zones, each for what is below it.
+func (s *service) Redeem(ctx context.Context, req *identitypb.RedeemRequest) (*identitypb.Redeemed, error) {
+	path, hash, err := s.redemption(ctx, req)
+	if err != nil {
+		return nil, s.answer(ctx, audit.Redeem, req.GetPath(), err)
+	}
+	generation, err := s.redeem(ctx, req.GetToken(), path, hash)
+	if err != nil {
+		return nil, s.answer(ctx, audit.Redeem, req.GetPath(), err)
+	}
+	return &identitypb.Redeemed{Generation: generation}, nil
+}
+
+func (s *service) redemption(ctx context.Context, req *identitypb.RedeemRequest) (path question.Path, hash [sha256.Size]byte, err error) {
+	p, err := PeerOf(ctx)
+	if err != nil {
+		return path, hash, Refused("%v", err)
+	}
+	if err := s.cfg.Lowest.accepts(p.Path, p.Generation); err != nil {
+		return path, hash, Refused("%v", err)
+	}
+	if len(req.GetToken()) > maxToken || len(req.GetPath()) > maxPath || len(req.GetKeyHash()) != len(hash) {
+		return path, hash, Refused("the token or the path is too long, or the key's hash has not %d bytes", len(hash))
+	}
+	if path, err = parsePath(req.GetPath()); err != nil {
+		return path, hash, err
+	}
+	// The caller's own place is directly below this one; what it asks for is below the caller.
+	if !s.cfg.Authority.parentOf(p.Path) || path == p.Path || !p.Path.Contains(path) {
+		return path, hash, Refused("%s may not redeem tokens for %s", p.Path, path)
+	}
+	return path, [sha256.Size]byte(req.GetKeyHash()), nil
+}
+
+// Trust is for the peers directly below, and at Global for its other processes.
+func (s *service) Trust(_ *identitypb.TrustRequest, stream identitypb.Authority_TrustServer) error {
+	ctx := stream.Context()
+	p, err := PeerOf(ctx)
+	if err != nil {
+		return s.answer(ctx, audit.PeerRefused, "", Refused("%v", err))
+	}
+	if err := s.cfg.Authority.signsFor(p.Path); err != nil {
+		return s.answer(ctx, audit.PeerRefused, p.Path.String(), err)
+	}
+	var told []*x509.Certificate
+	var active [sha256.Size]byte
+	for {
+		changed := s.cfg.Authority.source.Changed()
+		now, err := s.cfg.Authority.source.state()
+		if err != nil {
+			return status.Error(codes.Unavailable, err.Error())
+		}
+		if roots := now.bundle.X509Authorities(); !sameCerts(told, roots) || active != KeyHash(now.root) {
+			told, active = roots, KeyHash(now.root)
+			if err := stream.Send(&identitypb.Trusted{Roots: ders(told), Active: active[:]}); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func parsePath(text string) (question.Path, error) {
+	path, err := question.ParsePath(text)
+	if err != nil {
+		return path, Refused("the path is neither global nor region/REGION[/zone/ZONE[/cluster/CLUSTER]]")
+	}
+	return path, nil
+}
+
+// answer is an error as the caller gets it; what is refused is recorded.
+func (s *service) answer(ctx context.Context, action audit.Action, subject string, err error) error {
+	if errors.Is(err, ErrRefused) {
+		s.cfg.Audit.Record(ctx, audit.Event{Action: action, Actor: actor(ctx), Subject: subject, Result: audit.Refused, Reason: err.Error()})
+	}
+	return toStatus(err)
+}
+
+// actor is the peer's SPIFFE id, or its address if it has none.
+func actor(ctx context.Context) string {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return ""
+	}
+	if who, err := PeerOf(ctx); err == nil {
+		return fmt.Sprintf("%s at %s", who.Path, p.Addr)
+	}
+	return p.Addr.String()
+}
+
+// tokenAttr is a token as the audit log may hold it: its id.
+func tokenAttr(text string) slog.Attr {
+	token, _ := ParseToken(text)
+	return slog.String("token", token.ID)
+}
+
+// toStatus is an error as gRPC carries it: refused, not to be asked for again, or not to be had now.
+func toStatus(err error) error {
+	if errors.Is(err, ErrRefused) {
+		return status.Error(codes.PermissionDenied, err.Error())
+	}
+	return status.Error(codes.Unavailable, err.Error())
+}
+
+// fromStatus is the other end of toStatus.
+func fromStatus(err error) error {
+	s := status.Convert(err)
+	if s.Code() == codes.PermissionDenied {
+		return Refused("%s", s.Message())
+	}
+	return err
+}
