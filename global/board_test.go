@@ -19,6 +19,7 @@ import (
 
 	"github.com/meridian-federation/meridian/api/v1alpha1"
 	"github.com/meridian-federation/meridian/internal/record"
+	"github.com/meridian-federation/meridian/internal/store"
 )
 
 // server answers status writes, and has the board's cache see them.
@@ -156,7 +157,7 @@ func TestProgressWaits(t *testing.T) {
 		report := func(ready, converged int32) {
 			word := record.Status{Namespace: "shop", Application: "web", Lines: []record.Line{{Zone: "w1", Region: "w",
 				Counts: record.Counts{Revision: "1", Desired: 9, Updated: 9, Ready: ready, Clusters: 1, Converged: converged}}}}
-			if err := b.reports.take("w", word.Record()); err != nil {
+			if err := b.reports.take(store.NewMirror(nil, slog.New(slog.DiscardHandler)).Snapshot(), "w", word.Record()); err != nil {
 				t.Error(err)
 			}
 			b.touch(applicationTarget("shop/web"))

@@ -155,7 +155,7 @@ func (d *desk) report(a record.Assignment, replicas int32) {
 	s := record.Status{Namespace: a.Namespace, Application: a.Application, Lines: []record.Line{{Zone: a.Zone,
 		Region: a.Region, Counts: record.Counts{Revision: a.Revision, Desired: replicas, Updated: replicas,
 			Ready: replicas, Clusters: 1, Converged: 1}}}}
-	if err := d.reports.take(a.Region, s.Record()); err != nil {
+	if err := d.reports.take(d.mirror.Snapshot(), a.Region, s.Record()); err != nil {
 		d.t.Fatal(err)
 	}
 	d.queue.add(func(w *work) { w.reported[record.ServiceName(a.Namespace, a.Application)] = true })

@@ -8,6 +8,7 @@ import (
 
 	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/internal/rollup"
+	"github.com/meridian-federation/meridian/internal/store"
 )
 
 // reports is what the regions say of applications and clusters. It is held in memory alone: regions tell it again when
@@ -41,12 +42,15 @@ func (r *reports) begin() {
 	}
 }
 
-// take notes one record from a region.
-func (r *reports) take(region string, rec record.Record) error {
+// take notes one record from a region, unless it tells of another one's by the records.
+func (r *reports) take(records *store.Snapshot, region string, rec record.Record) error {
 	switch rec.Key.Kind {
 	case record.KindStatus:
 		s, err := record.DecodeStatus(rec)
 		if err != nil {
+			return err
+		}
+		if err := sayStatus(records, region, s); err != nil {
 			return err
 		}
 		r.mu.Lock()

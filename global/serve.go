@@ -57,9 +57,8 @@ var errFollows = errors.New("this replica of Global does not lead")
 func (g *Global) endpoint(region string) feedgrpc.Endpoint {
 	return feedgrpc.Endpoint{
 		Outbox: g.views.Outbox(region), Ledger: g.ledger(region),
-		Apply: func(_ context.Context, batch feed.Batch) ([]feed.Rejection, error) {
-			return g.take(region, batch), nil
-		},
+		Apply: children.Audited(g.deps.Audit, question.Path{Region: region}.String(),
+			func(_ context.Context, batch feed.Batch) ([]feed.Rejection, error) { return g.take(region, batch), nil }),
 		Opened: func(*feedgrpc.Link) { g.connected(region, true) },
 		Closed: func(error) { g.connected(region, false) },
 		State: func(status feed.Status) {
@@ -93,11 +92,13 @@ func (g *Global) connected(region string, is bool) {
 
 // take notes what a region reports.
 func (g *Global) take(region string, batch feed.Batch) []feed.Rejection {
-	rejected := g.locations.Take(region, batch.Puts, batch.Removals)
+	records := g.mirror.Snapshot()
+	puts, rejected := children.Sift(batch.Puts, func(key record.Key) error { return say(records, region, key) })
+	rejected = append(rejected, g.locations.Take(region, puts, batch.Removals)...)
 	var keys []record.Key
-	for _, r := range batch.Puts {
-		if err := g.reports.take(region, *r); err != nil {
-			rejected = append(rejected, feed.Rejection{Key: r.Key, Version: r.Version, Reason: "Invalid", Message: err.Error()})
+	for _, r := range puts {
+		if err := g.reports.take(records, region, *r); err != nil {
+			rejected = append(rejected, children.Reject(*r, err))
 			continue
 		}
 		keys = append(keys, r.Key)
