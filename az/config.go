@@ -27,6 +27,7 @@ type Config struct {
 	StaleAfter time.Duration `usage:"how long after a place elsewhere was last heard of nothing is sent there any more; never unless given"`
 	// Authorization is served by every replica, from its mirror.
 	Authorization AuthorizationConfig
+	Identity      config.Identity
 	Etcd          config.Etcd
 	Admin         config.Admin
 	Audit         config.Audit
@@ -90,6 +91,7 @@ func (c *Config) Default() {
 		c.Admin.Address = config.Loopback(config.ZoneAdminPort)
 	}
 	c.Admin.Default()
+	c.Identity.Default()
 	c.Audit.Default()
 	c.Log.Default()
 }
@@ -105,6 +107,7 @@ func (c *Config) Validate() error {
 		config.Prefix("gossip", c.Gossip.Validate()),
 		config.Prefix("authorization", c.Authorization.Validate()),
 		config.Prefix("etcd", c.Etcd.Validate()),
+		config.Prefix("identity", c.Identity.Validate()),
 		config.Prefix("admin", c.Admin.Validate()),
 		config.Prefix("audit", c.Audit.Validate()),
 		config.Prefix("log", c.Log.Validate()),

@@ -20,6 +20,7 @@ type Config struct {
 	ZoneAddresses []string `usage:"addresses of the zone's replicas; any will do"`
 	Kubeconfig    string   `usage:"kubeconfig of the cluster; by default the service account of the pod"`
 	Workers       int      `usage:"objects that are written at the same time"`
+	Identity      config.Identity
 	Admin         config.Admin
 	Log           config.Log
 }
@@ -46,6 +47,7 @@ func (c *Config) Default() {
 		c.Admin.Address = config.Loopback(config.AgentAdminPort)
 	}
 	c.Admin.Default()
+	c.Identity.Default()
 	c.Log.Default()
 }
 
@@ -55,6 +57,7 @@ func (c *Config) Validate() error {
 		config.Required("region", c.Region),
 		config.Required("zone", c.Zone),
 		config.Required("cluster", c.Cluster),
+		config.Prefix("identity", c.Identity.Validate()),
 		config.Prefix("admin", c.Admin.Validate()),
 		config.Prefix("log", c.Log.Validate()),
 	}

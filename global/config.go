@@ -18,6 +18,7 @@ type Config struct {
 	Kubeconfig string `usage:"kubeconfig of the API server that holds the resources; in-cluster credentials by default"`
 	// AudienceDelay holds back changes that only tidy up: each costs every proxy that sees the application a full push.
 	AudienceDelay time.Duration `usage:"how long after an application's last consumer in a namespace, zone or network is gone it is still made visible there, unless something else changes that earlier; 30s by default"`
+	Identity      config.Identity
 	Etcd          config.Etcd
 	Admin         config.Admin
 	Audit         config.Audit
@@ -47,6 +48,7 @@ func (c *Config) Default() {
 		c.Admin.Address = config.Loopback(config.GlobalAdminPort)
 	}
 	c.Admin.Default()
+	c.Identity.Default()
 	c.Audit.Default()
 	c.Log.Default()
 }
@@ -63,6 +65,7 @@ func (c *Config) Validate() error {
 		config.Address("listen", c.Listen),
 		config.Address("advertise", c.advertised()),
 		config.Prefix("etcd", c.Etcd.Validate()),
+		config.Prefix("identity", c.Identity.Validate()),
 		config.Prefix("admin", c.Admin.Validate()),
 		config.Prefix("audit", c.Audit.Validate()),
 		config.Prefix("log", c.Log.Validate()),

@@ -10,15 +10,16 @@ import (
 
 // Config is a region's configuration. Its zero value, with Default, lacks only the region's name.
 type Config struct {
-	ID     string        `usage:"name of this replica, unique among the region's replicas"`
-	Region string        `usage:"name of the region"`
-	Global []string      `usage:"addresses of Global's replicas; any will do"`
-	Listen string        `usage:"address at which the zones connect"`
-	Settle time.Duration `usage:"how long after its start the region waits for zones before it reports without them; and how long a zone may be away before its clusters count as stale to callers elsewhere"`
-	Etcd   config.Etcd
-	Admin  config.Admin
-	Audit  config.Audit
-	Log    config.Log
+	ID       string        `usage:"name of this replica, unique among the region's replicas"`
+	Region   string        `usage:"name of the region"`
+	Global   []string      `usage:"addresses of Global's replicas; any will do"`
+	Listen   string        `usage:"address at which the zones connect"`
+	Settle   time.Duration `usage:"how long after its start the region waits for zones before it reports without them; and how long a zone may be away before its clusters count as stale to callers elsewhere"`
+	Identity config.Identity
+	Etcd     config.Etcd
+	Admin    config.Admin
+	Audit    config.Audit
+	Log      config.Log
 }
 
 // defaultSettle is longer than a reconnecting zone pauses.
@@ -47,6 +48,7 @@ func (c *Config) Default() {
 		c.Admin.Address = config.Loopback(config.RegionAdminPort)
 	}
 	c.Admin.Default()
+	c.Identity.Default()
 	c.Audit.Default()
 	c.Log.Default()
 }
@@ -58,6 +60,7 @@ func (c *Config) Validate() error {
 		config.Required("region", c.Region),
 		config.Address("listen", c.Listen),
 		config.Prefix("etcd", c.Etcd.Validate()),
+		config.Prefix("identity", c.Identity.Validate()),
 		config.Prefix("admin", c.Admin.Validate()),
 		config.Prefix("audit", c.Audit.Validate()),
 		config.Prefix("log", c.Log.Validate()),
