@@ -39,6 +39,7 @@ func (c *Compiler) prepareConfig(t *target, key unitKey, cause record.Cause, r *
 	sp, policy, problem := c.references(first)
 	if problem != nil {
 		u.problem = problem
+		c.enforce(t, u, policy, cause)
 		return nil
 	}
 	in := mesh.ConfigInput{Cluster: t.cluster, Generation: first.binding.Generation, Policy: policy.Policy}
@@ -49,5 +50,5 @@ func (c *Compiler) prepareConfig(t *target, key unitKey, cause record.Cause, r *
 	faces := c.faces(dependencies)
 	in.Services = servicesOf(faces)
 	d := digestOf(t.shape, policy.version, record.Version{}, faces)
-	return &job{target: t, unit: u, spec: sp, cause: cause, compile: func() (*output, error) { return sp.config(in, d) }}
+	return &job{target: t, unit: u, spec: sp, policy: policy, cause: cause, compile: func() (*output, error) { return sp.config(in, d) }}
 }

@@ -360,8 +360,8 @@ func ofProvider(w *graphtest.World, change string, provider *graphtest.Applicati
 	gone, what := change[0] == '-', strings.Fields(change[1:])
 	id := provider.ID()
 	switch what[0] {
-	case "NetworkPolicy":
-		return what[1] == id && !gone
+	case "NetworkPolicy": // that of pods with a proxy goes when nobody calls from elsewhere
+		return what[1] == id && !gone || what[1] == id+".proxied"
 	case "Service":
 		return what[1] == id && (!gone || provider.Clusters[cluster] == 0 && !calledAt(w, id, cluster))
 	case "DestinationRule":

@@ -14,6 +14,7 @@ type job struct {
 	target  *target
 	unit    *unit
 	spec    *spec
+	policy  policyAt
 	cause   record.Cause
 	compile func() (*output, error)
 
@@ -67,10 +68,11 @@ func runLot(lot []*job) {
 	}
 }
 
-// accept gives a job's unit what came of it. If nothing did, what there is stays.
+// accept gives a job's unit what came of it. If nothing did, what there is stays, but for what the policy takes away.
 func (c *Compiler) accept(j *job, r *round) {
 	if j.err != nil {
 		j.unit.problem = failed(j.err)
+		c.enforce(j.target, j.unit, j.policy, j.cause)
 		return
 	}
 	first, rev := !j.unit.made, j.spec.revision
@@ -84,6 +86,7 @@ func (c *Compiler) accept(j *job, r *round) {
 	case kindConfig:
 		in.strict = len(j.out.objects) > 0
 	}
+	j.unit.subject, j.unit.policy = j.out.subject, j.policy.version
 	j.target.inhabit(j.unit, &in, j.cause, r)
 	j.target.accept(j.unit, j.out.objects, j.cause)
 }

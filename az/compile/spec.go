@@ -27,6 +27,8 @@ type spec struct {
 type output struct {
 	objects  []mesh.Object // in the order of application
 	workload record.KeyVersion
+	// subject is what the objects about who may call are made of anew when the policy alone changes.
+	subject *mesh.Subject
 }
 
 // readSpec reads a revision, but for its spec.
@@ -47,6 +49,7 @@ func (s *spec) workload(in mesh.WorkloadInput, d digest) (*output, error) {
 	d.text("workload", string(in.Locate))
 	d.number(uint64(in.Binding.Replicas), uint64(in.Binding.Generation))
 	d.text(in.Binding.Dependencies...)
+	d.text(in.Istiod...)
 	for _, p := range in.Remotes {
 		d.text(p.Cluster, p.Region, p.Zone, p.Network, p.Primary)
 		d.text(p.Gateways...)
@@ -86,7 +89,7 @@ func (s *spec) make(d digest, compile func() ([]mesh.Object, error)) (*output, e
 	if err != nil {
 		return nil, err
 	}
-	out = &output{objects: objects, workload: workloadOf(objects)}
+	out = &output{objects: objects, workload: workloadOf(objects), subject: s.decoded.Subject}
 	s.wanted[inputs] = out
 	return out, nil
 }

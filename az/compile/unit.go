@@ -45,6 +45,10 @@ type unit struct {
 	traits *traits
 	// workload is, of a workload, the object whose replicas are counted, with the version compiled.
 	workload record.KeyVersion
+	// subject and policy are, of a workload and a config, what the objects about who may call are made of and the version of
+	// the policy that they follow.
+	subject *mesh.Subject
+	policy  record.Version
 	// problem is why the output is not what follows from the records.
 	problem *record.Problem
 }

@@ -183,9 +183,9 @@ func TestStubBecomesReal(t *testing.T) {
 		want string
 	}{
 		{"came", func() { cart.Clusters["c1"], cart.Ready["c1"] = 1, 1 },
-			"+ServiceAccount +AuthorizationPolicy +NetworkPolicy +PeerAuthentication +Service +Sidecar +Deployment"},
+			"+ServiceAccount +AuthorizationPolicy +NetworkPolicy +NetworkPolicy +PeerAuthentication +Service +Sidecar +Deployment"},
 		{"went", func() { delete(cart.Clusters, "c1") },
-			"+Service -Deployment -Sidecar -PeerAuthentication -NetworkPolicy -AuthorizationPolicy -ServiceAccount"},
+			"+Service -Deployment -Sidecar -PeerAuthentication -NetworkPolicy -NetworkPolicy -AuthorizationPolicy -ServiceAccount"},
 	} {
 		s.do()
 		got := strings.Fields(short(changes(z.set(w)["c1"])))

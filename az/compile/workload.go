@@ -33,39 +33,59 @@ func (c *Compiler) prepareWorkload(t *target, key unitKey, cause record.Cause, r
 	sp, policy, problem := c.references(b)
 	if problem != nil {
 		u.problem = problem
+		c.enforce(t, u, policy, cause)
 		return nil
 	}
-	in := mesh.WorkloadInput{Cluster: t.cluster, Binding: b.binding, Policy: policy.Policy, Remotes: c.remotes(t, b)}
+	in := mesh.WorkloadInput{Cluster: t.cluster, Binding: b.binding, Policy: policy.Policy, Remotes: c.remotes(t, b),
+		Istiod: c.clusters[t.istiod].Mesh.Gateway.Addresses}
 	faces := c.faces(b.dependencies)
 	in.Services = servicesOf(faces)
 	audience := c.audience(a)
 	in.Audience, in.Locate = audience.Audience, t.locate(audience.Audience, c.cfg.Zone)
 	d := digestOf(t.shape, policy.version, audience.version, faces)
-	return &job{target: t, unit: u, spec: sp, cause: cause, compile: func() (*output, error) { return sp.workload(in, d) }}
+	return &job{target: t, unit: u, spec: sp, policy: policy, cause: cause, compile: func() (*output, error) { return sp.workload(in, d) }}
 }
 
 // references are the revision and the policy of a binding. Without both the application is not compiled: what it may be
-// called by is never guessed.
+// called by is never guessed. The policy is there also without the revision.
 func (c *Compiler) references(b *bound) (*spec, policyAt, *record.Problem) {
+	policy, problem := c.policy(b.app)
 	sp := c.spec(b.revision)
-	if sp == nil {
-		return nil, policyAt{}, &record.Problem{Reason: reasonRevisionMissing, Message: "revision " +
+	switch {
+	case sp == nil:
+		return nil, policy, &record.Problem{Reason: reasonRevisionMissing, Message: "revision " +
 			b.binding.Revision + " has not arrived; what runs here stays until it does"}
+	case problem != nil:
+		return nil, policyAt{}, problem
+	case policy.Environment != sp.revision.Environment:
+		return nil, policyAt{}, &record.Problem{Reason: reasonPolicyMissing, Message: fmt.Sprintf("the policy of environment %q has "+
+			"not arrived, only one of %q; what runs here stays until it does", sp.revision.Environment, policy.Environment)}
 	}
-	e, ok := c.snapshot.Get(record.PolicyKey(b.binding.Namespace, b.binding.Application))
+	return sp, policy, nil
+}
+
+func (c *Compiler) policy(a *app) (policyAt, *record.Problem) {
+	e, ok := c.snapshot.Get(record.PolicyKey(a.namespace, a.name))
 	if !ok {
-		return nil, policyAt{}, &record.Problem{Reason: reasonPolicyMissing,
+		return policyAt{}, &record.Problem{Reason: reasonPolicyMissing,
 			Message: "the policy that says who may call it has not arrived; what runs here stays until it does"}
 	}
 	policy, err := record.DecodePolicy(e.Record)
 	if err != nil {
-		return nil, policyAt{}, failed(err)
+		return policyAt{}, failed(err)
 	}
-	if policy.Environment != sp.revision.Environment {
-		return nil, policyAt{}, &record.Problem{Reason: reasonPolicyMissing, Message: fmt.Sprintf("the policy of environment %q has "+
-			"not arrived, only one of %q; what runs here stays until it does", sp.revision.Environment, policy.Environment)}
+	return policyAt{policy, e.Version}, nil
+}
+
+// enforce brings a unit that cannot be compiled, or not yet, to a policy, unless that is not known or of another environment:
+// what the policy takes away goes at once, whatever else is waited for. All else of the unit stays as it was.
+func (c *Compiler) enforce(t *target, u *unit, policy policyAt, cause record.Cause) {
+	if !u.made || policy.version == u.policy || policy.version == (record.Version{}) || policy.Environment != u.traits.environment {
+		return
 	}
-	return sp, policyAt{policy, e.Version}, nil
+	u.policy = policy.version
+	t.replace(u, mesh.Enforce(u.objects, mesh.EnforceInput{Cluster: t.cluster, Subject: u.subject, Policy: policy.Policy,
+		Audience: c.audience(c.app(u.key.namespace, u.key.application)).Audience}), cause)
 }
 
 func failed(err error) *record.Problem {

@@ -28,17 +28,19 @@ var (
 )
 
 // allowances maps the policy's rules from the Service's ports to the pods', in the order of their names. A rule of which
-// no port is left, or no caller, is left out: without them it would let in more, or everyone. One about requests lets in
-// no UDP, which carries none.
+// no port is left, or no caller, is left out: without them it would let in more, or everyone. So is one that cannot be, of
+// which the first is the error. One about requests lets in no UDP, which carries none.
 func allowances(p record.Policy, ports []record.Port) ([]allowance, error) {
 	rules := slices.Clone(p.Rules)
 	slices.SortStableFunc(rules, func(a, b record.Rule) int {
 		return cmp.Or(cmp.Compare(a.Policy, b.Policy), cmp.Compare(a.Index, b.Index))
 	})
 	out := make([]allowance, 0, len(rules))
+	var wrong error
 	for _, r := range rules {
 		if err := checkRule(r); err != nil {
-			return nil, fmt.Errorf("AccessPolicy %s, rules[%d]: %w", r.Policy, r.Index, err)
+			wrong = cmp.Or(wrong, fmt.Errorf("AccessPolicy %s, rules[%d]: %w", r.Policy, r.Index, err))
+			continue
 		}
 		a := allowance{callers: slices.Clone(r.Callers), methods: sortedSet(r.Methods), paths: sortedSet(r.Paths)}
 		slices.SortFunc(a.callers, compareCallers)
@@ -57,7 +59,7 @@ func allowances(p record.Policy, ports []record.Port) ([]allowance, error) {
 			out = append(out, a)
 		}
 	}
-	return out, nil
+	return out, wrong
 }
 
 func checkRule(r record.Rule) error {

@@ -270,8 +270,8 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
-		objects := inputOf(meshed(), bound(1), s).compile(t)
-		if diff := cmp.Diff(s.IDs(), idsOf(objects)); diff != "" {
+		objects := idsOf(inputOf(meshed(), bound(1), s).compile(t))
+		if diff := cmp.Diff(needed(s.IDs(), objects), objects); diff != "" {
 			t.Fatalf("objects differ from the claims (-claims +objects):\n%s", diff)
 		}
 	})

@@ -1,12 +1,12 @@
 package mesh
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 
-	"github.com/meridian-federation/meridian/internal/object"
 	"github.com/meridian-federation/meridian/internal/record"
 )
 
@@ -15,16 +15,10 @@ const groupSecurity = "security.istio.io"
 // maxRules is the most that Istio's schema takes in one AuthorizationPolicy.
 const maxRules = 512
 
-func (s *Spec) authorizationID() object.ID {
-	return idOf(groupSecurity, "v1", "AuthorizationPolicy", s.namespace, s.application)
-}
-
-// authorization tells the application's proxies whom to let in. One without rules lets nobody in.
-func (s *Spec) authorization(p record.Policy) (Object, error) {
+// authorization tells the application's proxies whom to let in. One without rules lets nobody in. With an error, what is wrong
+// is left out, and rules past the most that there can be: rules only let in.
+func (s *Subject) authorization(p record.Policy) (Object, error) {
 	allowed, err := allowances(p, s.ports)
-	if err != nil {
-		return Object{}, fmt.Errorf("policy: %w", err)
-	}
 	var rules []any
 	if len(p.IsolatedBy) == 0 {
 		rules = append(rules, map[string]any{"from": []any{sourceOf("namespaces", []string{s.namespace})}})
@@ -33,20 +27,24 @@ func (s *Spec) authorization(p record.Policy) (Object, error) {
 		if len(a.tcp) == 0 {
 			continue
 		}
-		from, err := sources(p.TrustDomain, a.callers)
-		if err != nil {
-			return Object{}, fmt.Errorf("policy: %w", err)
+		from, wrong := sources(p.TrustDomain, a.callers)
+		err = cmp.Or(err, wrong)
+		if len(from) > 0 {
+			rules = append(rules, map[string]any{"from": from, "to": []any{map[string]any{"operation": operation(a)}}})
 		}
-		rules = append(rules, map[string]any{"from": from, "to": []any{map[string]any{"operation": operation(a)}}})
 	}
 	if len(rules) > maxRules {
-		return Object{}, fmt.Errorf("policy: %d rules, more than the %d that an AuthorizationPolicy takes", len(rules), maxRules)
+		err = cmp.Or(err, fmt.Errorf("%d rules, more than the %d that an AuthorizationPolicy takes", len(rules), maxRules))
+		rules = rules[:maxRules]
+	}
+	if err != nil {
+		err = fmt.Errorf("policy: %w", err)
 	}
 	spec := map[string]any{"action": "ALLOW", "selector": map[string]any{"matchLabels": selectorOf(s.application)}}
 	if len(rules) > 0 {
 		spec["rules"] = rules
 	}
-	return s.draft(s.authorizationID(), map[string]any{"spec": spec}).seal(), nil
+	return s.draft(s.authorizationID(), map[string]any{"spec": spec}).seal(), err
 }
 
 func operation(a allowance) map[string]any {
@@ -64,18 +62,19 @@ func operation(a allowance) map[string]any {
 	return out
 }
 
-// sources names applications by their identities, and whole namespaces by name.
+// sources names applications by their identities, and whole namespaces by name. With an error, it leaves the applications out.
 func sources(trustDomain string, callers []record.Caller) ([]any, error) {
 	var principals, namespaces []string
 	for _, c := range callers {
 		if c.Application == "" {
 			namespaces = append(namespaces, c.Namespace)
-			continue
+		} else {
+			principals = append(principals, trustDomain+"/ns/"+c.Namespace+"/sa/"+c.Application)
 		}
-		if len(validation.IsDNS1123Subdomain(trustDomain)) > 0 {
-			return nil, fmt.Errorf("trustDomain: %q is not a DNS name", trustDomain)
-		}
-		principals = append(principals, trustDomain+"/ns/"+c.Namespace+"/sa/"+c.Application)
+	}
+	var err error
+	if len(principals) > 0 && len(validation.IsDNS1123Subdomain(trustDomain)) > 0 {
+		principals, err = nil, fmt.Errorf("trustDomain: %q is not a DNS name", trustDomain)
 	}
 	var out []any
 	if len(principals) > 0 {
@@ -84,7 +83,7 @@ func sources(trustDomain string, callers []record.Caller) ([]any, error) {
 	if len(namespaces) > 0 {
 		out = append(out, sourceOf("namespaces", namespaces))
 	}
-	return out, nil
+	return out, err
 }
 
 func sourceOf(field string, values []string) map[string]any {

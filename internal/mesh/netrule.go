@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"net/netip"
 	"strconv"
-
-	"github.com/meridian-federation/meridian/internal/object"
 )
 
 // labelNamespace is the label with its own name that Kubernetes gives every namespace.
@@ -109,13 +107,18 @@ func appendField(b []byte, name string) []byte {
 	return append(append(append(b, '"'), name...), `":`...)
 }
 
-// networkSpec is the spec of a NetworkPolicy for an application's pods.
-func networkSpec(application string, ingress, egress []netRule) json.RawMessage {
-	b := make([]byte, 0, 2048)
-	b = appendRules(append(b, `{"egress":`...), "to", egress)
-	if len(ingress) > 0 {
-		b = appendRules(append(b, `,"ingress":`...), "from", ingress)
+// networkSpec is the spec of a NetworkPolicy for some pods of its namespace. Without egress it says nothing of what they send.
+func networkSpec(pods map[string]string, ingress []netRule, egress json.RawMessage) json.RawMessage {
+	b := append(make([]byte, 0, 2048), '{')
+	if egress != nil {
+		b = append(appendField(b, "egress"), egress...)
 	}
-	b = append(append(b, `,"podSelector":{"matchLabels":{"`+object.LabelApplication+`":"`...), application...)
-	return append(b, `"}},"policyTypes":["Ingress","Egress"]}`...)
+	if len(ingress) > 0 {
+		b = appendRules(appendField(b, "ingress"), "from", ingress)
+	}
+	b = append(appendMap(append(appendField(b, "podSelector"), `{"matchLabels":`...), pods, appendString), '}')
+	if egress == nil {
+		return append(appendField(b, "policyTypes"), `["Ingress"]}`...)
+	}
+	return append(appendField(b, "policyTypes"), `["Ingress","Egress"]}`...)
 }

@@ -73,7 +73,8 @@ func (in *WorkloadInput) dependencies() ([]record.Service, error) {
 	return out, nil
 }
 
-// toIstiod: the address of another cluster's istiod is not in the inventory.
+// toIstiod opens the way to the istiod that configures the pods' proxies. One in another cluster is reached at its east-west
+// gateway, or directly where pods of the network are; where that gateway has no known address it may be anywhere.
 func (in *WorkloadInput) toIstiod() (netRule, error) {
 	rule := netRule{tcp: []int32{portIstiod}}
 	if primary := in.Cluster.Mesh.Primary; primary == "" || primary == in.Cluster.Name {
@@ -82,7 +83,20 @@ func (in *WorkloadInput) toIstiod() (netRule, error) {
 			return netRule{}, fmt.Errorf("cluster %s: mesh.rootNamespace: %q is not a DNS label", in.Cluster.Name, root)
 		}
 		rule.peers = []peer{{namespace: root}}
+		return rule, nil
 	}
+	addresses, _ := gatewaysOf(record.Place{Gateways: in.Istiod}) // what is wrong with them is told where they are called
+	if len(addresses) == 0 {
+		return rule, nil
+	}
+	blocks, err := podRanges(in.Cluster)
+	if err != nil {
+		return netRule{}, err
+	}
+	for _, ip := range addresses {
+		blocks = append(blocks, peer{block: netip.PrefixFrom(ip, ip.BitLen())})
+	}
+	rule.peers = blocksOf(blocks)
 	return rule, nil
 }
 
@@ -111,7 +125,7 @@ func (in *WorkloadInput) toRemotes(services []record.Service) ([]netRule, error)
 	for _, d := range services {
 		ports = append(ports, targets(d.Ports, "TCP")...)
 	}
-	blocks, err := in.podRanges()
+	blocks, err := podRanges(in.Cluster)
 	if err != nil {
 		return nil, err
 	}

@@ -55,7 +55,8 @@ func TestReachIsThePolicys(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		network := kindOf[networkingv1.NetworkPolicy](t, objects, "NetworkPolicy")
+		networks := kindsOf[networkingv1.NetworkPolicy](t, objects, "NetworkPolicy")
+		without := networks[:1] // what holds for pods that have no proxy yet
 		for _, namespace := range namespaces {
 			for _, name := range names {
 				caller := record.Caller{Namespace: namespace, Application: name}
@@ -72,12 +73,15 @@ func TestReachIsThePolicys(t *testing.T) {
 					}
 					always := policy.Decide(in.Policy, policy.Call{Caller: caller, Port: port[0], Opaque: true}).Allowed
 					want := map[bool]bool{true: some, false: always}[meshed]
-					if got := networkAllows(network, caller, port[1], "TCP"); got != want {
+					if got := networkAllows(networks, caller, port[1], "TCP"); got != want {
 						t.Fatalf("%v port %d: the network says %t, want %t", caller, port[0], got, want)
+					}
+					if got := networkAllows(without, caller, port[1], "TCP"); got != always {
+						t.Fatalf("%v port %d: to pods without a proxy the network says %t, want %t", caller, port[0], got, always)
 					}
 				}
 				want := policy.Decide(in.Policy, policy.Call{Caller: caller, Port: 80, Opaque: true}).Allowed
-				if got := networkAllows(network, caller, 5353, "UDP"); got != want {
+				if got := networkAllows(networks, caller, 5353, "UDP"); got != want {
 					t.Fatalf("%v UDP: the network says %t, want %t", caller, got, want)
 				}
 			}
@@ -85,19 +89,27 @@ func TestReachIsThePolicys(t *testing.T) {
 	})
 }
 
-// kindOf reads the only object of a kind with the type of those who use it.
+// kindOf reads the first object of a kind with the type of those who use it.
 func kindOf[T any](t interface{ Fatalf(string, ...any) }, objects []mesh.Object, kind string) *T {
+	all := kindsOf[T](t, objects, kind)
+	if len(all) == 0 {
+		t.Fatalf("no %s among %v", kind, kinds(objects))
+	}
+	return all[0]
+}
+
+// kindsOf reads all objects of a kind, in the order of their names.
+func kindsOf[T any](t interface{ Fatalf(string, ...any) }, objects []mesh.Object, kind string) (all []*T) {
 	for _, o := range objects {
 		if o.ID.Kind == kind {
 			out := new(T)
 			if err := json.Unmarshal(o.Record.Content, out); err != nil {
 				t.Fatalf("%s: %v", o.ID, err)
 			}
-			return out
+			all = append(all, out)
 		}
 	}
-	t.Fatalf("no %s among %v", kind, kinds(objects))
-	return nil
+	return all
 }
 
 // proxyAllows reads an AuthorizationPolicy as Istio does.
@@ -126,8 +138,12 @@ func proxyAllows(p *security.AuthorizationPolicy, caller record.Caller, port int
 	return false
 }
 
-// networkAllows reads a NetworkPolicy as Kubernetes does.
-func networkAllows(p *networkingv1.NetworkPolicy, caller record.Caller, port int32, protocol string) bool {
+// networkAllows reads the NetworkPolicies of a pod as Kubernetes does: any of them lets in.
+func networkAllows(policies []*networkingv1.NetworkPolicy, caller record.Caller, port int32, protocol string) bool {
+	return slices.ContainsFunc(policies, func(p *networkingv1.NetworkPolicy) bool { return policyAllows(p, caller, port, protocol) })
+}
+
+func policyAllows(p *networkingv1.NetworkPolicy, caller record.Caller, port int32, protocol string) bool {
 	picks := func(s *metav1.LabelSelector, set labels.Set) bool {
 		selector, err := metav1.LabelSelectorAsSelector(s)
 		return err == nil && selector.Matches(set)

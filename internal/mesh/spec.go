@@ -15,18 +15,13 @@ import (
 // Spec is an application's spec, checked, and compiled as far as that is the same in every cluster. It is immutable and
 // may be shared between goroutines.
 type Spec struct {
-	namespace, application string
-	adopt                  bool
-	autoscaled             bool
-	// ports are the Service's, checked, with their defaults; an application without them is not called.
-	ports []record.Port
+	*Subject
+	autoscaled bool
 	// fixed are the objects that no cluster and no binding changes.
 	fixed []Object
 	// meshed and plain are the pod template with and without the mesh's label.
 	meshed, plain json.RawMessage
-	// proxied: in a cluster with a mesh the pods have a proxy.
-	proxied bool
-	ids     []object.ID
+	ids           []object.ID
 }
 
 // document is an application's spec as far as the compiler looks into it.
@@ -84,7 +79,7 @@ func newSpec(namespace, name string, doc *document) (*Spec, error) {
 	if err := checkTemplate(name, &doc.Template); err != nil {
 		return nil, err
 	}
-	s := &Spec{namespace: namespace, application: name, adopt: doc.Adopt, proxied: doc.Template.proxied()}
+	s := &Spec{Subject: &Subject{namespace: namespace, application: name, adopt: doc.Adopt, proxied: doc.Template.proxied()}}
 	s.meshed, s.plain = doc.Template.compile(name)
 	var err error
 	if s.ports, err = portsOf(doc.Ports); err != nil {
@@ -94,6 +89,9 @@ func newSpec(namespace, name string, doc *document) (*Spec, error) {
 	s.ids = []object.ID{s.deploymentID(), s.networkPolicyID(), s.authorizationID(), s.sidecarID()}
 	if len(s.ports) > 0 {
 		s.ids = append(s.ids, serviceID(namespace, name))
+	}
+	if s.proxied {
+		s.ids = append(s.ids, s.proxiedPolicyID())
 	}
 	if err := s.carry(doc.Resources); err != nil {
 		return nil, err

@@ -24,12 +24,15 @@ type WorkloadInput struct {
 	// Remotes are the places where dependencies are reached that no pod selector finds: by a gateway of another network, or
 	// in another cluster of this one.
 	Remotes []record.Place
+	// Istiod has the addresses of the primary's east-west gateway, where another cluster's istiod configures this one; empty
+	// where they are not known.
+	Istiod []string
 	// Locate has the cluster's agent report the application's endpoints.
 	Locate Locate
 }
 
 // Workload compiles what runs of one application in one cluster, in the order of application: its ServiceAccount,
-// Deployment, Service, NetworkPolicy and the resources that it carries. Records that are the same in every cluster share
+// Deployment, Service, NetworkPolicies and the resources that it carries. Records that are the same in every cluster share
 // their bytes.
 func Workload(in WorkloadInput) ([]Object, error) {
 	objects, err := in.compile()
@@ -50,14 +53,14 @@ func (in *WorkloadInput) compile() ([]Object, error) {
 	if err := checkSubject("policy", in.Policy.Namespace, in.Policy.Application, b.Namespace, b.Application); err != nil {
 		return nil, err
 	}
-	objects := make([]Object, len(s.fixed), len(s.fixed)+3)
+	objects := make([]Object, len(s.fixed), len(s.fixed)+4)
 	copy(objects, s.fixed)
 	objects = append(objects, s.deployment(b.Replicas, inMesh(in.Cluster)))
-	network, err := in.networkPolicy()
+	network, err := in.networkPolicies()
 	if err != nil {
 		return nil, err
 	}
-	objects = append(objects, network)
+	objects = append(objects, network...)
 	if len(s.ports) > 0 {
 		service, err := in.service()
 		if err != nil {
@@ -81,10 +84,6 @@ func (in *WorkloadInput) service() (Object, error) {
 
 func inMesh(cluster record.Cluster) bool {
 	return cluster.Mesh.Dataplane != string(v1alpha1.DataplaneNone)
-}
-
-func (s *Spec) draft(id object.ID, body map[string]any) draft {
-	return draft{id: id, application: s.application, adopt: s.adopt, body: body}
 }
 
 func (s *Spec) account() Object {

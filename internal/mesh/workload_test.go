@@ -171,6 +171,13 @@ func TestPodsWithoutProxy(t *testing.T) {
 				return kindOf[networkingv1.NetworkPolicy](t, in.compile(t), "NetworkPolicy").Spec.Ingress
 			}
 			got := ingress()
+			all := kindsOf[networkingv1.NetworkPolicy](t, in.compile(t), "NetworkPolicy")
+			if want := map[bool]int{true: 2, false: 1}[c.proxied]; len(all) != want {
+				t.Fatalf("there are %d NetworkPolicies, want %d", len(all), want)
+			}
+			if pods := all[len(all)-1].Spec.PodSelector.MatchLabels; c.proxied && pods["sidecar.istio.io/inject"] != "true" {
+				t.Errorf("what only a proxy can judge is let in to the pods %v, want those with a proxy alone", pods)
+			}
 			deployment := kindOf[appsv1.Deployment](t, in.compile(t), "Deployment")
 			if label := deployment.Spec.Template.Labels["sidecar.istio.io/inject"]; label != c.label {
 				t.Errorf("the pods' label is %q, want %q", label, c.label)
@@ -178,6 +185,48 @@ func TestPodsWithoutProxy(t *testing.T) {
 			in.Cluster.Mesh.Dataplane = "None"
 			if same := cmp.Equal(ingress(), got); same == c.proxied {
 				t.Errorf("what is let in is that of a cluster without a mesh: %t, want %t: %v", same, !c.proxied, got)
+			}
+		})
+	}
+}
+
+// TestWayToIstiod opens what is known of where a proxy's configuration comes from.
+func TestWayToIstiod(t *testing.T) {
+	for name, c := range map[string]struct {
+		primary string
+		istiod  []string
+		want    []string
+	}{
+		"its own":                   {istiod: []string{"198.51.100.7"}, want: []string{"namespace istio-system"}},
+		"another cluster's":         {primary: "west-a-2", istiod: []string{"198.51.100.7"}, want: []string{"10.1.0.0/16", "198.51.100.7/32"}},
+		"another's, address wrong":  {primary: "west-a-2", istiod: []string{"gateway"}, want: []string{"anywhere"}},
+		"another's, no address yet": {primary: "west-a-2", want: []string{"anywhere"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := cart(t)
+			in.Cluster.Mesh.Primary, in.Istiod, in.Cluster.PodRanges = c.primary, c.istiod, []string{"10.1.0.0/16"}
+			objects, err := mesh.Workload(in.WorkloadInput)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, rule := range kindOf[networkingv1.NetworkPolicy](t, objects, "NetworkPolicy").Spec.Egress {
+				if len(rule.Ports) != 1 || rule.Ports[0].Port.IntVal != 15012 {
+					continue
+				}
+				if len(rule.To) == 0 {
+					got = append(got, "anywhere")
+				}
+				for _, to := range rule.To {
+					if to.IPBlock != nil {
+						got = append(got, to.IPBlock.CIDR)
+					} else {
+						got = append(got, "namespace "+to.NamespaceSelector.MatchLabels["kubernetes.io/metadata.name"])
+					}
+				}
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("istiod is reached at %q, want %q", got, c.want)
 			}
 		})
 	}
