@@ -29,6 +29,7 @@ type agent struct {
 	desk      *desk
 	outbox    *feed.Outbox
 	workloads *workloads
+	health    *health
 	locations *locations
 	ledger    *feed.Ledger // nil until the cluster was listed
 	link      link
@@ -38,8 +39,10 @@ type agent struct {
 
 func newAgent(cfg Config, k *kube, l *lease, deps Deps) *agent {
 	outbox := feed.NewOutbox()
-	return &agent{cfg: cfg, log: deps.Log, kube: k, lease: l, stats: deps.Stats, desk: newDesk(deps.Log),
-		outbox: outbox, workloads: newWorkloads(outbox), active: func() {}}
+	a := &agent{cfg: cfg, log: deps.Log, kube: k, lease: l, stats: deps.Stats, desk: newDesk(deps.Log),
+		outbox: outbox, workloads: newWorkloads(outbox), health: newHealth(cfg, outbox), active: func() {}}
+	a.desk.leaving.tell = a.health.problems
+	return a
 }
 
 // run works until ctx ends or the Lease is lost.
@@ -88,8 +91,7 @@ func (a *agent) watch(ctx context.Context, g *errgroup.Group) <-chan struct{} {
 
 // count counts the nodes.
 func (a *agent) count(ctx context.Context) error {
-	w := &watcher{log: a.log, source: a.kube.metadata(nodeResource, ""), sink: &nodes{
-		cluster: a.cfg.Cluster, zone: a.cfg.Zone, region: a.cfg.Region, log: a.log, outbox: a.outbox,
+	w := &watcher{log: a.log, source: a.kube.metadata(nodeResource, ""), sink: &nodes{log: a.log, health: a.health,
 		version: a.kube.serverVersion}}
 	return w.run(ctx)
 }

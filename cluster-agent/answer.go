@@ -60,6 +60,10 @@ func (a *agent) application(namespace, name string) *question.Application {
 			app.Problems = append(app.Problems, question.Problem{Cluster: a.cfg.Cluster, Object: o.id.Short(),
 				Reason: "Contended", Message: "somebody keeps changing what Meridian puts back"})
 		}
+		if p := o.ends; p != nil {
+			app.Problems = append(app.Problems, question.Problem{Cluster: a.cfg.Cluster, Object: p.Object,
+				Reason: p.Reason, Message: p.Message})
+		}
 	}
 	if app.Converged == 0 {
 		app.AppliedAt = time.Time{}

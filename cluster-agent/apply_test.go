@@ -55,6 +55,8 @@ func TestOrder(t *testing.T) {
 	}
 
 	z.remove(keysOf(app)...)
+	namespace := app[len(app)-1].Key
+	eventually(t, "the end of the namespace", func() bool { _, err := newAdmin(t, shared).get(namespace); return apierrors.IsNotFound(err) })
 	removed := agentWrites(t, shared, before+len(applied))
 	want = []string{"delete deployments", "delete sidecars", "delete services", "delete configmaps",
 		"delete serviceaccounts", "delete namespaces"}

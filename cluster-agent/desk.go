@@ -32,7 +32,8 @@ type desk struct {
 	// ledger is nil until the cluster has been listed once.
 	ledger ledger
 	// batch counts the batches.
-	batch uint64
+	batch   uint64
+	leaving leaving
 }
 
 func newDesk(log *slog.Logger) *desk {
@@ -41,6 +42,7 @@ func newDesk(log *slog.Logger) *desk {
 		queue:    workqueue.NewTypedDelayingQueue[record.Key](),
 		entries:  map[record.Key]*entry{},
 		rejected: map[record.Key]*entry{},
+		leaving:  newLeaving(),
 	}
 }
 
@@ -50,6 +52,9 @@ func (d *desk) open(newLedger func(iter.Seq[record.KeyVersion]) *feed.Ledger) *f
 	defer d.mu.Unlock()
 	l := newLedger(func(yield func(record.KeyVersion) bool) {
 		for key, e := range d.entries {
+			if e.seen != nil && e.seen.deleting {
+				continue // known for what has to wait for it
+			}
 			if !yield(record.KeyVersion{Key: key, Version: e.version()}) {
 				return
 			}
@@ -98,6 +103,7 @@ func (d *desk) remove(id object.ID, done func(*feed.Rejection)) {
 func (d *desk) wish(e *entry, w *want, done func(*feed.Rejection)) {
 	e.want, e.done, e.dirty, e.applied = w, done, true, false
 	e.tries, e.refusals = 0, 0
+	d.track(e)
 	d.queue.Add(e.id.Key())
 }
 
@@ -116,7 +122,15 @@ func (d *desk) take(key record.Key) (task, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	e, ok := d.entries[key]
-	if !ok || !e.dirty || e.busy || e.want == nil {
+	if !ok {
+		return task{}, false
+	}
+	d.remind(e, time.Now())
+	switch {
+	case !e.dirty || e.busy || e.want == nil:
+		return task{}, false
+	case e.want.gone && d.leaving.holds(e):
+		e.settle(nil)
 		return task{}, false
 	}
 	e.dirty, e.busy = false, true
@@ -134,6 +148,9 @@ func (d *desk) finish(t task, r result) {
 	case e.want != t.want:
 		d.note(e, r) // superseded: what came of it does not matter, what is there does
 	case r.err == nil && t.want.gone:
+		if r.seen != nil && r.seen.ours() {
+			d.note(e, r)
+		}
 		d.removed(e)
 	case r.err == nil:
 		d.note(e, r)
@@ -151,6 +168,7 @@ func (d *desk) finish(t task, r result) {
 		e.late = nil
 		d.event(e, *late)
 	}
+	d.track(e)
 }
 
 func (d *desk) verdict(t task, r result) *feed.Rejection {

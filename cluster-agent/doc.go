@@ -15,7 +15,8 @@
 // Invariants:
 //   - An object that is not Meridian's is never written to or deleted, unless its manifest says adopt. Every write names
 //     the UID it is for, or that there must be none.
-//   - Nothing is removed but what the zone says to remove.
+//   - Nothing is removed but what the zone says to remove, and nothing that guards pods before the last of them is gone
+//     (leaving.go).
 //   - Nothing is written unless this agent holds the cluster's Lease, and no batch of an earlier owner is applied.
 //   - Nothing is kept on disk: what is managed is read from the cluster at start.
 //   - Pods are never watched, and never listed but to see whether a namespace to be deleted is empty.

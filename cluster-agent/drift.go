@@ -12,14 +12,19 @@ func (d *desk) see(id object.ID, s *sighting) {
 	defer d.mu.Unlock()
 	if e, known := d.entries[id.Key()]; known {
 		d.event(e, event{seen: s, resourceVersion: s.resourceVersion})
+		d.track(e)
 		return
 	}
-	if !s.ours() || s.deleting {
+	ends := s.deleting && object.RunsPods(id.Group, id.Kind) // others may have to wait for it
+	if !s.ours() || s.deleting && !ends {
 		return
 	}
 	e := d.entry(id)
 	e.seen, e.footprint = s, s.footprint
-	d.resend(e) // not in the first list, whose objects make the ledger
+	d.track(e)
+	if !ends {
+		d.resend(e) // not in the first list, whose objects make the ledger
+	}
 }
 
 // vanish takes the end of an object, or of its label, at a resource version.
@@ -28,6 +33,7 @@ func (d *desk) vanish(id object.ID, resourceVersion string) {
 	defer d.mu.Unlock()
 	if e, known := d.entries[id.Key()]; known {
 		d.event(e, event{resourceVersion: resourceVersion})
+		d.track(e)
 	}
 }
 
@@ -44,6 +50,7 @@ func (d *desk) listed(kind object.Managed, resourceVersion string, in map[object
 		if _, there := in[e.id]; !there {
 			gone = append(gone, e.id)
 			d.event(e, event{resourceVersion: resourceVersion})
+			d.track(e)
 		}
 	}
 	d.kick(func(e *entry) bool { return e.id.GVK() == kind.GroupVersionKind && e.rejection.Reason == reasonKind })
@@ -65,7 +72,10 @@ func (d *desk) event(e *entry, ev event) {
 	case ev.seen == nil:
 		d.lost(e)
 	case e.want != nil && e.want.gone:
-		e.seen = ev.seen
+		another := e.seen != nil && e.seen.uid != ev.seen.uid
+		if e.seen = ev.seen; another {
+			d.drifted(e)
+		}
 	case e.seen == nil || e.seen.uid != ev.seen.uid:
 		d.appeared(e, ev.seen)
 	default:

@@ -16,6 +16,8 @@ import (
 //	                  │ │ └── no answer: later ────┘ └─▶ rejected       │
 //	                  │ └──────────── later, or kicked ─────┘           │
 //	                  └────────────── put, remove, drift ───────────────┘
+//
+// The removal of what has to wait (leaving.go) stays dirty, and is queued again when it has waited long enough.
 type entry struct {
 	id object.ID
 	// want is what the zone wants. It is nil while nothing but the cluster says that the object is there: after a
@@ -30,6 +32,7 @@ type entry struct {
 	appliedAt time.Time
 
 	dirty, busy bool
+	departure
 	// late is what the watch told while a worker was busy with it.
 	late *event
 	// done takes the outcome to the batch that waits for it.

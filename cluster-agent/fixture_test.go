@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"testing"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
@@ -85,7 +86,7 @@ func application(t testing.TB, namespace, name string) []*record.Record {
 			fields{"spec": fields{"egress": []any{fields{"hosts": []any{"./*"}}}}}),
 		compiled(t, idOf("", "Service", namespace, name), name,
 			fields{"spec": fields{"selector": fields{"app": name}, "ports": []any{fields{"name": "http", "port": 80}}}}),
-		configMap(t, namespace, name, "1"),
+		compiled(t, idOf("", "ConfigMap", namespace, name), name, fields{"data": fields{"key": "1"}}),
 		compiled(t, idOf("", "ServiceAccount", namespace, name), name, nil),
 		namespaceRecord(t, namespace),
 	}
@@ -190,7 +191,7 @@ func (a admin) delete(key record.Key) {
 	}
 }
 
-// cleanUp removes every managed object, so that the next test begins with a cluster in which nothing is Meridian's.
+// cleanUp takes the label that agents look for off every managed object, so that the next test begins with a cluster in which nothing is Meridian's.
 func cleanUp(t testing.TB, c *localkube.Cluster) {
 	t.Cleanup(func() {
 		a := newAdmin(t, c)
@@ -202,9 +203,8 @@ func cleanUp(t testing.TB, c *localkube.Cluster) {
 			}
 			for _, u := range list.Items {
 				id := object.ID{Group: m.Group, Version: m.Version, Kind: m.Kind, Namespace: u.GetNamespace(), Name: u.GetName()}
-				// A namespace without its controller stays in deletion for ever; the label is what the next agent looks for.
 				patch := []byte(`{"metadata":{"labels":{"` + object.LabelManaged + `":null}}}`)
-				if _, err := a.at(id).Patch(context.Background(), id.Name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+				if _, err := a.at(id).Patch(context.Background(), id.Name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil && !apierrors.IsNotFound(err) {
 					t.Errorf("cleaning up: %v", err)
 				}
 			}

@@ -24,8 +24,8 @@ import (
 	"github.com/meridian-federation/meridian/internal/localkube"
 )
 
-// shared is the real API server that most tests use, one after another, in namespaces of their own. It has no
-// controllers, Istio's definitions, and an agent user that has the agent's role and nothing else.
+// shared is the real API server that most tests use, one after another, in namespaces of their own. It has the
+// controllers that finish deletions and no others, Istio's definitions, and an agent user that has the agent's role and nothing else.
 var shared *localkube.Cluster
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -62,7 +62,7 @@ func startShared(ctx context.Context, dir string) (*localkube.Cluster, error) {
 	if err := localkube.Build(ctx, root, bin, func(s string) { slog.Info(s) }); err != nil {
 		return nil, err
 	}
-	c, err := localkube.Start(ctx, localkube.Config{Name: "shared", BinDir: bin, Dir: dir, APIOnly: true, AuditLog: true})
+	c, err := localkube.Start(ctx, localkube.Config{Name: "shared", BinDir: bin, Dir: dir, NoWorkloads: true, AuditLog: true})
 	if err != nil {
 		return nil, err
 	}

@@ -106,9 +106,12 @@ func parseHead(dec *json.Decoder, content []byte) (h head, at int, err error) {
 	return h, at, json.Unmarshal(raw, &h)
 }
 
-// only is the manifest with one more field of metadata, which holds the write to the object that is meant:
-// `"uid"` to one that exists, `"resourceVersion":"1"`, which no object has, to none that exists. The API server answers
-// a conflict, or calls the field immutable, where that is not so, and keeps neither in the managed fields.
+// noResourceVersion is one that no object has: what is applied with it is created, or meets a conflict.
+const noResourceVersion = "1"
+
+// only is the manifest with one more field of metadata, which holds the write to the object that is meant: `"uid"` to one
+// that exists, `"resourceVersion"` with noResourceVersion to none that exists. The API server answers a conflict, or calls
+// the field immutable, where that is not so, and keeps neither in the managed fields.
 func (m manifest) only(field, value string) []byte {
 	guard := fmt.Sprintf("%q:%q,", field, value)
 	return slices.Concat(m.content[:m.at], []byte(guard), m.content[m.at:])

@@ -5,9 +5,6 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-
-	"github.com/meridian-federation/meridian/internal/feed"
-	"github.com/meridian-federation/meridian/internal/record"
 )
 
 var (
@@ -15,11 +12,10 @@ var (
 	namespaceResource = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
 )
 
-// nodes is the sink that counts nodes, and tells the zone of the cluster's health.
+// nodes is the sink that counts nodes.
 type nodes struct {
-	cluster, zone, region string
-	log                   *slog.Logger
-	outbox                *feed.Outbox
+	log    *slog.Logger
+	health *health
 	// version asks the API server for its own; it may have changed when nodes have to be listed again.
 	version func() (string, error)
 
@@ -54,12 +50,9 @@ func (n *nodes) listed(string, bool) {
 }
 
 func (n *nodes) publish() {
-	if n.quiet {
-		return
+	if !n.quiet {
+		n.health.nodes(len(n.names), n.kubernetes)
 	}
-	r := record.Health{Cluster: n.cluster, Zone: n.zone, Region: n.region, Connected: true,
-		Nodes: int32(len(n.names)), KubernetesVersion: n.kubernetes}.Record()
-	n.outbox.Edit(feed.Put(&r))
 }
 
 // serverVersion asks for the API server's version.

@@ -118,8 +118,8 @@ func TestWholeCluster(t *testing.T) {
 		id, _ := object.FromKey(web.Key)
 		before := a.mustGet(web.Key).GetGeneration()
 		n := z.ask(t, question.KindApplication, `{"namespace":"whole","name":"web"}`)
-		if n.Application == nil || n.Application.Ready != 3 || n.Application.Converged != 1 || len(n.Application.Objects) != 4 {
-			t.Errorf("the answer about %s is %+v, want 3 ready, converged, and 4 objects", id.Short(), n.Application)
+		if n.Application == nil || n.Application.Ready != 3 || n.Application.Converged != 1 || len(n.Application.Objects) != 5 {
+			t.Errorf("the answer about %s is %+v, want 3 ready, converged, and 5 objects", id.Short(), n.Application)
 		}
 		if got := a.mustGet(web.Key).GetGeneration(); got != before {
 			t.Errorf("generation %d, want %d", got, before)

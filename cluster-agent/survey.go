@@ -15,6 +15,8 @@ type standing struct {
 	outstanding bool
 	rejection   string
 	contended   bool
+	// ends is set for a workload that should be gone and has not ended in its time.
+	ends *record.Problem
 	// When the zone's wish came, and when it was applied; zero since a restart.
 	receivedAt, appliedAt time.Time
 }
@@ -26,7 +28,12 @@ func (d *desk) survey(namespace, application string) []standing {
 	var out []standing
 	for _, e := range d.entries {
 		if e.id.Namespace == namespace && e.application() == application {
-			out = append(out, e.standing(time.Now()))
+			s := e.standing(time.Now())
+			if _, late := d.leaving.late[e]; late {
+				p := e.terminating()
+				s.ends = &p
+			}
+			out = append(out, s)
 		}
 	}
 	return out
@@ -54,7 +61,7 @@ func (e *entry) standing(now time.Time) standing {
 	}
 	if e.want != nil {
 		s.receivedAt = e.want.at
-		s.outstanding = e.dirty || e.busy
+		s.outstanding = e.dirty || e.busy || e.counted
 	}
 	if e.rejection != nil {
 		s.rejection = e.rejection.Reason + ": " + e.rejection.Message

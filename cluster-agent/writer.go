@@ -27,7 +27,8 @@ type writer struct {
 // do carries out a task.
 func (w *writer) do(ctx context.Context, t task) result {
 	if t.want.gone {
-		return result{err: w.remove(ctx, t.id, t.seen)}
+		seen, err := w.remove(ctx, t.id, t.seen)
+		return result{seen: seen, err: err}
 	}
 	m, err := parseManifest(t.id, t.want.record.Version, t.want.record.Content)
 	if err != nil {
@@ -44,6 +45,9 @@ func (w *writer) do(ctx context.Context, t task) result {
 // object turns out to be another than was thought.
 func (w *writer) put(ctx context.Context, id object.ID, m manifest, seen *sighting) (*sighting, error) {
 	for range steps {
+		if seen != nil && seen.deleting {
+			return seen, terminating(id)
+		}
 		var content []byte
 		if err := w.handover(ctx, id, m, seen); err != nil {
 			return nil, err
@@ -51,12 +55,12 @@ func (w *writer) put(ctx context.Context, id object.ID, m manifest, seen *sighti
 		if seen != nil {
 			content = m.only("uid", string(seen.uid))
 		} else {
-			content = m.only("resourceVersion", "1")
+			content = m.only("resourceVersion", noResourceVersion)
 		}
 		now, err := w.patch(ctx, id, content, m)
 		switch {
 		case err == nil && now.deleting:
-			return now, refuse(reasonTerminating, "the %s of this name is being deleted", id.Kind)
+			return now, terminating(id)
 		case err == nil:
 			return now, nil
 		case seen == nil && apierrors.IsConflict(err):
@@ -105,6 +109,11 @@ func (w *writer) adopt(ctx context.Context, id object.ID, m manifest) (*sighting
 	return nil, refuse(reasonForeign, "%s exists and is not Meridian's; set spec.adopt, or rename", id.Short())
 }
 
+// terminating refuses a manifest whose object is still on its way out. It is applied when that is gone.
+func terminating(id object.ID) error {
+	return refuse(reasonTerminating, "the %s of this name is being deleted", id.Kind)
+}
+
 // isOther recognises the answer to a write for a UID that the object of this name does not have.
 func isOther(err error) bool {
 	return apierrors.IsInvalid(err) && apierrors.HasStatusCause(err, metav1.CauseTypeFieldValueInvalid) &&
@@ -124,33 +133,36 @@ func causeField(err error, field string) bool {
 	return false
 }
 
-// remove deletes an object if it is Meridian's by all marks, exactly as it was seen. What is not, stays.
-func (w *writer) remove(ctx context.Context, id object.ID, seen *sighting) error {
+// remove deletes an object if it is Meridian's by all marks, exactly as it was seen, and returns what it was when it was
+// last there. What is not Meridian's, stays.
+func (w *writer) remove(ctx context.Context, id object.ID, seen *sighting) (*sighting, error) {
 	for range steps {
 		if seen == nil || !seen.ours() {
 			var err error
 			if seen, err = w.kube.get(ctx, id); apierrors.IsNotFound(err) {
-				return nil
+				return nil, nil
 			} else if err != nil {
-				return fmt.Errorf("looking at %s: %w", id.Short(), err)
+				return nil, fmt.Errorf("looking at %s: %w", id.Short(), err)
 			}
 		}
 		if !seen.ours() || seen.deleting {
-			return nil
+			return seen, nil
 		}
 		err := w.end(ctx, id, seen)
 		switch {
-		case err == nil, apierrors.IsNotFound(err):
-			return nil
+		case err == nil:
+			return seen, nil
+		case apierrors.IsNotFound(err):
+			return nil, nil
 		case !apierrors.IsConflict(err) && !isOther(err):
-			return fmt.Errorf("removing %s: %w", id.Short(), err)
+			return nil, fmt.Errorf("removing %s: %w", id.Short(), err)
 		}
 		seen = nil // changed since
 	}
-	return errRestless
+	return nil, errRestless
 }
 
-// end deletes an object, or lets go of a namespace that must stay.
+// end deletes an object, a workload after its pods, or lets go of a namespace that must stay.
 func (w *writer) end(ctx context.Context, id object.ID, seen *sighting) error {
 	if id.Kind == "Namespace" && id.Group == "" {
 		stays, err := w.kube.mustStay(ctx, id.Name, seen)
@@ -167,9 +179,12 @@ func (w *writer) end(ctx context.Context, id object.ID, seen *sighting) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestWithin)
 	defer cancel()
-	background := metav1.DeletePropagationBackground
+	propagation := metav1.DeletePropagationBackground
+	if object.RunsPods(id.Group, id.Kind) {
+		propagation = metav1.DeletePropagationForeground
+	}
 	return at.Delete(ctx, id.Name, metav1.DeleteOptions{
-		PropagationPolicy: &background,
+		PropagationPolicy: &propagation,
 		Preconditions:     &metav1.Preconditions{UID: &seen.uid, ResourceVersion: &seen.resourceVersion},
 	})
 }

@@ -58,6 +58,19 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// TestRunsPods holds which kinds are deleted after their pods: workloads, and not what scales them.
+func TestRunsPods(t *testing.T) {
+	var got []string
+	for _, k := range object.Kinds() {
+		if object.RunsPods(k.Group, k.Kind) {
+			got = append(got, k.Kind)
+		}
+	}
+	if want := []string{"Deployment", "CronJob"}; !slices.Equal(got, want) {
+		t.Errorf("kinds that run pods: got %v, want %v", got, want)
+	}
+}
+
 // TestKinds holds what the kinds are relied on for: each is listed once, in one version, and Secrets are not.
 func TestKinds(t *testing.T) {
 	seen := map[string]bool{}

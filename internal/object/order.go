@@ -42,6 +42,12 @@ func ClassOf(group, kind string) Class {
 	}
 }
 
+// RunsPods tells whether objects of a kind have pods, which run until the object and all below it are gone. Agents delete
+// such objects in the foreground, and nothing that belongs to them earlier.
+func RunsPods(group, kind string) bool {
+	return ClassOf(group, kind) == ClassWorkload && group != "autoscaling"
+}
+
 // Rank orders record keys by class, for a feed that has many objects to send; keys that are not objects come first.
 func Rank(key record.Key) int {
 	id, err := FromKey(key)
