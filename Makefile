@@ -10,7 +10,7 @@ SHELL := /bin/bash
 TOOL := go tool -modfile=tools/go.mod
 
 # What `make generate` writes; nothing else may be edited by it.
-GENERATED = $(shell find api internal -name 'zz_generated.*.go' -o -name '*.pb.go' -o -path 'api/crds/*.yaml' | LC_ALL=C sort)
+GENERATED = $(shell find api internal -name 'zz_generated.*.go' -o -name '*.pb.go' -o -path 'api/crds/*.yaml' | LC_ALL=C sort) deploy/agent/rbac.yaml
 
 ##@ Help
 
@@ -58,11 +58,12 @@ bench: ## Measure what a change costs among others; keeps scale-tests/results/fl
 ##@ Development
 
 .PHONY: generate
-generate: ## Write the CRDs, deep copies and protobuf code.
+generate: ## Write the CRDs, deep copies, protobuf code and the agent's role.
 	$(TOOL) controller-gen object paths=./api/v1alpha1
 	$(TOOL) controller-gen crd:generateEmbeddedObjectMeta=true paths=./api/v1alpha1 output:crd:artifacts:config=api/crds
 	$(TOOL) buf lint
 	$(TOOL) buf generate
+	go generate ./deploy/agent
 
 .PHONY: generate-check
 generate-check: ## Fail if `make generate` would change a file.

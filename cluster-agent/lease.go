@@ -2,6 +2,7 @@ package clusteragent
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -211,18 +212,32 @@ func (l *lease) next(holder string) (*coordinationv1.Lease, feed.State, error) {
 }
 
 func (l *lease) send(ctx context.Context, next *coordinationv1.Lease) (*coordinationv1.Lease, error) {
-	leases := l.kube.leases.Leases(next.Namespace)
 	if next.ResourceVersion != "" {
-		return leases.Update(ctx, next, metav1.UpdateOptions{})
+		return l.kube.leases.Leases(next.Namespace).Update(ctx, next, metav1.UpdateOptions{})
 	}
-	written, err := leases.Create(ctx, next, metav1.CreateOptions{})
+	written, err := l.create(ctx, next)
 	if apierrors.IsNotFound(err) {
 		if err := l.makeNamespace(ctx); err != nil {
 			return nil, err
 		}
-		return leases.Create(ctx, next, metav1.CreateOptions{})
+		return l.create(ctx, next)
 	}
 	return written, err
+}
+
+// create makes the Lease if there is none, by an apply that meets a conflict with any that there is: only of an apply does
+// the API server know the name when it asks whether the agent may create.
+func (l *lease) create(ctx context.Context, first *coordinationv1.Lease) (*coordinationv1.Lease, error) {
+	first = first.DeepCopy()
+	first.TypeMeta = metav1.TypeMeta{APIVersion: coordinationv1.SchemeGroupVersion.String(), Kind: "Lease"}
+	first.ResourceVersion = noResourceVersion
+	content, err := json.Marshal(first)
+	if err != nil {
+		return nil, fmt.Errorf("writing the lease: %w", err)
+	}
+	force := true
+	return l.kube.leases.Leases(first.Namespace).Patch(ctx, first.Name, types.ApplyPatchType, content,
+		metav1.PatchOptions{FieldManager: leaseName, Force: &force})
 }
 
 // makeNamespace is for a cluster without the agent's manifests, where an administrator runs it.

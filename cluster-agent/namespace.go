@@ -27,10 +27,11 @@ const (
 	contentLists = 8
 )
 
-// notContent are kinds, as GROUP/RESOURCE, whose objects nobody would miss: the cluster derives them from others. Secrets
-// are here for another reason: whoever may list them may read them, and the agent's role does not allow it. A
-// namespace that Meridian made itself is deleted with the Secrets that were put into it.
-var notContent = []string{"/events", "events.k8s.io/events", "/endpoints", "discovery.k8s.io/endpointslices", "/secrets"}
+// notContent are kinds, as GROUP/RESOURCE, whose objects nobody would miss: the cluster derives them from others. Secrets,
+// roles and their bindings are here for another reason: whoever may list them may read them, and the agent's role does
+// not allow it. A namespace that Meridian made itself is deleted with those that were put into it.
+var notContent = []string{"/events", "events.k8s.io/events", "/endpoints", "discovery.k8s.io/endpointslices", "/secrets",
+	"rbac.authorization.k8s.io/roles", "rbac.authorization.k8s.io/rolebindings"}
 
 // derived are the objects, as RESOURCE/NAME, that a cluster puts into every namespace.
 var derived = []string{"configmaps/kube-root-ca.crt", "configmaps/istio-ca-root-cert",

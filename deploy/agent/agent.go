@@ -4,6 +4,8 @@ package agent
 
 import _ "embed" // for the manifests
 
+//go:generate go run ./generate rbac.yaml
+
 //go:embed rbac.yaml
 var rbac []byte
 
