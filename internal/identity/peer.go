@@ -50,3 +50,22 @@ func peerOf(leaf *x509.Certificate) (Peer, error) {
 	}
 	return Peer{Path: path, Generation: generation, NotAfter: leaf.NotAfter, Serial: leaf.SerialNumber.Text(16)}, nil
 }
+
+// Revoked says why the certificates no longer count that a call's connection was made with, as lowest has it now; nil while
+// they do, and of a call without any. The connection must have been made with ServerTLS.
+func Revoked(ctx context.Context, lowest Lowest) error {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return nil
+	}
+	info, ok := p.AuthInfo.(credentials.TLSInfo)
+	if !ok || isStranger(info.State.PeerCertificates) {
+		return nil
+	}
+	certs := info.State.PeerCertificates
+	path, err := pathOf(certs[0])
+	if err != nil {
+		return fmt.Errorf("reading the peer's certificate: %w", err)
+	}
+	return rule(path, certs, lowest)
+}
