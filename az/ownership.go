@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/internal/shard"
 	"github.com/meridian-federation/meridian/internal/store"
 )
@@ -141,12 +142,29 @@ func (s *clusterShard) deal(members []string) {
 	if !s.redeal && slices.Equal(s.dealtTo, members) {
 		return
 	}
-	loads := make([]shard.Load, 0, len(s.clusters))
-	for name := range s.clusters {
-		loads = append(loads, shard.Load{Key: name, Weight: s.weights.of(name)})
-	}
-	s.dealt = shard.Deal(members, loads)
+	s.dealt = dealGroups(members, s.clusters, s.weights)
 	s.dealtTo, s.redeal = members, false
+}
+
+// dealGroups deals clusters to members. Those of one primary go to one member, which thus knows what each of them has taken in
+// of the others' configuration.
+func dealGroups(members []string, clusters map[string]record.Cluster, weights weights) map[string]string {
+	groups := map[string]int64{}
+	for name, c := range clusters {
+		groups[placeOf(c).Primary] += weights.of(name)
+	}
+	loads := make([]shard.Load, 0, len(groups))
+	for primary, weight := range groups {
+		loads = append(loads, shard.Load{Key: primary, Weight: weight})
+	}
+	dealt := shard.Deal(members, loads)
+	out := make(map[string]string, len(clusters))
+	for name, c := range clusters {
+		if member, ok := dealt[placeOf(c).Primary]; ok {
+			out[name] = member
+		}
+	}
+	return out
 }
 
 // wanted are the clusters that are dealt here and are to be claimed now: at once from whoever is gone or leaving, from one
