@@ -79,6 +79,15 @@ func TestCheckRefuses(t *testing.T) {
 	configMap := func(metadata string) edit {
 		return withResources(raw(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{%s}}`, metadata))
 	}
+	cronJob := func(spec string) edit {
+		return withResources(raw(`{"apiVersion":"batch/v1","kind":"CronJob","metadata":{"name":"a"},"spec":{"jobTemplate":{"spec":%s}}}`, spec))
+	}
+	autoscaler := func(target string) edit {
+		return withResources(raw(`{"apiVersion":"autoscaling/v2","kind":"HorizontalPodAutoscaler","metadata":{"name":"a"},"spec":{"scaleTargetRef":%s}}`, target))
+	}
+	budget := func(selector string) edit {
+		return withResources(raw(`{"apiVersion":"policy/v1","kind":"PodDisruptionBudget","metadata":{"name":"a"},"spec":{"selector":%s}}`, selector))
+	}
 	pod := func(f func(*corev1.PodSpec)) edit {
 		return func(s *v1alpha1.ApplicationSpec) { f(&s.Template.Spec) }
 	}
@@ -122,6 +131,44 @@ func TestCheckRefuses(t *testing.T) {
 			"spec.resources[0].metadata.name", v1alpha1.ReasonInvalidSpec, "Service shop/cart is written by the application itself already"},
 		"named targetPort": {withResources(raw(service, "", `,"targetPort":"http"`)),
 			"spec.resources[0].spec.ports[1].targetPort", v1alpha1.ReasonInvalidSpec, "give the number"},
+		"external addresses": {resource(`{"apiVersion":"v1","kind":"Service","metadata":{"name":"peers"},"spec":{"externalIPs":["10.0.0.1"]}}`),
+			"spec.resources[0].spec.externalIPs", v1alpha1.ReasonResourceNotAllowed, "leave them out"},
+		"Service of another's pods": {resource(`{"apiVersion":"v1","kind":"Service","metadata":{"name":"peers"},"spec":{"selector":{"meridian.dev/application":"till"}}}`),
+			"spec.resources[0].spec.selector", v1alpha1.ReasonResourceNotAllowed, `"till": these are another application's pods; it must be cart`},
+		"job as another": {cronJob(`{"template":{"spec":{"serviceAccountName":"till"}}}`),
+			"spec.resources[0].spec.jobTemplate.spec.template.spec.serviceAccountName", v1alpha1.ReasonResourceNotAllowed, `"till" is not the application's own account, cart`},
+		"job as another, as it was spelt": {cronJob(`{"template":{"spec":{"serviceAccountName":"cart","serviceAccount":"till"}}}`),
+			"spec.resources[0].spec.jobTemplate.spec.template.spec.serviceAccount", v1alpha1.ReasonResourceNotAllowed, `"till" is not`},
+		"job's pods as another's": {cronJob(`{"template":{"metadata":{"labels":{"meridian.dev/application":"till"}}}}`),
+			"spec.resources[0].spec.jobTemplate.spec.template.metadata.labels", v1alpha1.ReasonInvalidSpec, "Meridian's own"},
+		"job marked as Meridian's": {resource(`{"apiVersion":"batch/v1","kind":"CronJob","metadata":{"name":"a"},"spec":{"jobTemplate":{"metadata":{"annotations":{"meridian.dev/object":"x"}}}}}`),
+			"spec.resources[0].spec.jobTemplate.metadata.annotations", v1alpha1.ReasonInvalidSpec, "Meridian's own"},
+		"autoscaler of another": {autoscaler(`{"apiVersion":"apps/v1","kind":"Deployment","name":"till"}`),
+			"spec.resources[0].spec.scaleTargetRef", v1alpha1.ReasonResourceNotAllowed, "kind Deployment, name cart of apiVersion apps/v1"},
+		"autoscaler of another kind": {autoscaler(`{"apiVersion":"example.com/v1","kind":"Deployment","name":"cart"}`),
+			"spec.resources[0].spec.scaleTargetRef", v1alpha1.ReasonResourceNotAllowed, "kind Deployment, name cart of apiVersion apps/v1"},
+		"autoscaler of nothing": {autoscaler(`null`),
+			"spec.resources[0].spec.scaleTargetRef", v1alpha1.ReasonResourceNotAllowed, "kind Deployment, name cart of apiVersion apps/v1"},
+		"budget for all pods": {budget(`{}`),
+			"spec.resources[0].spec.selector.matchLabels", v1alpha1.ReasonResourceNotAllowed, "add meridian.dev/application: cart"},
+		"budget for another": {budget(`{"matchLabels":{"meridian.dev/application":"till"}}`),
+			"spec.resources[0].spec.selector.matchLabels", v1alpha1.ReasonResourceNotAllowed, "add meridian.dev/application: cart"},
+		"role": {resource(`{"apiVersion":"rbac.authorization.k8s.io/v1","kind":"RoleBinding","metadata":{"name":"a"}}`),
+			"spec.resources[0].kind", v1alpha1.ReasonResourceNotAllowed, `kind "RoleBinding" of apiVersion "rbac.authorization.k8s.io/v1" is not allowed`},
+		"cluster's kind": {resource(`{"apiVersion":"rbac.authorization.k8s.io/v1","kind":"ClusterRole","metadata":{"name":"a"}}`),
+			"spec.resources[0].kind", v1alpha1.ReasonResourceNotAllowed, "is not allowed"},
+		"namespace": {resource(`{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"kube-system"}}`),
+			"spec.resources[0].kind", v1alpha1.ReasonResourceNotAllowed, "is not allowed"},
+		"account of its own": {resource(`{"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"till"}}`),
+			"spec.resources[0].kind", v1alpha1.ReasonResourceNotAllowed, "is not allowed"},
+		"policy": {resource(`{"apiVersion":"security.istio.io/v1","kind":"AuthorizationPolicy","metadata":{"name":"all"}}`),
+			"spec.resources[0].kind", v1alpha1.ReasonResourceNotAllowed, "is not allowed"},
+		"pod": {resource(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"}}`),
+			"spec.resources[0].kind", v1alpha1.ReasonResourceNotAllowed, "is not allowed"},
+		"list of what is not allowed": {resource(`{"apiVersion":"v1","kind":"List","metadata":{"name":"a"},"items":[{"apiVersion":"v1","kind":"Secret","metadata":{"name":"a"}}]}`),
+			"spec.resources[0].kind", v1alpha1.ReasonResourceNotAllowed, "is not allowed"},
+		"marked as Meridian's": {configMap(`"name":"a","annotations":{"meridian.dev/object":"core/v1/Namespace/-/bank"}`),
+			"spec.resources[0].metadata.annotations", v1alpha1.ReasonInvalidSpec, "Meridian's own"},
 		"exportTo": {withResources(raw(service, `,"annotations":{"networking.istio.io/exportTo":"*,a"}`, "")),
 			"spec.resources[0].metadata.annotations", v1alpha1.ReasonInvalidSpec, `networking.istio.io/exportTo: "*" is not a namespace`},
 

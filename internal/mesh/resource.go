@@ -43,9 +43,7 @@ func (s *Spec) carry(resources []runtime.RawExtension) error {
 			return invalidSpec(field+".metadata.name", "%s is written by %s already; choose another name", d.id.Short(), owner)
 		}
 		seen[d.id] = field
-		if s.scaledBy(d) {
-			s.autoscaled = true
-		}
+		s.autoscaled = s.autoscaled || d.id.Kind == "HorizontalPodAutoscaler"
 		s.fixed = append(s.fixed, d.seal())
 	}
 	return nil
@@ -69,12 +67,7 @@ func (s *Spec) resource(field string, raw runtime.RawExtension) (draft, error) {
 	if err := d.takeMetadata(field); err != nil {
 		return draft{}, err
 	}
-	if id.Group == "" && id.Kind == "Service" {
-		if err := d.restrictService(field); err != nil {
-			return draft{}, err
-		}
-	}
-	return d, nil
+	return d, s.restrict(field, &d)
 }
 
 // resourceID reads the kind, which must be allowed, and the name.
@@ -168,39 +161,4 @@ func marksOf(field string, v any, check func(string) []string) (map[string]strin
 		out[key] = value
 	}
 	return out, nil
-}
-
-// restrictService holds a carried Service to what holds for the application's own: it is visible in its namespace
-// unless it says otherwise, and its target ports are numbers.
-func (d *draft) restrictService(field string) error {
-	if value, ok := d.annotations[annotationExportTo]; ok {
-		if err := checkExportTo(value); err != nil {
-			return invalidSpec(field+".metadata.annotations", "%s: %v", annotationExportTo, err)
-		}
-	} else {
-		annotations := map[string]string{annotationExportTo: exportToOwn}
-		maps.Copy(annotations, d.annotations)
-		d.annotations = annotations
-	}
-	spec, _ := d.body["spec"].(map[string]any)
-	ports, _ := spec["ports"].([]any)
-	for i, p := range ports {
-		port, _ := p.(map[string]any)
-		if name, ok := port["targetPort"].(string); ok {
-			return invalidSpec(fmt.Sprintf("%s.spec.ports[%d].targetPort", field, i),
-				"%q is a name; give the number, since Istio cannot send calls from other clusters to a named port", name)
-		}
-	}
-	return nil
-}
-
-// scaledBy tells whether the object is an autoscaler of the application's Deployment.
-func (s *Spec) scaledBy(d draft) bool {
-	if d.id.Kind != "HorizontalPodAutoscaler" {
-		return false
-	}
-	spec, _ := d.body["spec"].(map[string]any)
-	target, _ := spec["scaleTargetRef"].(map[string]any)
-	apiVersion, _ := target["apiVersion"].(string)
-	return target["kind"] == "Deployment" && target["name"] == s.application && strings.HasPrefix(apiVersion, "apps/")
 }
