@@ -216,11 +216,11 @@ func (k *keeper) follow(ctx context.Context) error {
 	pause := firstPause
 	for {
 		for _, address := range k.parent.order() {
-			heard, err := k.listen(ctx, address)
+			said, err := k.listen(ctx, address)
 			if ctx.Err() != nil {
 				return nil
 			}
-			if heard {
+			if said {
 				pause = firstPause
 			}
 			k.log.Debug("not hearing whom the parent believes", "address", address, "err", err)
@@ -232,8 +232,8 @@ func (k *keeper) follow(ctx context.Context) error {
 	}
 }
 
-// listen follows one process of the parent's until it is gone.
-func (k *keeper) listen(ctx context.Context, address string) (heard bool, err error) {
+// listen follows one process of the parent's until it is gone; said tells whether it said anything.
+func (k *keeper) listen(ctx context.Context, address string) (said bool, err error) {
 	conn, err := dial(address, k.parent.mutual())
 	if err != nil {
 		return false, err
@@ -246,19 +246,31 @@ func (k *keeper) listen(ctx context.Context, address string) (heard bool, err er
 	for {
 		m, err := stream.Recv()
 		if err != nil {
-			return heard, err
+			return said, err
 		}
-		roots, err := parseCertificates(m.GetRoots(), maxRoots)
-		if err != nil || len(m.GetActive()) != sha256.Size {
-			return heard, fmt.Errorf("reading whom the parent believes: %w", errors.Join(err, errActive))
+		told, err := heard(m)
+		if err != nil {
+			return said, fmt.Errorf("reading whom the parent believes: %w", err)
 		}
-		heard = true
+		said = true
 		select {
-		case k.trust <- trusted{roots: roots, active: [sha256.Size]byte(m.GetActive())}:
+		case k.trust <- told:
 		case <-ctx.Done():
-			return heard, nil
+			return said, nil
 		}
 	}
+}
+
+// heard reads what a parent says.
+func heard(m *identitypb.Trusted) (trusted, error) {
+	roots, err := parseCertificates(m.GetRoots(), maxRoots)
+	if err != nil {
+		return trusted{}, err
+	}
+	if len(m.GetActive()) != sha256.Size {
+		return trusted{}, errActive
+	}
+	return trusted{roots: roots, active: [sha256.Size]byte(m.GetActive())}, nil
 }
 
 var errActive = errors.New("the active root is not named by 32 bytes")
