@@ -17,6 +17,7 @@ import (
 	"github.com/meridian-federation/meridian/internal/audit"
 	"github.com/meridian-federation/meridian/internal/config"
 	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/identity"
 	"github.com/meridian-federation/meridian/internal/run"
 	"github.com/meridian-federation/meridian/internal/store/etcd"
 	"github.com/meridian-federation/meridian/internal/telemetry"
@@ -40,13 +41,17 @@ func serve(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
+	id, err := identity.Open(ctx, identity.Config{Identity: cfg.Identity, Log: log})
+	if err != nil {
+		return err
+	}
 	listener, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
 		return fmt.Errorf("listening for regions: %w", err)
 	}
 	defer listener.Close()
 	store, closeStore, err := etcd.Open(ctx, etcd.OpenConfig{Endpoints: cfg.Etcd.Endpoints, Prefix: cfg.Etcd.Prefix,
-		Dir: cfg.Etcd.DataDir, Log: log})
+		Dir: cfg.Etcd.DataDir, Files: cfg.Etcd.TLS(), Username: cfg.Etcd.Username, PasswordFile: cfg.Etcd.PasswordFile, Log: log})
 	if err != nil {
 		return err
 	}
@@ -60,7 +65,8 @@ func serve(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, trail.Close()) }()
-	tier, err := global.New(cfg, global.Deps{Store: store, Hub: hub, Listener: listener, Log: log, Audit: trail, Stats: stats,
+	registry.MustRegister(id.Collector())
+	tier, err := global.New(cfg, global.Deps{Store: store, Identity: id.Source, Authority: id.Authority, Hub: hub, Listener: listener, Log: log, Audit: trail, Stats: stats,
 		Registry: registry})
 	if err != nil {
 		return err
@@ -72,6 +78,7 @@ func serve(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	group := run.NewGroup(log)
+	group.Add("identity", id.Run)
 	group.Add("admin", admin.Run)
 	group.Add("global", tier.Run)
 	log.Info("serving", "listen", listener.Addr().String(), "admin", admin.Address())

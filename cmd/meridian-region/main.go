@@ -11,6 +11,8 @@ import (
 
 	"github.com/meridian-federation/meridian/internal/audit"
 	"github.com/meridian-federation/meridian/internal/config"
+	"github.com/meridian-federation/meridian/internal/identity"
+	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/internal/run"
 	"github.com/meridian-federation/meridian/internal/store/etcd"
 	"github.com/meridian-federation/meridian/internal/telemetry"
@@ -30,13 +32,17 @@ func serve(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
+	id, err := identity.Open(ctx, identity.Config{Identity: cfg.Identity, Path: question.Path{Region: cfg.Region}, Parents: cfg.Global, Log: log})
+	if err != nil {
+		return err
+	}
 	listener, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
 		return fmt.Errorf("listening for zones: %w", err)
 	}
 	defer listener.Close()
 	store, closeStore, err := etcd.Open(ctx, etcd.OpenConfig{Endpoints: cfg.Etcd.Endpoints, Prefix: cfg.Etcd.At("region/" + cfg.Region),
-		Dir: cfg.Etcd.DataDir, Log: log})
+		Dir: cfg.Etcd.DataDir, Files: cfg.Etcd.TLS(), Username: cfg.Etcd.Username, PasswordFile: cfg.Etcd.PasswordFile, Log: log})
 	if err != nil {
 		return err
 	}
@@ -49,13 +55,15 @@ func serve(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, trail.Close()) }()
-	tier := region.New(cfg, region.Deps{Store: store, Listener: listener, Log: log, Audit: trail, Registry: registry})
+	registry.MustRegister(id.Collector())
+	tier := region.New(cfg, region.Deps{Store: store, Identity: id.Source, Authority: id.Authority, Listener: listener, Log: log, Audit: trail, Registry: registry})
 	tier.Check(health)
 	admin, err := telemetry.Listen(cfg.Admin, telemetry.Admin{Health: health, Registry: registry, Log: log})
 	if err != nil {
 		return err
 	}
 	group := run.NewGroup(log)
+	group.Add("identity", id.Run)
 	group.Add("admin", admin.Run)
 	group.Add("region", tier.Run)
 	log.Info("serving", "region", cfg.Region, "listen", listener.Addr().String(), "admin", admin.Address())

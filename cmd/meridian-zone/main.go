@@ -12,6 +12,8 @@ import (
 	"github.com/meridian-federation/meridian/az"
 	"github.com/meridian-federation/meridian/internal/audit"
 	"github.com/meridian-federation/meridian/internal/config"
+	"github.com/meridian-federation/meridian/internal/identity"
+	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/internal/run"
 	"github.com/meridian-federation/meridian/internal/shard/gossip"
 	"github.com/meridian-federation/meridian/internal/store/etcd"
@@ -31,13 +33,18 @@ func serve(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
+	id, err := identity.Open(ctx, identity.Config{Identity: cfg.Identity, Path: question.Path{Region: cfg.Region, Zone: cfg.Zone},
+		Parents: cfg.Parent, Log: log})
+	if err != nil {
+		return err
+	}
 	listener, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
 		return fmt.Errorf("listening for agents: %w", err)
 	}
 	defer listener.Close()
 	store, closeStore, err := etcd.Open(ctx, etcd.OpenConfig{Endpoints: cfg.Etcd.Endpoints, Prefix: cfg.Etcd.At("zone/" + cfg.Zone),
-		Dir: cfg.Etcd.DataDir, Log: log})
+		Dir: cfg.Etcd.DataDir, Files: cfg.Etcd.TLS(), Username: cfg.Etcd.Username, PasswordFile: cfg.Etcd.PasswordFile, Log: log})
 	if err != nil {
 		return err
 	}
@@ -50,7 +57,8 @@ func serve(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, trail.Close()) }()
-	deps := az.Deps{Store: store, Listener: listener, Log: log, Audit: trail, Registry: registry}
+	registry.MustRegister(id.Collector())
+	deps := az.Deps{Store: store, Identity: id.Source, Authority: id.Authority, Listener: listener, Log: log, Audit: trail, Registry: registry}
 	if cfg.Authorization.Address != "" {
 		if deps.Authorization, err = net.Listen("tcp", cfg.Authorization.Address); err != nil {
 			return fmt.Errorf("listening for proxies: %w", err)
@@ -73,6 +81,7 @@ func serve(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	group := run.NewGroup(log)
+	group.Add("identity", id.Run)
 	group.Add("admin", admin.Run)
 	group.Add("zone", zone.Run)
 	log.Info("serving", "zone", cfg.Zone, "listen", listener.Addr().String(), "admin", admin.Address())

@@ -11,7 +11,7 @@ import (
 )
 
 // runAPIServer runs kube-apiserver over an etcd of its own, started before it
-// and closed after it in the same process. Given --etcd-servers it starts none.
+// and closed after it in the same process, which serves it alone. Given --etcd-servers it starts none.
 func runAPIServer() int {
 	cmd := apiserver.NewAPIServerCommand()
 	var cfg etcdConfig
@@ -31,13 +31,20 @@ func runAPIServer() int {
 		if cmd.Flags().Changed("etcd-servers") {
 			return serve(cmd, args)
 		}
+		var err error
+		if cfg.keys, err = ownEtcdKeys(cfg.dir); err != nil {
+			return err
+		}
 		db, err := startEtcd(cmd.Context(), cfg)
 		if err != nil {
 			return err
 		}
 		defer db.Close()
-		if err := cmd.Flags().Set("etcd-servers", db.endpoint()); err != nil {
-			return fmt.Errorf("pointing the API server at its etcd: %w", err)
+		for name, value := range map[string]string{"etcd-servers": db.endpoint(), "etcd-cafile": cfg.keys.ca,
+			"etcd-certfile": cfg.keys.cert, "etcd-keyfile": cfg.keys.key} {
+			if err := cmd.Flags().Set(name, value); err != nil {
+				return fmt.Errorf("pointing the API server at its etcd: %w", err)
+			}
 		}
 		return serve(cmd, args)
 	}

@@ -27,18 +27,19 @@ type etcdConfig struct {
 	fsync  bool
 	// keep is how many revisions to keep; empty keeps all, for those who compact.
 	keep string
+	keys etcdKeys
 }
 
 func (c *etcdConfig) addFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&c.dir, "etcd-data-dir", "", "Folder of the embedded etcd.")
-	fs.StringVar(&c.listen, "etcd-listen", "127.0.0.1:0", "Loopback address of the embedded etcd; port 0 takes any free one.")
+	fs.StringVar(&c.listen, "etcd-listen", "127.0.0.1:0", "Address of the etcd; port 0 takes any free one.")
 	fs.BoolVar(&c.fsync, "etcd-fsync", false, "Sync the embedded etcd to disk on every commit. Off by default: a machine that loses power loses the cluster, a killed process loses nothing.")
 }
 
 type etcd struct{ *embed.Etcd }
 
 // endpoint is the address etcd listens on, with the port it was given.
-func (e etcd) endpoint() string { return "http://" + e.Clients[0].Addr().String() }
+func (e etcd) endpoint() string { return "https://" + e.Clients[0].Addr().String() }
 
 // startEtcd returns once the database serves. A single member needs no peer
 // listener, so it opens one port only.
@@ -46,12 +47,13 @@ func startEtcd(ctx context.Context, c etcdConfig) (etcd, error) {
 	if c.dir == "" {
 		return etcd{}, fmt.Errorf("starting etcd: --etcd-data-dir is not set")
 	}
-	client := url.URL{Scheme: "http", Host: c.listen}
+	client := url.URL{Scheme: "https", Host: c.listen}
 	cfg := embed.NewConfig()
 	cfg.Name = "localkube"
 	cfg.Dir = c.dir
 	cfg.ListenClientUrls = []url.URL{client}
 	cfg.AdvertiseClientUrls = []url.URL{client}
+	cfg.ClientTLSInfo = c.keys.tls()
 	cfg.ListenPeerUrls = nil
 	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
 	cfg.UnsafeNoFsync = !c.fsync
@@ -93,9 +95,13 @@ func serveEtcd(args []string) error {
 	cfg := etcdConfig{keep: keptRevisions}
 	flags := pflag.NewFlagSet("localkube etcd", pflag.ContinueOnError)
 	cfg.addFlags(flags)
+	cfg.keys.addFlags(flags)
 	if err := flags.Parse(args); errors.Is(err, pflag.ErrHelp) {
 		return nil
 	} else if err != nil {
+		return err
+	}
+	if err := cfg.keys.validate(); err != nil {
 		return err
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)

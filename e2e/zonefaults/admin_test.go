@@ -20,13 +20,17 @@ import (
 	"github.com/meridian-federation/meridian/internal/config"
 )
 
-// guard is what admin servers ask for that are not on loopback: TLS and a token.
+// guard is what etcd asks for, a certificate, and what admin servers ask for that are not on loopback, the token.
 type guard struct {
 	dir    string
 	client *http.Client
 }
 
 func (g guard) file(name string) string { return filepath.Join(g.dir, name) }
+
+func (g guard) files() certfile.Files {
+	return certfile.Files{Cert: g.file("tls.crt"), Key: g.file("tls.key"), CA: g.file("tls.ca")}
+}
 
 // newGuard issues a certificate for hosts.
 func newGuard(dir string, hosts []string) (guard, error) {
@@ -36,12 +40,12 @@ func newGuard(dir string, hosts []string) (guard, error) {
 		return g, err
 	}
 	token := rand.Text()
-	if err := errors.Join(authority.Write(g.file("admin.ca")),
-		authority.Issue("admin", g.file("admin.crt"), g.file("admin.key"), hosts...),
+	if err := errors.Join(authority.Write(g.file("tls.ca")),
+		authority.Issue("zonefaults", g.file("tls.crt"), g.file("tls.key"), hosts...),
 		os.WriteFile(g.file("admin.token"), []byte(token), 0o600)); err != nil {
 		return g, err
 	}
-	source, err := certfile.Open(certfile.Files{CA: g.file("admin.ca")}, slog.New(slog.DiscardHandler))
+	source, err := certfile.Open(g.files(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		return g, err
 	}
@@ -55,7 +59,7 @@ func (g guard) flags(address string) []string {
 	if config.OnLoopback(address) {
 		return flags
 	}
-	return append(flags, "--admin-cert-file", g.file("admin.crt"), "--admin-key-file", g.file("admin.key"),
+	return append(flags, "--admin-cert-file", g.files().Cert, "--admin-key-file", g.files().Key,
 		"--admin-token-file", g.file("admin.token"))
 }
 

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/meridian-federation/meridian/internal/certfile"
 	"github.com/meridian-federation/meridian/internal/config"
 	"github.com/meridian-federation/meridian/internal/process"
 	"github.com/meridian-federation/meridian/internal/record"
@@ -80,7 +81,7 @@ func newFixture(t *testing.T) *fixture {
 	for i := range replicas {
 		f.addHost(t, i)
 	}
-	f.guard, err = newGuard(dir, fronts())
+	f.guard, err = newGuard(dir, guarded())
 	must(t, err)
 	f.startParents(t)
 	f.watchRoster(t)
@@ -157,7 +158,7 @@ func (f *fixture) startParents(t *testing.T) {
 	t.Helper()
 	endpoint := legStore.address(self, portEtcd)
 	f.startParent(t, "etcd", "localkube", endpoint, "etcd", "--etcd-data-dir", f.data("etcd"), "--etcd-listen", endpoint,
-		"--etcd-fsync")
+		"--etcd-fsync", "--etcd-cert-file", f.files().Cert, "--etcd-key-file", f.files().Key, "--etcd-trusted-ca-file", f.files().CA)
 	var err error
 	f.intent, err = newIntent(tiertest.NewParent(t))
 	must(t, err)
@@ -186,7 +187,9 @@ func (f *fixture) startParent(t *testing.T, name, program, admin string, args ..
 // watchRoster follows who claims the clusters.
 func (f *fixture) watchRoster(t *testing.T) {
 	t.Helper()
-	s, err := etcd.Dial(etcd.Config{Endpoints: []string{"http://" + legStore.address(self, portEtcd)},
+	source, err := certfile.Open(f.files(), slog.New(slog.DiscardHandler))
+	must(t, err)
+	s, err := etcd.Dial(etcd.Config{Endpoints: []string{"https://" + legStore.address(self, portEtcd)}, TLS: source,
 		Prefix: prefix, Log: slog.New(slog.DiscardHandler)})
 	must(t, err)
 	f.roster = &roster{}
@@ -198,13 +201,16 @@ func (f *fixture) address(replica int) string {
 	return legFront.address(f.replicas[replica].host.number, portZone)
 }
 
-// fronts are the addresses at which admin servers are that are not on loopback.
-func fronts() []string {
-	out := make([]string, replicas+1) // one may come later
-	for i := range out {
-		out[i], _, _ = net.SplitHostPort(legFront.address(firstHost+i, portAdmin))
+// guarded are the hosts of etcd, and of the admin servers that are not on loopback.
+func guarded() []string {
+	addresses := []string{legStore.address(self, portEtcd)}
+	for i := range replicas + 1 { // one may come later
+		addresses = append(addresses, legFront.address(firstHost+i, portAdmin))
 	}
-	return out
+	for i, address := range addresses {
+		addresses[i], _, _ = net.SplitHostPort(address)
+	}
+	return addresses
 }
 
 // startReplica starts a replica that does not run.

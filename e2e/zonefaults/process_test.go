@@ -86,7 +86,8 @@ type replica struct {
 func (r *replica) args(all []*replica, key string, guard guard) []string {
 	args := []string{"--id", r.id, "--region", region, "--zone", zone, "--parent", legParent.address(self, portRegion),
 		"--listen", legFront.address(r.host.number, portZone),
-		"--etcd-endpoints", "http://" + legStore.address(self, portEtcd), "--etcd-prefix", prefix, "--settle", "3s"}
+		"--etcd-endpoints", "https://" + legStore.address(self, portEtcd), "--etcd-prefix", prefix, "--settle", "3s",
+		"--etcd-ca-file", guard.files().CA, "--etcd-cert-file", guard.files().Cert, "--etcd-key-file", guard.files().Key}
 	args = append(args, guard.flags(r.admin())...)
 	args = append(args, "--gossip-bind", legGossip.address(r.host.number, portGossip), "--gossip-key-file", key)
 	for _, other := range all {

@@ -77,12 +77,12 @@ func TestLoad(t *testing.T) {
 			name: "environment over file",
 			file: "region: east\nworkers: 9\n",
 			env: map[string]string{
-				"MERIDIAN_REGION": "west", "MERIDIAN_ETCD_ENDPOINTS": "http://a:1,http://b:2",
+				"MERIDIAN_REGION": "west", "MERIDIAN_ETCD_ENDPOINTS": "https://a:1,https://b:2",
 				"MERIDIAN_LABELS": "a=b,c=d", "MERIDIAN_POD_ID": "y",
 			},
 			want: defaulted(func(s *sample) {
 				s.Workers, s.PodID = 9, "y"
-				s.Etcd.Endpoints = []string{"http://a:1", "http://b:2"}
+				s.Etcd.Endpoints = []string{"https://a:1", "https://b:2"}
 				s.Labels = map[string]string{"a": "b", "c": "d"}
 			}),
 		},
@@ -90,10 +90,10 @@ func TestLoad(t *testing.T) {
 			name: "flag over environment over file",
 			file: "region: east\nlog: {level: debug, format: json}\n",
 			env:  map[string]string{"MERIDIAN_REGION": "north", "MERIDIAN_LOG_LEVEL": "warn"},
-			args: []string{"--region", "west", "--etcd-endpoints=http://a:1", "--every=2m", "--workers=7", "--labels=a=b"},
+			args: []string{"--region", "west", "--etcd-endpoints=https://a:1", "--every=2m", "--workers=7", "--labels=a=b"},
 			want: defaulted(func(s *sample) {
 				s.Log = Log{Level: "warn", Format: "json"}
-				s.Etcd.Endpoints, s.Every, s.Workers = []string{"http://a:1"}, 2*time.Minute, 7
+				s.Etcd.Endpoints, s.Every, s.Workers = []string{"https://a:1"}, 2*time.Minute, 7
 				s.Labels = map[string]string{"a": "b"}
 			}),
 		},

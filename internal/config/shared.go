@@ -35,9 +35,20 @@ func OnLoopback(address string) bool {
 
 // Etcd says where a tier keeps its records.
 type Etcd struct {
-	Endpoints []string `usage:"URLs of the etcd to use; with none, one is run in this process"`
+	Endpoints []string `usage:"URLs of the etcd to use; with none, one is run in this process, which nobody else reaches"`
 	Prefix    string   `usage:"prefix of all keys, so that several may share one etcd; one of the tier's own unless given"`
 	DataDir   string   `usage:"directory of the etcd that is run in this process"`
+
+	CAFile       string `usage:"file of the authorities that etcd's certificates are from, in PEM; the system's unless given; read again when it changes, as are the next two"`
+	CertFile     string `usage:"file of the certificate that etcd is shown; its common name is the user, where etcd asks for users"`
+	KeyFile      string `usage:"file of that certificate's key"`
+	Username     string `usage:"user, where etcd asks for one with a password"`
+	PasswordFile string `usage:"file of that user's password; read once"`
+}
+
+// TLS are the files of the connections to etcd.
+func (e Etcd) TLS() certfile.Files {
+	return certfile.Files{Cert: e.CertFile, Key: e.KeyFile, CA: e.CAFile}
 }
 
 // Embedded tells whether etcd is to be run in this process.
@@ -65,14 +76,48 @@ func (e *Etcd) Default() {
 func (e Etcd) Validate() error {
 	var errs []error
 	for _, endpoint := range e.Endpoints {
-		if strings.TrimSpace(endpoint) == "" {
-			errs = append(errs, errors.New("endpoints: one of them is empty"))
-		}
+		errs = append(errs, e.reach(endpoint))
+	}
+	if given := e.CAFile + e.CertFile + e.KeyFile + e.Username + e.PasswordFile; e.Embedded() && given != "" {
+		errs = append(errs, errors.New("endpoints: required where a file or a user for etcd is given; the one in this process needs none"))
+	}
+	if !sameScheme(e.Endpoints) {
+		errs = append(errs, errors.New("endpoints: all of one scheme, since the first one's is used for all"))
+	}
+	errs = append(errs, e.TLS().Validate("certFile", "keyFile"))
+	if (e.Username == "") != (e.PasswordFile == "") {
+		errs = append(errs, errors.New("username and passwordFile: go together"))
 	}
 	if e.Prefix != "" && !strings.HasPrefix(e.Prefix, "/") || strings.HasSuffix(e.Prefix, "/") {
 		errs = append(errs, fmt.Errorf("prefix: %q does not begin with a slash, or ends with one", e.Prefix))
 	}
 	return errors.Join(errs...)
+}
+
+func sameScheme(endpoints []string) bool {
+	for _, endpoint := range endpoints {
+		first, _, _ := strings.Cut(endpoints[0], "://")
+		if !strings.HasPrefix(endpoint, first+"://") {
+			return false
+		}
+	}
+	return true
+}
+
+// reach refuses an endpoint over which records would pass other hosts in plain text.
+func (e Etcd) reach(endpoint string) error {
+	scheme, host, ok := strings.Cut(endpoint, "://")
+	switch {
+	case ok && scheme == "https", ok && scheme == "unix":
+		return nil
+	case !ok || scheme != "http":
+		return fmt.Errorf("endpoints: %q is none of https://HOST:PORT, unix://PATH and, on loopback, http://HOST:PORT", endpoint)
+	case !OnLoopback(host):
+		return fmt.Errorf("endpoints: %q is plain text to another host; want https://%s", endpoint, host)
+	case e.CAFile+e.CertFile != "":
+		return fmt.Errorf("endpoints: %q is plain text, and certificates are given; want https://%s", endpoint, host)
+	}
+	return nil
 }
 
 // Admin says where /healthz, /readyz, /metrics and /debug/pprof are served, and to whom.

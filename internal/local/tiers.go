@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"time"
 
+	"github.com/meridian-federation/meridian/internal/certfile"
 	"github.com/meridian-federation/meridian/internal/config"
 	"github.com/meridian-federation/meridian/internal/process"
 )
@@ -16,6 +18,8 @@ import (
 type tier struct {
 	name  string
 	admin int
+	// keys are what it asks for where it says that it is ready; it says so in plain text to who is on this host otherwise.
+	keys certfile.Files
 	// ports that it listens at.
 	ports []int
 	spec  process.Spec
@@ -59,7 +63,9 @@ func (l layout) zone(r Region, z Zone) []tier {
 	args := []string{"--region", r.Name, "--zone", z.Name, "--parent", config.Loopback(r.Ports.Listen)}
 	if len(z.Replicas) > 1 {
 		out = append(out, l.etcd(z))
-		args = append(args, "--etcd-endpoints", "http://"+config.Loopback(z.Etcd), "--gossip-key-file", l.gossipKey())
+		keys := l.etcdKeys(z)
+		args = append(args, "--etcd-endpoints", "https://"+config.Loopback(z.Etcd), "--etcd-ca-file", keys.CA,
+			"--etcd-cert-file", keys.Cert, "--etcd-key-file", keys.Key, "--gossip-key-file", l.gossipKey())
 		for _, replica := range z.Replicas {
 			args = append(args, "--gossip-join", config.Loopback(replica.Gossip))
 		}
@@ -85,9 +91,10 @@ func (l layout) zone(r Region, z Zone) []tier {
 
 // etcd describes the store that the replicas of a zone share. It answers whether it is ready where it serves.
 func (l layout) etcd(z Zone) tier {
-	name := etcdName(z.Name)
-	return tier{name: name, admin: z.Etcd, ports: []int{z.Etcd}, spec: l.spec(name, "localkube", []string{"etcd",
-		"--etcd-data-dir", l.data(name), "--etcd-listen", config.Loopback(z.Etcd), "--etcd-fsync"})}
+	name, keys := etcdName(z.Name), l.etcdKeys(z)
+	return tier{name: name, admin: z.Etcd, keys: keys, ports: []int{z.Etcd}, spec: l.spec(name, "localkube", []string{"etcd",
+		"--etcd-data-dir", l.data(name), "--etcd-listen", config.Loopback(z.Etcd), "--etcd-fsync",
+		"--etcd-cert-file", keys.Cert, "--etcd-key-file", keys.Key, "--etcd-trusted-ca-file", keys.CA})}
 }
 
 // tier describes the process of a tier that listens.
@@ -123,7 +130,25 @@ func (t tier) start(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	return p.AwaitReady(ctx, Ready(http.DefaultClient, "http://"+config.Loopback(t.admin)+"/readyz"))
+	client, url, err := t.readiness()
+	if err != nil {
+		return fmt.Errorf("starting %s: %w", t.name, err)
+	}
+	return p.AwaitReady(ctx, Ready(client, url))
+}
+
+// readiness is where, and with what, the process is asked whether it is ready.
+func (t tier) readiness() (*http.Client, string, error) {
+	address := config.Loopback(t.admin) + "/readyz"
+	if t.keys == (certfile.Files{}) {
+		return http.DefaultClient, "http://" + address, nil
+	}
+	source, err := certfile.Open(t.keys, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, "", err
+	}
+	transport := &http.Transport{TLSClientConfig: source.Client(), DisableKeepAlives: true}
+	return &http.Client{Transport: transport}, "https://" + address, nil
 }
 
 // Ready asks a process whether it is ready, at the URL of what it answers by; nil says that it is.

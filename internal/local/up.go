@@ -46,6 +46,9 @@ func Up(ctx context.Context, o Options, out io.Writer) error {
 	if err := t.keep(l); err != nil {
 		return err
 	}
+	if err := l.makeEtcdKeys(t); err != nil {
+		return err
+	}
 	if err := l.makeGossipKey(); err != nil {
 		return err
 	}

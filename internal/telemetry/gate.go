@@ -56,7 +56,7 @@ func (g *gate) admits(r *http.Request) bool {
 	if g.tokenFile == "" && !g.clients {
 		return true
 	}
-	if g.clients && r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
+	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
 		return true
 	}
 	shown, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")

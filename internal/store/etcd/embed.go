@@ -9,22 +9,28 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
+	"go.etcd.io/etcd/client/pkg/v3/transport"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3rpc"
 	"go.etcd.io/etcd/server/v3/proxy/grpcproxy/adapter"
 	"go.uber.org/zap"
+
+	"github.com/meridian-federation/meridian/internal/certfile"
 )
 
 // EmbedConfig says how to run etcd inside this process.
 type EmbedConfig struct {
 	// Dir holds the data. It is made if it does not exist.
 	Dir string
-	// Listen is where others reach it: http://HOST:PORT (port 0 for any) or unix://PATH. Empty: nothing listens, only
-	// this process uses it.
+	// Listen is where others reach it: https://HOST:PORT with TLS, http://HOST:PORT (port 0 for any) or unix://PATH. Empty:
+	// nothing listens, only this process uses it.
 	Listen string
+	// TLS is for https: only clients with a certificate from CA are served.
+	TLS certfile.Files
 	// NoFsync leaves writing to disk to the operating system: a crash of the process loses nothing, one of the machine
 	// may. For tests.
 	NoFsync bool
@@ -44,8 +50,9 @@ const (
 
 // Server is an etcd server in this process, with no other members.
 type Server struct {
-	etcd *embed.Etcd
-	lock *os.File
+	etcd   *embed.Etcd
+	lock   *os.File
+	scheme string // of the endpoint, where it is none of a socket
 }
 
 // Embed starts a server and waits until it serves.
@@ -70,7 +77,8 @@ func start(ctx context.Context, cfg EmbedConfig) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	s := &Server{etcd: e, lock: lock}
+	scheme, _, _ := strings.Cut(cfg.Listen, "://")
+	s := &Server{etcd: e, lock: lock, scheme: scheme}
 	select {
 	case <-e.Server.ReadyNotify():
 		return s, nil
@@ -104,7 +112,7 @@ func (s *Server) Endpoint() string {
 	if addr.Network() == "unix" {
 		return "unix://" + addr.String()
 	}
-	return "http://" + addr.String()
+	return s.scheme + "://" + addr.String()
 }
 
 // Done is closed when the server has stopped, by Close or because it could not go on.
@@ -136,6 +144,9 @@ func (c EmbedConfig) etcd() (*embed.Config, error) {
 			return nil, fmt.Errorf("address %q: %w", c.Listen, err)
 		}
 		ec.ListenClientUrls, ec.AdvertiseClientUrls = []url.URL{*u}, []url.URL{*u}
+		if u.Scheme == "https" {
+			ec.ClientTLSInfo = transport.TLSInfo{CertFile: c.TLS.Cert, KeyFile: c.TLS.Key, TrustedCAFile: c.TLS.CA, ClientCertAuth: true}
+		}
 	}
 	ec.UnsafeNoFsync = c.NoFsync
 	ec.QuotaBackendBytes = cmp.Or(c.Quota, quotaBytes)

@@ -18,7 +18,6 @@ package etcd
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -33,6 +32,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 
+	"github.com/meridian-federation/meridian/internal/certfile"
 	"github.com/meridian-federation/meridian/internal/store"
 )
 
@@ -49,8 +49,8 @@ const (
 type Config struct {
 	// Endpoints of an external cluster, as http(s)://HOST:PORT or unix://PATH.
 	Endpoints []string
-	// TLS is for https endpoints.
-	TLS *tls.Config
+	// TLS is for https endpoints; without it the system's authorities are believed, and no certificate is shown.
+	TLS *certfile.Source
 	// Username and Password, where the cluster asks for them.
 	Username, Password string
 	// Prefix is where the store is in the cluster's keys. Default /meridian.
@@ -123,12 +123,11 @@ func Dial(cfg Config) (*Store, error) {
 	s := newStore(cfg)
 	client, err := clientv3.New(clientv3.Config{
 		Endpoints:            cfg.Endpoints,
-		TLS:                  cfg.TLS,
 		Username:             cfg.Username,
 		Password:             cfg.Password,
 		DialKeepAliveTime:    5 * time.Second, // not below what etcd's servers allow
 		DialKeepAliveTimeout: 3 * time.Second,
-		DialOptions:          s.dialOptions(),
+		DialOptions:          s.dialOptions(cfg.TLS),
 		Logger:               zap.New(newCore(cfg.Log)),
 	})
 	if err != nil {
@@ -146,14 +145,18 @@ var reconnect = grpc.ConnectParams{
 	MinConnectTimeout: 3 * time.Second,
 }
 
-func (s *Store) dialOptions() []grpc.DialOption {
-	return []grpc.DialOption{
+func (s *Store) dialOptions(from *certfile.Source) []grpc.DialOption {
+	options := []grpc.DialOption{
 		grpc.WithConnectParams(reconnect),
 		grpc.WithStatsHandler(&s.links),
 		// Windows of a set size spare the pings by which gRPC would find one, one for each answer.
 		grpc.WithInitialWindowSize(window),
 		grpc.WithInitialConnWindowSize(window),
 	}
+	if from != nil {
+		options = append(options, grpc.WithTransportCredentials(newFreshTLS(from, s.log)))
+	}
+	return options
 }
 
 // newStore makes a store that has no client yet.

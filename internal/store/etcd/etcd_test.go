@@ -70,7 +70,13 @@ func (b backend) Open(t *testing.T) store.Store {
 
 func (b backend) Compact(t *testing.T) {
 	t.Helper()
-	client, err := clientv3.New(clientv3.Config{Endpoints: []string{b.endpoint}})
+	compact(t, clientv3.Config{Endpoints: []string{b.endpoint}})
+}
+
+// compact forgets all history.
+func compact(t *testing.T, cfg clientv3.Config) {
+	t.Helper()
+	client, err := clientv3.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
