@@ -1,6 +1,7 @@
 package az
 
 import (
+	"github.com/meridian-federation/meridian/api/v1alpha1"
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/location"
 	"github.com/meridian-federation/meridian/internal/record"
@@ -97,7 +98,7 @@ func (z *Zone) newLocations() *location.Keeper {
 // placeOf is how others find a cluster of the zone.
 func placeOf(c record.Cluster) record.Place {
 	p := record.Place{Cluster: c.Name, Region: c.Region, Zone: c.Zone, Network: c.Network, Gateways: c.Mesh.Gateway.Addresses,
-		Primary: c.Mesh.Primary}
+		Primary: c.Mesh.Primary, Meshless: c.Mesh.Dataplane == string(v1alpha1.DataplaneNone)}
 	if p.Primary == "" {
 		p.Primary = c.Name
 	}

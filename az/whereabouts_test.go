@@ -1,6 +1,7 @@
 package az
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -104,4 +105,25 @@ func TestLocationsThroughOwners(t *testing.T) {
 	second.agent(nil, counts.Record().Key)
 	second.hear(l, feed.Removal{Key: record.LocatedKey("c1", "n/cart", ""), Cause: record.CausePerson})
 	stored("the Service is gone", counts, false)
+}
+
+// TestPlaceOf shows what others are told of where a cluster is.
+func TestPlaceOf(t *testing.T) {
+	tests := map[string]struct {
+		mesh record.Mesh
+		want record.Place
+	}{
+		"an istiod of its own": {record.Mesh{Dataplane: "Sidecar", Gateway: record.Gateway{Addresses: []string{"192.0.2.1"}}},
+			record.Place{Primary: "c1", Gateways: []string{"192.0.2.1"}}},
+		"another's": {record.Mesh{Primary: "c2"}, record.Place{Primary: "c2"}},
+		"no mesh":   {record.Mesh{Dataplane: "None"}, record.Place{Primary: "c1", Meshless: true}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			tt.want.Cluster, tt.want.Zone, tt.want.Region, tt.want.Network = "c1", "a", "west", "blue"
+			if got := placeOf(record.Cluster{Name: "c1", Zone: "a", Region: "west", Network: "blue", Mesh: tt.mesh}); !reflect.DeepEqual(got, tt.want) {
+				t.Errorf("the place is %+v, want %+v", got, tt.want)
+			}
+		})
+	}
 }

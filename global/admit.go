@@ -70,7 +70,7 @@ func admit(app *v1alpha1.Application, namespaceLabels map[string]string, inv *in
 // serviceOf is the application as others call it.
 func serviceOf(app *v1alpha1.Application, environment, tenant string) record.Service {
 	out := record.Service{Namespace: app.Namespace, Application: app.Name, Environment: environment, Tenant: tenant,
-		ServiceAccount: app.Name}
+		ServiceAccount: app.Name, Unproxied: !mesh.Proxied(&app.Spec.Template)}
 	for _, p := range app.Spec.Ports {
 		port := record.Port{Name: p.Name, Port: p.Port, TargetPort: p.TargetPort, Protocol: string(p.Protocol),
 			AppProtocol: p.AppProtocol}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/meridian-federation/meridian/api/v1alpha1"
 	"github.com/meridian-federation/meridian/internal/record"
@@ -72,5 +73,26 @@ func TestListed(t *testing.T) {
 	}
 	if got, want := listed(many), "n00, n01, n02, n03, n04, n05, n06, n07, n08, n09 and 4 more"; got != want {
 		t.Errorf("listed = %q, want %q", got, want)
+	}
+}
+
+// TestServiceTellsOfProxies has an application ask for no proxy: those who would call it from other clusters must know.
+func TestServiceTellsOfProxies(t *testing.T) {
+	tests := map[string]struct {
+		template  corev1.PodTemplateSpec
+		unproxied bool
+	}{
+		"nothing said": {},
+		"no injection": {template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{
+			Annotations: map[string]string{"sidecar.istio.io/inject": "false"}}}, unproxied: true},
+		"the node's network": {template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{HostNetwork: true}}, unproxied: true},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			app := &v1alpha1.Application{Spec: v1alpha1.ApplicationSpec{Template: tt.template}}
+			if got := serviceOf(app, "prod", "").Unproxied; got != tt.unproxied {
+				t.Errorf("unproxied is %t, want %t", got, tt.unproxied)
+			}
+		})
 	}
 }

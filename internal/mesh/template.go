@@ -106,6 +106,12 @@ func (t *podTemplate) proxied() bool {
 	return !t.pod.HostNetwork && (!ok || asked == "true")
 }
 
+// Proxied tells whether the mesh, where there is one, gives the pods of a template a proxy.
+func Proxied(template *corev1.PodTemplateSpec) bool {
+	t := podTemplate{labels: template.Labels, annotations: template.Annotations, pod: podSpec{HostNetwork: template.Spec.HostNetwork}}
+	return t.proxied()
+}
+
 // compile writes the template for clusters with the mesh and without. An application can keep its pods out of the mesh.
 func (t *podTemplate) compile(name string) (meshed, plain json.RawMessage) {
 	labels := map[string]string{labelName: name, object.LabelApplication: name}

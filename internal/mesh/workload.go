@@ -79,7 +79,16 @@ func (in *WorkloadInput) service() (Object, error) {
 		return Object{}, err
 	}
 	return face{namespace: s.namespace, application: s.application, adopt: s.adopt, ports: s.ports,
-		exportTo: visible, locate: in.Locate}.service()
+		exportTo: visible, locate: in.locate()}.service()
+}
+
+// locate asks for no addresses of pods without a proxy, since nobody is sent to them from other clusters: the count is enough
+// to say so.
+func (in *WorkloadInput) locate() Locate {
+	if in.Locate == LocateAddresses && !(inMesh(in.Cluster) && in.Spec.proxied) {
+		return LocateCounts
+	}
+	return in.Locate
 }
 
 func inMesh(cluster record.Cluster) bool {

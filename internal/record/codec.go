@@ -71,7 +71,8 @@ func ServiceKey(namespace, application string) Key {
 
 // Record encodes the service.
 func (v Service) Record() Record {
-	m := &recordpb.Service{Environment: v.Environment, Tenant: v.Tenant, ServiceAccount: v.ServiceAccount}
+	m := &recordpb.Service{Environment: v.Environment, Tenant: v.Tenant, ServiceAccount: v.ServiceAccount,
+		Unproxied: v.Unproxied}
 	for _, p := range v.Ports {
 		m.Ports = append(m.Ports, &recordpb.Port{Name: p.Name, Port: p.Port, TargetPort: p.TargetPort,
 			Protocol: p.Protocol, AppProtocol: p.AppProtocol})
@@ -87,7 +88,7 @@ func DecodeService(r Record) (Service, error) {
 		return Service{}, err
 	}
 	v := Service{Namespace: p[0], Application: p[1], Environment: m.Environment, Tenant: m.Tenant,
-		ServiceAccount: m.ServiceAccount}
+		ServiceAccount: m.ServiceAccount, Unproxied: m.Unproxied}
 	for _, q := range m.Ports {
 		v.Ports = append(v.Ports, Port{Name: q.Name, Port: q.Port, TargetPort: q.TargetPort,
 			Protocol: q.Protocol, AppProtocol: q.AppProtocol})

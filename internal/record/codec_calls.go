@@ -83,7 +83,7 @@ func PlaceKey(cluster string) Key { return Key{KindPlace, cluster} }
 // Record encodes the place.
 func (v Place) Record() Record {
 	return marshal(PlaceKey(v.Cluster), &recordpb.Place{Region: v.Region, Zone: v.Zone, Network: v.Network, Gateways: v.Gateways,
-		Primary: v.Primary, StaleSince: nanos(v.StaleSince)})
+		Primary: v.Primary, StaleSince: nanos(v.StaleSince), Meshless: v.Meshless})
 }
 
 // DecodePlace reads a place.
@@ -94,7 +94,7 @@ func DecodePlace(r Record) (Place, error) {
 		return Place{}, err
 	}
 	return Place{Cluster: p[0], Region: m.Region, Zone: m.Zone, Network: m.Network, Gateways: m.Gateways, Primary: m.Primary,
-		StaleSince: fromNanos(m.StaleSince)}, nil
+		StaleSince: fromNanos(m.StaleSince), Meshless: m.Meshless}, nil
 }
 
 // LocationKey is location/NAMESPACE/APPLICATION/CLUSTER, and for a chunk of addresses /CHUNK behind it.

@@ -47,7 +47,7 @@ func TestRoundTrip(t *testing.T) {
 			func(r record.Record) (any, error) { return record.DecodeToken(r) }},
 		"trust": {record.Trust{Roots: [][]byte{{1}, {2}}, Active: [32]byte{4}},
 			func(r record.Record) (any, error) { return record.DecodeTrust(r) }},
-		"service": {record.Service{Namespace: "n", Application: "a", Environment: "e", Tenant: "t", ServiceAccount: "a",
+		"service": {record.Service{Namespace: "n", Application: "a", Environment: "e", Tenant: "t", ServiceAccount: "a", Unproxied: true,
 			Ports: []record.Port{{Name: "http", Port: 80, TargetPort: 8080, Protocol: "TCP", AppProtocol: "http"}}},
 			func(r record.Record) (any, error) { return record.DecodeService(r) }},
 		"cluster": {record.Cluster{Name: "c", Region: "r", Zone: "z", Environments: []string{"prod"}, Network: "n",

@@ -32,6 +32,8 @@ type Service struct {
 	Tenant         string
 	Ports          []Port
 	ServiceAccount string
+	// Unproxied: where there is a mesh, its pods have no proxy all the same, so that they are called in their own cluster alone.
+	Unproxied bool
 }
 
 // Taint keeps away applications that do not tolerate it.

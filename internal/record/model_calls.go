@@ -57,6 +57,8 @@ type Place struct {
 	Gateways []string
 	// Primary is the cluster whose istiod knows this one's endpoints by itself; its own name where that is its own.
 	Primary string
+	// Meshless: no pod of the cluster has a proxy, so that nothing there is called from other clusters.
+	Meshless bool
 	// StaleSince is when the cluster, or its zone, was lost; zero while it is heard of.
 	StaleSince time.Time
 }

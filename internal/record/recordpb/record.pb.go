@@ -109,8 +109,10 @@ type Service struct {
 	Ports          []*Port                `protobuf:"bytes,2,rep,name=ports,proto3" json:"ports,omitempty"`
 	ServiceAccount string                 `protobuf:"bytes,3,opt,name=service_account,json=serviceAccount,proto3" json:"service_account,omitempty"`
 	Tenant         string                 `protobuf:"bytes,4,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Its pods have no proxy where there is a mesh.
+	Unproxied     bool `protobuf:"varint,5,opt,name=unproxied,proto3" json:"unproxied,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Service) Reset() {
@@ -169,6 +171,13 @@ func (x *Service) GetTenant() string {
 		return x.Tenant
 	}
 	return ""
+}
+
+func (x *Service) GetUnproxied() bool {
+	if x != nil {
+		return x.Unproxied
+	}
+	return false
 }
 
 // Policy says who may call an application.
@@ -464,7 +473,9 @@ type Place struct {
 	// The cluster to whose istiod it belongs.
 	Primary string `protobuf:"bytes,5,opt,name=primary,proto3" json:"primary,omitempty"`
 	// Since when nobody has heard of it, Unix nanoseconds; 0 is that it is heard of.
-	StaleSince    int64 `protobuf:"varint,6,opt,name=stale_since,json=staleSince,proto3" json:"stale_since,omitempty"`
+	StaleSince int64 `protobuf:"varint,6,opt,name=stale_since,json=staleSince,proto3" json:"stale_since,omitempty"`
+	// The cluster has no mesh: no pod there has a proxy.
+	Meshless      bool `protobuf:"varint,7,opt,name=meshless,proto3" json:"meshless,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -539,6 +550,13 @@ func (x *Place) GetStaleSince() int64 {
 		return x.StaleSince
 	}
 	return 0
+}
+
+func (x *Place) GetMeshless() bool {
+	if x != nil {
+		return x.Meshless
+	}
+	return false
 }
 
 // Location is what is ready of an application in one cluster, or a chunk of it.
@@ -2145,12 +2163,13 @@ const file_internal_record_recordpb_record_proto_rawDesc = "" +
 	"\vapplication\x18\x02 \x01(\tR\vapplication\x12 \n" +
 	"\venvironment\x18\x03 \x01(\tR\venvironment\x12\x16\n" +
 	"\x06tenant\x18\x04 \x01(\tR\x06tenant\x12\x12\n" +
-	"\x04spec\x18\x05 \x01(\fR\x04spec\"\x9c\x01\n" +
+	"\x04spec\x18\x05 \x01(\fR\x04spec\"\xba\x01\n" +
 	"\aService\x12 \n" +
 	"\venvironment\x18\x01 \x01(\tR\venvironment\x12.\n" +
 	"\x05ports\x18\x02 \x03(\v2\x18.meridian.record.v1.PortR\x05ports\x12'\n" +
 	"\x0fservice_account\x18\x03 \x01(\tR\x0eserviceAccount\x12\x16\n" +
-	"\x06tenant\x18\x04 \x01(\tR\x06tenant\"\x9e\x01\n" +
+	"\x06tenant\x18\x04 \x01(\tR\x06tenant\x12\x1c\n" +
+	"\tunproxied\x18\x05 \x01(\bR\tunproxied\"\x9e\x01\n" +
 	"\x06Policy\x12 \n" +
 	"\venvironment\x18\x01 \x01(\tR\venvironment\x12!\n" +
 	"\ftrust_domain\x18\x02 \x01(\tR\vtrustDomain\x12.\n" +
@@ -2173,7 +2192,7 @@ const file_internal_record_recordpb_record_proto_rawDesc = "" +
 	"namespaces\x12\x1a\n" +
 	"\beveryone\x18\x02 \x01(\bR\beveryone\x12\x14\n" +
 	"\x05zones\x18\x03 \x03(\tR\x05zones\x12\x1a\n" +
-	"\bnetworks\x18\x04 \x03(\tR\bnetworks\"\xa4\x01\n" +
+	"\bnetworks\x18\x04 \x03(\tR\bnetworks\"\xc0\x01\n" +
 	"\x05Place\x12\x16\n" +
 	"\x06region\x18\x01 \x01(\tR\x06region\x12\x12\n" +
 	"\x04zone\x18\x02 \x01(\tR\x04zone\x12\x18\n" +
@@ -2181,7 +2200,8 @@ const file_internal_record_recordpb_record_proto_rawDesc = "" +
 	"\bgateways\x18\x04 \x03(\tR\bgateways\x12\x18\n" +
 	"\aprimary\x18\x05 \x01(\tR\aprimary\x12\x1f\n" +
 	"\vstale_since\x18\x06 \x01(\x03R\n" +
-	"staleSince\"\xd5\x01\n" +
+	"staleSince\x12\x1a\n" +
+	"\bmeshless\x18\a \x01(\bR\bmeshless\"\xd5\x01\n" +
 	"\bLocation\x12\x12\n" +
 	"\x04zone\x18\x01 \x01(\tR\x04zone\x12\x16\n" +
 	"\x06region\x18\x02 \x01(\tR\x06region\x12\x14\n" +
