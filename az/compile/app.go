@@ -19,8 +19,8 @@ type app struct {
 	sites map[string]int
 	// face is its service record, once it was read; a change of it is forgotten.
 	face *face
-	// refused is why what calls it under an istiod cannot, by istiod.
-	refused map[string][]record.Problem
+	// found is how it is found under an istiod where it is called, by istiod.
+	found map[string]*found
 }
 
 // face is a service record, decoded.
@@ -39,7 +39,16 @@ type bound struct {
 
 func (a *app) id() string { return record.ServiceName(a.namespace, a.name) }
 
-func (a *app) key(k kind) unitKey { return unitKey{kind: k, namespace: a.namespace, application: a.name} }
+func (a *app) key(k kind) unitKey {
+	return unitKey{kind: k, namespace: a.namespace, application: a.name}
+}
+
+// chunk is the key of a chunk's unit, CLUSTER/CHUNK.
+func (a *app) chunk(part string) unitKey {
+	key := a.key(kindChunk)
+	key.part = part
+	return key
+}
 
 // idle tells whether nothing hangs on the application.
 func (a *app) idle() bool { return len(a.bound)+len(a.callers)+len(a.sites) == 0 }

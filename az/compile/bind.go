@@ -104,7 +104,7 @@ func (c *Compiler) call(t *target, dep *app, by int, cause record.Cause, r *roun
 	}
 	if count(&dep.called, t.istiod, by) {
 		r.mark(t.istiod, dep.key(kindStub), cause)
-		r.mark(t.istiod, dep.key(kindCallee), cause)
+		c.markFound(dep, t.istiod, "", cause, r)
 	}
 }
 

@@ -1,7 +1,7 @@
 package compile
 
 import (
-	"slices"
+	"strings"
 
 	"github.com/meridian-federation/meridian/internal/mesh"
 	"github.com/meridian-federation/meridian/internal/record"
@@ -44,7 +44,7 @@ func (c *Compiler) compileCallee(t *target, key unitKey, cause record.Cause, r *
 	r.loosen(record.Key{}, a)
 	if a.called[istiod] == 0 || !t.governs() {
 		t.drop(key, cause)
-		c.refuse(a, istiod, nil, r)
+		c.lose(a, istiod, key.part, r)
 		return
 	}
 	if t.mine {
@@ -56,34 +56,73 @@ func (c *Compiler) compileCallee(t *target, key unitKey, cause record.Cause, r *
 	}
 	objects, problems, err := mesh.Callee(mesh.CalleeInput{Cluster: t.cluster, Service: service.Service, Audience: c.audience(a).Audience,
 		Sites: c.sites(istiod, a)})
-	if err != nil {
-		problem := failed(err)
-		problem.Message = "how " + a.id() + " is called: " + problem.Message
-		c.refuse(a, istiod, []record.Problem{*problem}, r)
-		return
-	}
-	c.refuse(a, istiod, problems, r)
-	if t.mine {
+	c.refuse(a, istiod, key.part, a.problems(problems, err), r)
+	if t.mine && err == nil {
 		t.accept(t.unit(key), objects, cause)
 	}
 }
 
-// refuse notes why an application cannot be called under an istiod; if that is news, its callers there stand otherwise.
-func (c *Compiler) refuse(a *app, istiod string, problems []record.Problem, r *round) {
-	if slices.Equal(a.refused[istiod], problems) {
+// compileChunk compiles a chunk of an application's addresses beyond an istiod's group. Like compileCallee, it does so for
+// its problems alone where another shard owns the istiod's cluster.
+func (c *Compiler) compileChunk(t *target, key unitKey, cause record.Cause, r *round) {
+	a, istiod := c.app(key.namespace, key.application), t.cluster.Name
+	r.loosen(record.Key{}, a)
+	cluster, _, _ := strings.Cut(key.part, "/")
+	place := c.places[cluster]
+	location, there := c.location(a, key.part)
+	if !there || place == nil || a.called[istiod] == 0 || !t.governs() || c.configures(cluster) == istiod {
+		t.drop(key, cause)
+		c.lose(a, istiod, key.part, r)
 		return
 	}
-	if a.refused == nil {
-		a.refused = map[string][]record.Problem{}
+	a.finds(istiod).chunks[key.part] = struct{}{}
+	if t.mine {
+		t.unit(key)
 	}
-	if len(problems) == 0 {
-		delete(a.refused, istiod)
-	} else {
-		a.refused[istiod] = problems
+	service := c.face(a)
+	if service == nil {
+		return
 	}
-	for b := range a.callers {
-		if t := c.targets[b.binding.Cluster]; t != nil && t.istiod == istiod {
-			r.standing(t, b.app)
+	objects, problems, err := mesh.Chunk(mesh.ChunkInput{Cluster: t.cluster, Service: service.Service, Audience: c.audience(a).Audience,
+		Location: location, Place: place.Place, Weightless: place.weightless})
+	c.refuse(a, istiod, key.part, a.problems(problems, err), r)
+	if t.mine && err == nil {
+		t.accept(t.unit(key), objects, cause)
+	}
+}
+
+// location is what is stored of an application in a cluster, or CLUSTER/CHUNK.
+func (c *Compiler) location(a *app, where string) (l record.Location, ok bool) {
+	e, ok := c.snapshot.Get(record.Key{Kind: record.KindLocation, Name: a.id() + "/" + where})
+	if !ok {
+		return record.Location{}, false
+	}
+	l, err := record.DecodeLocation(e.Record)
+	return l, err == nil
+}
+
+// markFound has compiled how an application is found under an istiod where it is called: as a whole, and its chunks, those in
+// one cluster or, with an empty one, all.
+func (c *Compiler) markFound(a *app, istiod, cluster string, cause record.Cause, r *round) {
+	r.mark(istiod, a.key(kindCallee), cause)
+	prefix := ""
+	if cluster != "" {
+		prefix = cluster + "/"
+	}
+	if f := a.found[istiod]; f != nil { // also those whose location has gone
+		for part := range f.chunks {
+			if strings.HasPrefix(part, prefix) {
+				r.mark(istiod, a.chunk(part), cause)
+			}
+		}
+	}
+	if len(a.sites) == 0 {
+		return
+	}
+	id := a.id() + "/"
+	for e := range c.snapshot.Prefix(record.KindLocation, id+prefix) {
+		if part := e.Key.Name[len(id):]; strings.Contains(part, "/") {
+			r.mark(istiod, a.chunk(part), cause)
 		}
 	}
 }

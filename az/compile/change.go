@@ -93,7 +93,7 @@ func (c *Compiler) markCalled(a *app, cause record.Cause, r *round) {
 	}
 	for istiod := range a.called {
 		r.mark(istiod, a.key(kindStub), cause)
-		r.mark(istiod, a.key(kindCallee), cause)
+		c.markFound(a, istiod, "", cause, r)
 	}
 }
 

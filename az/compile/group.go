@@ -188,7 +188,7 @@ func (c *Compiler) markTarget(t *target, cause record.Cause, r *round) {
 			}
 		}
 		if a.called[name] > 0 {
-			r.mark(name, a.key(kindCallee), cause)
+			c.markFound(a, name, "", cause, r)
 		}
 	}
 	for part := range t.exported {

@@ -24,7 +24,7 @@ func (id unitID) compare(o unitID) int {
 
 // phases are the kinds in the order in which they are compiled: a stub goes when a workload is there, a namespace follows
 // from all that is in it.
-var phases = [...][]kind{{kindWorkload, kindConfig}, {kindStub}, {kindCallee}, {kindNamespace}, {kindGateway}, {kindRoot}}
+var phases = [...][]kind{{kindWorkload, kindConfig}, {kindStub}, {kindCallee, kindChunk}, {kindNamespace}, {kindGateway}, {kindRoot}}
 
 // round collects what is to be compiled, with the cause of what goes, and what came of it.
 type round struct {
@@ -87,7 +87,7 @@ func (c *Compiler) compile(r *round) map[string]*Shift {
 		var jobs []*job
 		for _, id := range ids {
 			t := c.targets[id.cluster]
-			if t == nil || !t.mine && id.key.kind != kindCallee {
+			if t == nil || !t.mine && id.key.kind != kindCallee && id.key.kind != kindChunk {
 				continue
 			}
 			if t.mine && out[id.cluster] == nil {
@@ -139,6 +139,8 @@ func (c *Compiler) compileUnit(t *target, key unitKey, cause record.Cause, r *ro
 		c.compileStub(t, key, cause, r)
 	case kindCallee:
 		c.compileCallee(t, key, cause, r)
+	case kindChunk:
+		c.compileChunk(t, key, cause, r)
 	case kindNamespace:
 		c.compileNamespace(t, key, cause)
 	case kindGateway:

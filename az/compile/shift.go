@@ -105,7 +105,9 @@ func (c *Compiler) application(t *target, b *bound) Application {
 		}
 	}
 	for _, d := range b.dependencies {
-		out.Problems = append(out.Problems, d.refused[t.istiod]...)
+		if f := d.found[t.istiod]; f != nil {
+			out.Problems = append(out.Problems, f.told()...)
+		}
 	}
 	for i := range out.Problems {
 		out.Problems[i].Cluster = t.cluster.Name

@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -48,15 +49,14 @@ func (c *Compiler) locate(change store.Change, r *round) {
 	if change.New == nil {
 		cause = change.Cause
 	}
-	c.markFound(a, cluster, cause, r)
-}
-
-// markFound has compiled how an application in a cluster is found by others.
-func (c *Compiler) markFound(a *app, cluster string, cause record.Cause, r *round) {
+	key := a.key(kindCallee)
+	if len(parts) == 4 {
+		key = a.chunk(cluster + "/" + parts[3])
+	}
 	own := c.configures(cluster)
 	for istiod := range a.called {
 		if istiod != own {
-			r.mark(istiod, a.key(kindCallee), cause)
+			r.mark(istiod, key, cause)
 		}
 	}
 }
@@ -98,8 +98,13 @@ func (c *Compiler) site(change store.Change, now time.Time, r *round) {
 
 // markPlace has compiled how what is ready at a place is found, and if the place itself changed, who may send there.
 func (c *Compiler) markPlace(name string, moved bool, cause record.Cause, r *round) {
+	own := c.configures(name)
 	for a := range c.located[name] {
-		c.markFound(a, name, cause, r)
+		for istiod := range a.called {
+			if istiod != own {
+				c.markFound(a, istiod, name, cause, r)
+			}
+		}
 		if moved {
 			c.markCallers(a, false, r)
 		}
@@ -137,32 +142,21 @@ func (c *Compiler) Age(now time.Time) map[string]*Shift {
 	return c.compile(r)
 }
 
-// sites are the places where an application is ready beyond an istiod's group, by cluster. A place that has not arrived is
-// none yet.
+// sites are the places where an application is beyond an istiod's group, by cluster. A place that has not arrived is none
+// yet.
 func (c *Compiler) sites(istiod string, a *app) []mesh.Site {
-	var out []mesh.Site
-	index := map[string]int{}
-	if len(a.sites) == 0 {
-		return nil
-	}
-	for e := range c.snapshot.Prefix(record.KindLocation, a.id()+"/") {
-		l, err := record.DecodeLocation(e.Record)
-		if err != nil || c.configures(l.Cluster) == istiod {
+	out := make([]mesh.Site, 0, len(a.sites))
+	for _, cluster := range slices.Sorted(maps.Keys(a.sites)) {
+		p := c.places[cluster]
+		if p == nil || c.configures(cluster) == istiod {
 			continue
 		}
-		p := c.places[l.Cluster]
-		if p == nil {
-			continue
+		site := mesh.Site{Place: p.Place, Weightless: p.weightless}
+		if l, ok := c.location(a, cluster); ok {
+			site.Ready = l.Total()
 		}
-		at, known := index[l.Cluster]
-		if !known {
-			at = len(out)
-			index[l.Cluster] = at
-			out = append(out, mesh.Site{Place: p.Place, Weightless: p.weightless})
-		}
-		out[at].Locations = append(out[at].Locations, l)
+		out = append(out, site)
 	}
-	slices.SortFunc(out, func(a, b mesh.Site) int { return strings.Compare(a.Place.Cluster, b.Place.Cluster) })
 	return out
 }
 

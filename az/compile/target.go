@@ -114,16 +114,17 @@ func (t *target) replace(u *unit, objects []mesh.Object, cause record.Cause) {
 		}
 		t.hold(r.Key, holding{u, r}, cause)
 	}
+	if len(before) > 0 && len(objects) > 0 && &before[0] == &objects[0] {
+		return // outputs are shared
+	}
 	for i := range before {
-		key := before[i].Record.Key
-		if slices.ContainsFunc(objects, func(o mesh.Object) bool { return o.Record.Key == key }) {
-			continue
+		r := &before[i].Record
+		switch at := t.held[r.Key]; {
+		case at.by != u:
+			remove(t.rivals, r.Key, u)
+		case at.is == r: // not held anew
+			t.yield(r.Key, cause)
 		}
-		if t.held[key].by != u {
-			remove(t.rivals, key, u)
-			continue
-		}
-		t.yield(key, cause)
 	}
 }
 

@@ -16,6 +16,7 @@ const (
 	kindConfig
 	kindStub
 	kindCallee
+	kindChunk
 	kindNamespace
 	kindGateway
 	kindRoot
@@ -26,7 +27,7 @@ const (
 type unitKey struct {
 	kind                   kind
 	namespace, application string
-	// part of a gateway's hosts; empty for other kinds.
+	// part is of a gateway the part of the hosts, of a chunk CLUSTER/CHUNK, else empty.
 	part string
 }
 

@@ -106,7 +106,7 @@ func BenchmarkCallee(b *testing.B) {
 	in := ledger()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, _, err := mesh.Callee(in); err != nil {
+		if _, _, err := in.compile(); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -63,7 +63,7 @@ type input struct {
 type calleeInput struct {
 	Service  record.Service
 	Audience record.Audience
-	Sites    []mesh.Site
+	Sites    []site
 	// Here: it runs in the cluster too.
 	Here bool
 }

@@ -17,16 +17,16 @@ type CalleeInput struct {
 	Service record.Service
 	// Audience is zero where it is not known.
 	Audience record.Audience
-	// Sites are where the application is ready and other istiods look after it, in any order. Istiod knows the endpoints of
-	// its own clusters by itself.
+	// Sites are where the application is and other istiods look after it, in any order. Istiod knows the endpoints of its own
+	// clusters by itself.
 	Sites []Site
 }
 
 // Site is an application in one cluster.
 type Site struct {
 	Place record.Place
-	// Locations are the application's in the cluster: the counts, and on this network the chunks of addresses.
-	Locations []record.Location
+	// Ready counts its ready endpoints.
+	Ready int32
 	// Weightless: the place has been stale for longer than the operator trusts what was last heard of it. Nothing is sent
 	// there.
 	Weightless bool
@@ -41,51 +41,33 @@ const (
 	ReasonPodRangesUnknown = "PodRangesUnknown"
 	// ReasonOnlyUDP: it is ready in other clusters, and none of its ports is TCP, which alone the mesh carries.
 	ReasonOnlyUDP = "OnlyUDP"
+	// ReasonAddressInvalid: some of its pods on this network have addresses that are no host's.
+	ReasonAddressInvalid = "AddressInvalid"
 )
 
-// Callee compiles what istiod is told about an application that its proxies call: a DestinationRule, and the endpoints
-// that it cannot know by itself. Clusters on other networks are reached by gateways (WorkloadEntries), those on this one
-// directly (ServiceEntries). The problems say what of it cannot be called, and name no zone or cluster: they are the
-// consumers'. There is nothing without a mesh, nor for an application without ports.
+// Callee compiles what istiod is told about an application that its proxies call: a DestinationRule, and for clusters on
+// other networks the gateways by which they are reached (WorkloadEntries). What is on this network is Chunk's. The problems
+// say what of the application cannot be called, and name no zone: they are the consumers'. There is nothing without a mesh,
+// nor for an application without ports.
 func Callee(in CalleeInput) ([]Object, []record.Problem, error) {
 	if !inMesh(in.Cluster) || len(in.Service.Ports) == 0 {
 		return nil, nil, nil
 	}
-	objects, problems, err := in.compile()
+	c, err := newCallee(in.Cluster, in.Service, in.Audience)
 	if err != nil {
-		return nil, nil, fmt.Errorf("compiling calls of %s/%s: %w", in.Service.Namespace, in.Service.Application, err)
-	}
-	return objects, problems, nil
-}
-
-func (in *CalleeInput) compile() ([]Object, []record.Problem, error) {
-	if err := checkService(in.Service); err != nil {
-		return nil, nil, err
-	}
-	c := &callee{service: in.Service, ports: tcpPorts(in.Service.Ports), network: in.Cluster.Network}
-	var err error
-	if c.exportTo, err = exportTo(in.Service.Namespace, in.Audience); err != nil {
 		return nil, nil, err
 	}
 	sites := slices.Clone(in.Sites)
 	slices.SortFunc(sites, func(a, b Site) int { return cmp.Compare(a.Place.Cluster, b.Place.Cluster) })
-	for _, site := range sites {
-		if err := c.check(site); err != nil {
-			return nil, nil, err
-		}
-	}
 	objects := []Object{c.destinationRule()}
 	if len(c.ports) == 0 {
 		return objects, c.onlyUDP(sites), nil
 	}
 	behind, problems := c.behindGateways(sites)
-	reachable, refused := c.within(in.Cluster, sites)
-	flat, err := c.onNetwork(reachable)
-	if err != nil {
-		return nil, nil, err
+	if !podsReached(in.Cluster) {
+		problems = append(problems, c.rangesUnknown(sites)...)
 	}
-	problems = append(problems, refused...)
-	objects = append(append(objects, flat...), behind...)
+	objects = append(objects, behind...)
 	sortObjects(objects)
 	return objects, problems, nil
 }
@@ -101,16 +83,20 @@ type callee struct {
 	network string
 }
 
-func (c *callee) check(site Site) error {
-	for _, l := range site.Locations {
-		if l.Cluster != site.Place.Cluster {
-			return fmt.Errorf("site %s: a location of cluster %s", site.Place.Cluster, l.Cluster)
-		}
-		if err := checkSubject("location", l.Namespace, l.Application, c.service.Namespace, c.service.Application); err != nil {
-			return fmt.Errorf("site %s: %w", site.Place.Cluster, err)
-		}
+func newCallee(cluster record.Cluster, s record.Service, audience record.Audience) (*callee, error) {
+	c := &callee{service: s, ports: tcpPorts(s.Ports), network: cluster.Network}
+	err := checkService(s)
+	if err == nil {
+		c.exportTo, err = exportTo(s.Namespace, audience)
 	}
-	return nil
+	if err != nil {
+		return nil, c.failed(err)
+	}
+	return c, nil
+}
+
+func (c *callee) failed(err error) error {
+	return fmt.Errorf("compiling calls of %s/%s: %w", c.service.Namespace, c.service.Application, err)
 }
 
 func (c *callee) draft(group, version, kind, name string, spec fields) draft {
@@ -131,7 +117,7 @@ func (c *callee) serviceAccount() string {
 func (c *callee) onlyUDP(sites []Site) []record.Problem {
 	var clusters []string
 	for _, site := range sites {
-		if site.ready() > 0 {
+		if site.Ready > 0 {
 			clusters = append(clusters, site.Place.Cluster)
 		}
 	}
@@ -162,17 +148,6 @@ func few(list []string) string {
 		return strings.Join(list, ", ")
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(list[:most], ", "), len(list)-most)
-}
-
-// ready is the number of ready endpoints that the counts tell of.
-func (s Site) ready() int64 {
-	var n int64
-	for _, l := range s.Locations {
-		if l.Chunk == "" {
-			n += int64(max(l.Total(), 0))
-		}
-	}
-	return n
 }
 
 // locality is REGION/ZONE.

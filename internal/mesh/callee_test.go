@@ -17,18 +17,61 @@ import (
 )
 
 // ledger is called from network blue, and ready behind two gateways of green and in two chunks of blue.
-func ledger() mesh.CalleeInput {
+func ledger() called {
 	caller := meshed()
 	caller.Network, caller.PodRanges = "blue", []string{"10.1.0.0/16"}
-	return mesh.CalleeInput{Cluster: caller,
+	return called{Cluster: caller,
 		Service: record.Service{Namespace: "payments", Application: "ledger", Ports: []record.Port{tcpPort("grpc", 8080),
 			{Name: "gossip", Port: 7946, TargetPort: 7946, Protocol: "UDP"}}},
 		Audience: record.Audience{Namespace: "payments", Application: "ledger", Namespaces: []string{"shop", "web"}},
-		Sites: []mesh.Site{
+		Sites: []site{
 			behind("green", "east-a-1", 4, "198.51.100.1"), behind("green", "east-a-2", 2, "198.51.100.2"),
 			{Place: placeOf("blue", "west-b-1"), Locations: []record.Location{
 				chunk("west-b-1", "ledger-a", "10.1.0.1", "10.1.0.2"), chunk("west-b-1", "ledger-b", "10.1.0.3"), count("west-b-1", 3)}},
 		}}
+}
+
+// called is an application that is called, with all that is known of where it is.
+type called struct {
+	Cluster  record.Cluster
+	Service  record.Service
+	Audience record.Audience
+	Sites    []site
+}
+
+// site is where it is: the counts, and the chunks of addresses.
+type site struct {
+	Place      record.Place
+	Locations  []record.Location
+	Weightless bool
+}
+
+// compile returns what is compiled of it as a whole, and of each chunk.
+func (c called) compile() ([]mesh.Object, []record.Problem, error) {
+	in := mesh.CalleeInput{Cluster: c.Cluster, Service: c.Service, Audience: c.Audience}
+	var chunks []mesh.Object
+	var wrong []record.Problem
+	for _, s := range c.Sites {
+		whole := mesh.Site{Place: s.Place, Weightless: s.Weightless}
+		for _, l := range s.Locations {
+			if l.Chunk == "" {
+				whole.Ready += l.Total()
+				continue
+			}
+			objects, problems, err := mesh.Chunk(mesh.ChunkInput{Cluster: c.Cluster, Service: c.Service, Audience: c.Audience,
+				Location: l, Place: s.Place, Weightless: s.Weightless})
+			if err != nil {
+				return nil, nil, err
+			}
+			chunks, wrong = append(chunks, objects...), append(wrong, problems...)
+		}
+		in.Sites = append(in.Sites, whole)
+	}
+	objects, problems, err := mesh.Callee(in)
+	if err != nil {
+		return nil, nil, err
+	}
+	return inOrder(append(chunks, objects...)), append(problems, wrong...), nil
 }
 
 func placeOf(network, cluster string, gateways ...string) record.Place {
@@ -36,8 +79,8 @@ func placeOf(network, cluster string, gateways ...string) record.Place {
 	return record.Place{Cluster: cluster, Region: region, Zone: region + "-" + zone[:1], Network: network, Gateways: gateways, Primary: cluster}
 }
 
-func behind(network, cluster string, pods int32, gateways ...string) mesh.Site {
-	return mesh.Site{Place: placeOf(network, cluster, gateways...), Locations: []record.Location{count(cluster, pods)}}
+func behind(network, cluster string, pods int32, gateways ...string) site {
+	return site{Place: placeOf(network, cluster, gateways...), Locations: []record.Location{count(cluster, pods)}}
 }
 
 func count(cluster string, pods int32) record.Location {
@@ -52,9 +95,9 @@ func chunk(cluster, name string, addresses ...string) record.Location {
 	return l
 }
 
-func callee(t testing.TB, in mesh.CalleeInput) []mesh.Object {
+func callee(t testing.TB, in called) []mesh.Object {
 	t.Helper()
-	objects, _, err := mesh.Callee(in)
+	objects, _, err := in.compile()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,41 +108,45 @@ func callee(t testing.TB, in mesh.CalleeInput) []mesh.Object {
 func TestCalleeChanges(t *testing.T) {
 	all := []string{"DestinationRule", "ServiceEntry", "ServiceEntry", "WorkloadEntry", "WorkloadEntry"}
 	for name, c := range map[string]struct {
-		edit                    func(*mesh.CalleeInput)
+		edit                    func(*called)
 		changed, added, removed []string
 	}{
-		"nothing": {edit: func(*mesh.CalleeInput) {}},
-		"order":   {edit: func(in *mesh.CalleeInput) { slices.Reverse(in.Sites) }},
-		"a count": {edit: func(in *mesh.CalleeInput) { in.Sites[0].Locations[0].Ready[0].Endpoints = 5 }, changed: all[3:4]},
-		"versions": {edit: func(in *mesh.CalleeInput) {
+		"nothing": {edit: func(*called) {}},
+		"order":   {edit: func(in *called) { slices.Reverse(in.Sites) }},
+		"a count": {edit: func(in *called) { in.Sites[0].Locations[0].Ready[0].Endpoints = 5 }, changed: all[3:4]},
+		"versions": {edit: func(in *called) {
 			in.Sites[0].Locations[0].Ready = []record.Ready{{Version: "v1", Endpoints: 3}, {Version: "v2", Endpoints: 1}}
 		}},
-		"no pods":          {edit: func(in *mesh.CalleeInput) { in.Sites[0].Locations[0].Ready = nil }, removed: all[3:4]},
-		"weightless":       {edit: func(in *mesh.CalleeInput) { in.Sites[1].Weightless = true }, removed: all[3:4]},
-		"no pod ranges":    {edit: func(in *mesh.CalleeInput) { in.Cluster.PodRanges = nil }, removed: all[1:3]},
-		"flat, weightless": {edit: func(in *mesh.CalleeInput) { in.Sites[2].Weightless = true }, removed: all[1:3]},
-		"a site":           {edit: func(in *mesh.CalleeInput) { in.Sites = in.Sites[1:] }, removed: all[3:4]},
-		"stale": {edit: func(in *mesh.CalleeInput) {
+		"no pods":          {edit: func(in *called) { in.Sites[0].Locations[0].Ready = nil }, removed: all[3:4]},
+		"weightless":       {edit: func(in *called) { in.Sites[1].Weightless = true }, removed: all[3:4]},
+		"no pod ranges":    {edit: func(in *called) { in.Cluster.PodRanges = nil }, removed: all[1:3]},
+		"flat, weightless": {edit: func(in *called) { in.Sites[2].Weightless = true }, removed: all[1:3]},
+		"a site":           {edit: func(in *called) { in.Sites = in.Sites[1:] }, removed: all[3:4]},
+		"stale": {edit: func(in *called) {
 			in.Sites[0].Place.StaleSince = in.Sites[0].Place.StaleSince.AddDate(1, 0, 0)
 		}},
-		"a flat count": {edit: func(in *mesh.CalleeInput) { in.Sites[2].Locations[2].Ready[0].Endpoints = 9 }},
-		"sequence":     {edit: func(in *mesh.CalleeInput) { in.Sites[2].Locations[0].Sequence = 9 }},
-		"an address": {edit: func(in *mesh.CalleeInput) {
+		"a flat count": {edit: func(in *called) { in.Sites[2].Locations[2].Ready[0].Endpoints = 9 }},
+		"sequence":     {edit: func(in *called) { in.Sites[2].Locations[0].Sequence = 9 }},
+		"an address": {edit: func(in *called) {
 			in.Sites[2].Locations[0] = chunk("west-b-1", "ledger-a", "10.1.0.1", "10.1.0.9")
 		}, changed: all[1:2]},
-		"order of addresses": {edit: func(in *mesh.CalleeInput) { slices.Reverse(in.Sites[2].Locations[0].Endpoints) }},
-		"an empty chunk":     {edit: func(in *mesh.CalleeInput) { in.Sites[2].Locations[1].Endpoints = nil }, removed: all[1:2]},
-		"another chunk": {edit: func(in *mesh.CalleeInput) {
+		"order of addresses": {edit: func(in *called) { slices.Reverse(in.Sites[2].Locations[0].Endpoints) }},
+		"a broken address": {edit: func(in *called) {
+			in.Sites[2].Locations[0] = chunk("west-b-1", "ledger-a", "10.1.0.1", "10.1.0.2", "fe80::1%eth0")
+		}},
+		"only broken addresses": {edit: func(in *called) { in.Sites[2].Locations[1] = chunk("west-b-1", "ledger-b", "pod") }, removed: all[1:2]},
+		"an empty chunk":        {edit: func(in *called) { in.Sites[2].Locations[1].Endpoints = nil }, removed: all[1:2]},
+		"another chunk": {edit: func(in *called) {
 			in.Sites[2].Locations = append(in.Sites[2].Locations, chunk("west-b-1", "ledger-c", "10.1.0.4"))
 		}, added: all[1:2]},
-		"another cluster": {edit: func(in *mesh.CalleeInput) {
+		"another cluster": {edit: func(in *called) {
 			in.Sites = append(in.Sites, behind("red", "north-a-1", 1, "203.0.113.1"))
 		}, added: all[3:4]},
-		"an audience": {edit: func(in *mesh.CalleeInput) { in.Audience.Everyone, in.Audience.Namespaces = true, nil }, changed: all[:3]},
-		"a gateway's own port": {edit: func(in *mesh.CalleeInput) {
+		"an audience": {edit: func(in *called) { in.Audience.Everyone, in.Audience.Namespaces = true, nil }, changed: all[:3]},
+		"a gateway's own port": {edit: func(in *called) {
 			in.Service.Ports = append(in.Service.Ports, tcpPort("http", 80))
 		}, changed: all[1:]},
-		"a UDP port": {edit: func(in *mesh.CalleeInput) { in.Service.Ports = in.Service.Ports[:1] }},
+		"a UDP port": {edit: func(in *called) { in.Service.Ports = in.Service.Ports[:1] }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before, in := contents(callee(t, ledger())), ledger()
@@ -137,25 +184,25 @@ func contents(objects []mesh.Object) map[object.ID][]byte {
 // TestWeights sums what is ready behind each address of each network's gateways, whatever shares an address with what.
 func TestWeights(t *testing.T) {
 	for name, c := range map[string]struct {
-		sites []mesh.Site
+		sites []site
 		want  map[string]string
 	}{
-		"one":               {[]mesh.Site{behind("green", "east-a-1", 3, "192.0.2.1")}, map[string]string{"192.0.2.1": "3 east/east-a"}},
-		"shared":            {[]mesh.Site{behind("green", "east-a-1", 3, "192.0.2.1"), behind("green", "east-b-1", 4, "192.0.2.1")}, map[string]string{"192.0.2.1": "7 east/east-a"}},
-		"divided":           {[]mesh.Site{behind("green", "east-a-1", 5, "192.0.2.2", "192.0.2.1")}, map[string]string{"192.0.2.1": "3 east/east-a", "192.0.2.2": "2 east/east-a"}},
-		"fewer pods":        {[]mesh.Site{behind("green", "east-a-1", 1, "192.0.2.1", "192.0.2.2")}, map[string]string{"192.0.2.1": "1 east/east-a", "192.0.2.2": "1 east/east-a"}},
-		"address twice":     {[]mesh.Site{behind("green", "east-a-1", 4, "192.0.2.1", "192.0.2.1")}, map[string]string{"192.0.2.1": "4 east/east-a"}},
-		"one locality":      {[]mesh.Site{behind("green", "west-a-1", 1, "192.0.2.2"), behind("green", "east-a-1", 0, "192.0.2.1")}, map[string]string{"192.0.2.2": "1 east/east-a"}},
-		"two networks":      {[]mesh.Site{behind("green", "east-a-1", 1, "192.0.2.1"), behind("red", "west-a-1", 2, "192.0.2.2")}, map[string]string{"192.0.2.1": "1 east/east-a", "192.0.2.2": "2 west/west-a"}},
-		"no host":           {[]mesh.Site{behind("green", "east-a-1", 5, "0.0.0.0", "192.0.2.1", "ff02::1", "gw.example.com", "192.0.2.2")}, map[string]string{"192.0.2.1": "3 east/east-a", "192.0.2.2": "2 east/east-a"}},
-		"no host, alone":    {[]mesh.Site{behind("green", "east-a-1", 5, "0.0.0.0"), behind("green", "west-a-1", 2, "192.0.2.1")}, map[string]string{"192.0.2.1": "2 east/east-a"}},
-		"of two networks":   {[]mesh.Site{behind("red", "west-a-1", 6, "192.0.2.1", "192.0.2.2"), behind("green", "east-a-1", 5, "192.0.2.1")}, map[string]string{"192.0.2.1": "5 east/east-a", "192.0.2.2": "6 west/west-a"}},
-		"IPv4 in IPv6":      {[]mesh.Site{behind("green", "east-a-1", 1, "::ffff:192.0.2.1")}, map[string]string{"192.0.2.1": "1 east/east-a"}},
-		"nothing ready":     {[]mesh.Site{behind("green", "east-a-1", 0, "192.0.2.1")}, map[string]string{}},
-		"negative counts":   {[]mesh.Site{behind("green", "east-a-1", -3, "192.0.2.1")}, map[string]string{}},
+		"one":               {[]site{behind("green", "east-a-1", 3, "192.0.2.1")}, map[string]string{"192.0.2.1": "3 east/east-a"}},
+		"shared":            {[]site{behind("green", "east-a-1", 3, "192.0.2.1"), behind("green", "east-b-1", 4, "192.0.2.1")}, map[string]string{"192.0.2.1": "7 east/east-a"}},
+		"divided":           {[]site{behind("green", "east-a-1", 5, "192.0.2.2", "192.0.2.1")}, map[string]string{"192.0.2.1": "3 east/east-a", "192.0.2.2": "2 east/east-a"}},
+		"fewer pods":        {[]site{behind("green", "east-a-1", 1, "192.0.2.1", "192.0.2.2")}, map[string]string{"192.0.2.1": "1 east/east-a", "192.0.2.2": "1 east/east-a"}},
+		"address twice":     {[]site{behind("green", "east-a-1", 4, "192.0.2.1", "192.0.2.1")}, map[string]string{"192.0.2.1": "4 east/east-a"}},
+		"one locality":      {[]site{behind("green", "west-a-1", 1, "192.0.2.2"), behind("green", "east-a-1", 0, "192.0.2.1")}, map[string]string{"192.0.2.2": "1 east/east-a"}},
+		"two networks":      {[]site{behind("green", "east-a-1", 1, "192.0.2.1"), behind("red", "west-a-1", 2, "192.0.2.2")}, map[string]string{"192.0.2.1": "1 east/east-a", "192.0.2.2": "2 west/west-a"}},
+		"no host":           {[]site{behind("green", "east-a-1", 5, "0.0.0.0", "192.0.2.1", "ff02::1", "gw.example.com", "192.0.2.2")}, map[string]string{"192.0.2.1": "3 east/east-a", "192.0.2.2": "2 east/east-a"}},
+		"no host, alone":    {[]site{behind("green", "east-a-1", 5, "0.0.0.0"), behind("green", "west-a-1", 2, "192.0.2.1")}, map[string]string{"192.0.2.1": "2 east/east-a"}},
+		"of two networks":   {[]site{behind("red", "west-a-1", 6, "192.0.2.1", "192.0.2.2"), behind("green", "east-a-1", 5, "192.0.2.1")}, map[string]string{"192.0.2.1": "5 east/east-a", "192.0.2.2": "6 west/west-a"}},
+		"IPv4 in IPv6":      {[]site{behind("green", "east-a-1", 1, "::ffff:192.0.2.1")}, map[string]string{"192.0.2.1": "1 east/east-a"}},
+		"nothing ready":     {[]site{behind("green", "east-a-1", 0, "192.0.2.1")}, map[string]string{}},
+		"negative counts":   {[]site{behind("green", "east-a-1", -3, "192.0.2.1")}, map[string]string{}},
 		"nowhere":           {nil, map[string]string{}},
-		"on this network":   {[]mesh.Site{behind("blue", "east-a-1", 3, "192.0.2.1")}, map[string]string{}},
-		"more than a field": {[]mesh.Site{behind("green", "east-a-1", 1<<31-1, "192.0.2.1"), behind("green", "east-a-2", 1<<31-1, "192.0.2.1"), behind("green", "east-a-3", 9, "192.0.2.1")}, map[string]string{"192.0.2.1": "4294967295 east/east-a"}},
+		"on this network":   {[]site{behind("blue", "east-a-1", 3, "192.0.2.1")}, map[string]string{}},
+		"more than a field": {[]site{behind("green", "east-a-1", 1<<31-1, "192.0.2.1"), behind("green", "east-a-2", 1<<31-1, "192.0.2.1"), behind("green", "east-a-3", 9, "192.0.2.1")}, map[string]string{"192.0.2.1": "4294967295 east/east-a"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := ledger()
@@ -177,44 +224,54 @@ func TestWeights(t *testing.T) {
 func TestCalleeProblems(t *testing.T) {
 	udp := []record.Port{{Name: "dns", Port: 53, TargetPort: 53, Protocol: "UDP"}}
 	for name, c := range map[string]struct {
-		edit func(*mesh.CalleeInput)
+		edit func(*called)
 		want []record.Problem
 	}{
-		"none": {func(*mesh.CalleeInput) {}, nil},
-		"gateway unknown": {func(in *mesh.CalleeInput) {
+		"none": {func(*called) {}, nil},
+		"gateway unknown": {func(in *called) {
 			for _, cluster := range []string{"east-a-6", "east-a-5", "east-a-4", "east-a-3"} {
 				in.Sites = append(in.Sites, behind("green", cluster, 1))
 			}
 		}, []record.Problem{{Object: "Service payments/ledger", Reason: mesh.ReasonGatewayUnknown,
 			Message: "payments/ledger is ready in clusters east-a-3, east-a-4, east-a-5 and 1 more on another network, at whose gateway it would be called, but no address of that is known; set spec.mesh.gateway of the Cluster"}}},
-		"gateways of no host": {func(in *mesh.CalleeInput) {
+		"gateways of no host": {func(in *called) {
 			in.Sites[0].Place.Gateways = []string{"gw.example.com", "198.51.100.1", "224.0.0.1"}
 			in.Sites[1].Place.Gateways = []string{"0.0.0.0"}
 		}, []record.Problem{{Object: "Service payments/ledger", Reason: mesh.ReasonGatewayUnknown,
 			Message: `payments/ledger is ready on another network and is not called at gateway "224.0.0.1" of cluster east-a-1, which is not the IP address of a host, gateway "gw.example.com" of cluster east-a-1, which is not the IP address of a host, gateway "0.0.0.0" of cluster east-a-2, which is not the IP address of a host; correct spec.mesh.gateway of the Cluster`}}},
-		"gateway of two networks": {func(in *mesh.CalleeInput) {
+		"gateway of two networks": {func(in *called) {
 			in.Sites = append(in.Sites, behind("red", "north-a-1", 1, "198.51.100.1"))
 		}, []record.Problem{{Object: "Service payments/ledger", Reason: mesh.ReasonGatewayUnknown,
 			Message: "payments/ledger is ready on another network and is not called at gateway 198.51.100.1 of cluster north-a-1, which is one of network green too, not of red alone; correct spec.mesh.gateway of the Cluster"}}},
-		"gateway unknown, nothing ready": {func(in *mesh.CalleeInput) { in.Sites = append(in.Sites, behind("green", "east-a-3", 0)) }, nil},
-		"no pod ranges": {func(in *mesh.CalleeInput) { in.Cluster.PodRanges = nil },
+		"gateway unknown, nothing ready": {func(in *called) { in.Sites = append(in.Sites, behind("green", "east-a-3", 0)) }, nil},
+		"no pod ranges": {func(in *called) { in.Cluster.PodRanges = nil },
 			[]record.Problem{{Object: "Service payments/ledger", Reason: mesh.ReasonPodRangesUnknown,
 				Message: "network blue has no podRanges, so NetworkPolicies drop calls between its clusters, and payments/ledger is not called in cluster west-b-1; set spec.podRanges of the Network"}}},
-		"no pod ranges, nothing ready": {func(in *mesh.CalleeInput) {
+		"no pod ranges, nothing ready": {func(in *called) {
 			in.Cluster.PodRanges, in.Sites[2].Locations = nil, []record.Location{chunk("west-b-1", "ledger-a"), count("west-b-1", 0)}
 		}, nil},
-		"no pod ranges, other networks": {func(in *mesh.CalleeInput) { in.Cluster.PodRanges, in.Sites = nil, in.Sites[:2] }, nil},
-		"UDP alone": {func(in *mesh.CalleeInput) { in.Service.Ports, in.Sites = udp, in.Sites[:1] },
+		"no pod ranges, other networks": {func(in *called) { in.Cluster.PodRanges, in.Sites = nil, in.Sites[:2] }, nil},
+		"UDP alone": {func(in *called) { in.Service.Ports, in.Sites = udp, in.Sites[:1] },
 			[]record.Problem{{Object: "Service payments/ledger", Reason: mesh.ReasonOnlyUDP,
 				Message: "payments/ledger is ready in cluster east-a-1 and has UDP ports alone, which the mesh does not carry between clusters; run it in the callers' clusters, or give it a TCP port"}}},
-		"UDP alone, nothing ready": {func(in *mesh.CalleeInput) { in.Service.Ports, in.Sites = udp, nil }, nil},
-		"no ports":                 {func(in *mesh.CalleeInput) { in.Service.Ports = nil }, nil},
-		"no mesh":                  {func(in *mesh.CalleeInput) { in.Cluster.Mesh.Dataplane = "None" }, nil},
+		"addresses of no host": {func(in *called) {
+			in.Sites[2].Locations[0] = chunk("west-b-1", "ledger-a", "pod.example.com", "10.1.0.1", "fe80::1%eth0", "0.0.0.0", "ff02::1")
+			in.Sites[2].Locations[1] = chunk("west-b-1", "ledger-b", "")
+		}, []record.Problem{{Object: "Service payments/ledger", Reason: mesh.ReasonAddressInvalid,
+			Message: `payments/ledger is not called at "0.0.0.0", "fe80::1%eth0", "ff02::1" and 1 more of cluster west-b-1, as no host has such an address; look at its EndpointSlice ledger-a there`},
+			{Object: "Service payments/ledger", Reason: mesh.ReasonAddressInvalid,
+				Message: `payments/ledger is not called at "" of cluster west-b-1, as no host has such an address; look at its EndpointSlice ledger-b there`}}},
+		"addresses of no host, far away": {func(in *called) {
+			in.Sites[0].Locations = append(in.Sites[0].Locations, chunk("east-a-1", "ledger-a", "pod.example.com"))
+		}, nil},
+		"UDP alone, nothing ready": {func(in *called) { in.Service.Ports, in.Sites = udp, nil }, nil},
+		"no ports":                 {func(in *called) { in.Service.Ports = nil }, nil},
+		"no mesh":                  {func(in *called) { in.Cluster.Mesh.Dataplane = "None" }, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := ledger()
 			c.edit(&in)
-			objects, got, err := mesh.Callee(in)
+			objects, got, err := in.compile()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -231,33 +288,28 @@ func TestCalleeProblems(t *testing.T) {
 // TestCalleeRefuses holds what Istio's schemas do not catch.
 func TestCalleeRefuses(t *testing.T) {
 	for name, c := range map[string]struct {
-		edit func(*mesh.CalleeInput)
+		edit func(*called)
 		want string
 	}{
-		"host name as a pod": {func(in *mesh.CalleeInput) {
-			in.Sites[2].Locations[1] = chunk("west-b-1", "x", "10.1.0.1", "pod.example.com")
-		},
-			`location payments/ledger/west-b-1/x: endpoints[1]: "pod.example.com" is not the IP address`},
-		"address with a zone": {func(in *mesh.CalleeInput) { in.Sites[2].Locations[1] = chunk("west-b-1", "x", "fe80::1%eth0") }, `"fe80::1%eth0" is not`},
-		"too many in a chunk": {func(in *mesh.CalleeInput) {
+		"too many in a chunk": {func(in *called) {
 			in.Sites[2].Locations[0].Endpoints = make([]record.Endpoint, record.MaxEndpoints+1)
 		}, "endpoints: 101, more than 100"},
-		"another's location": {func(in *mesh.CalleeInput) { in.Sites[0].Locations[0].Application = "vault" }, "the location is of payments/vault"},
-		"another cluster's":  {func(in *mesh.CalleeInput) { in.Sites[0].Locations[0].Cluster = "x" }, "site east-a-1: a location of cluster x"},
-		"audience":           {func(in *mesh.CalleeInput) { in.Audience.Namespaces = []string{"shop", "*"} }, `audience of payments/ledger: namespaces[1]: "*" is not a DNS label`},
-		"audience, hidden":   {func(in *mesh.CalleeInput) { in.Audience.Namespaces = []string{"~"} }, `"~" is not a DNS label`},
-		"name":               {func(in *mesh.CalleeInput) { in.Service.Application = "*" }, `service "payments/*" is not NAMESPACE/APPLICATION`},
-		"port's name":        {func(in *mesh.CalleeInput) { in.Service.Ports[0].Name = "" }, `ports[0].name: "" is not a DNS label`},
-		"port":               {func(in *mesh.CalleeInput) { in.Service.Ports[0].Port = 0 }, "ports[0].port: 0 is not between"},
-		"target port":        {func(in *mesh.CalleeInput) { in.Service.Ports[0].TargetPort = 70000 }, "ports[0].targetPort: 70000 is not between"},
-		"protocol":           {func(in *mesh.CalleeInput) { in.Service.Ports[0].Protocol = "SCTP" }, `ports[0].protocol: "SCTP" is neither`},
-		"one port twice": {func(in *mesh.CalleeInput) { in.Service.Ports = append(in.Service.Ports, tcpPort("again", 8080)) },
+		"another's location": {func(in *called) { in.Sites[2].Locations[0].Application = "vault" }, "the location is of payments/vault"},
+		"another cluster's":  {func(in *called) { in.Sites[2].Locations[0].Cluster = "x" }, "location payments/ledger/x/ledger-a: the place is of cluster west-b-1"},
+		"audience":           {func(in *called) { in.Audience.Namespaces = []string{"shop", "*"} }, `audience of payments/ledger: namespaces[1]: "*" is not a DNS label`},
+		"audience, hidden":   {func(in *called) { in.Audience.Namespaces = []string{"~"} }, `"~" is not a DNS label`},
+		"name":               {func(in *called) { in.Service.Application = "*" }, `service "payments/*" is not NAMESPACE/APPLICATION`},
+		"port's name":        {func(in *called) { in.Service.Ports[0].Name = "" }, `ports[0].name: "" is not a DNS label`},
+		"port":               {func(in *called) { in.Service.Ports[0].Port = 0 }, "ports[0].port: 0 is not between"},
+		"target port":        {func(in *called) { in.Service.Ports[0].TargetPort = 70000 }, "ports[0].targetPort: 70000 is not between"},
+		"protocol":           {func(in *called) { in.Service.Ports[0].Protocol = "SCTP" }, `ports[0].protocol: "SCTP" is neither`},
+		"one port twice": {func(in *called) { in.Service.Ports = append(in.Service.Ports, tcpPort("again", 8080)) },
 			"ports[2]: an earlier port has the name again or the number 8080/TCP already"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := ledger()
 			c.edit(&in)
-			objects, _, err := mesh.Callee(in)
+			objects, _, err := in.compile()
 			if err == nil || !strings.Contains(err.Error(), c.want) || objects != nil {
 				t.Fatalf("got %v, %v, want an error with %q", idsOf(objects), err, c.want)
 			}
@@ -285,7 +337,7 @@ func TestCalleeInAnyOrder(t *testing.T) {
 			}
 			in.Sites = append(in.Sites, site)
 		}
-		want, problems, err := mesh.Callee(in)
+		want, problems, err := in.compile()
 		if err != nil {
 			rt.Fatal(err)
 		}
@@ -295,7 +347,7 @@ func TestCalleeInAnyOrder(t *testing.T) {
 			in.Sites[i].Place.Gateways = rapid.Permutation(in.Sites[i].Place.Gateways).Draw(rt, "gateways")
 		}
 		in.Audience.Namespaces = rapid.Permutation(in.Audience.Namespaces).Draw(rt, "namespaces")
-		got, again, err := mesh.Callee(in)
+		got, again, err := in.compile()
 		if err != nil {
 			rt.Fatal(err)
 		}

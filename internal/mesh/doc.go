@@ -12,7 +12,8 @@
 //	Stub       the Service of what is called from a cluster and does not run there
 //	Namespace  into each cluster that runs or calls something of it; strict where an istiod looks after it
 //	Config     an application's own proxies, once for each istiod: Sidecar and AuthorizationPolicy
-//	Callee     what an istiod's proxies call: DestinationRule, and the endpoints that it cannot know by itself
+//	Callee     what an istiod's proxies call: DestinationRule, and the gateways of other networks
+//	Chunk      some of its pods in another cluster of the network
 //	Gateway    the hosts that a cluster's east-west gateway hands on
 //	Root       the Sidecar of pods that Meridian does not manage
 //

@@ -1,83 +1,124 @@
 package mesh
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/meridian-federation/meridian/internal/record"
 )
 
-// within leaves out the sites on the cluster's network where its pod ranges are not known: on both sides NetworkPolicies
-// drop calls between its clusters, so endpoints there would take requests from those that answer.
-func (c *callee) within(cluster record.Cluster, sites []Site) ([]Site, []record.Problem) {
-	if len(cluster.PodRanges) > 0 {
-		return sites, nil
+// ChunkInput is one chunk of the addresses of an application that is called, in another cluster.
+type ChunkInput struct {
+	// Cluster is the one whose istiod is told.
+	Cluster record.Cluster
+	Service record.Service
+	// Audience is zero where it is not known.
+	Audience record.Audience
+	Location record.Location
+	// Place is the location's. Weightless: it has been stale for longer than the operator trusts what was last heard of it.
+	Place      record.Place
+	Weightless bool
+}
+
+// Chunk compiles a chunk of addresses in another cluster of the caller's network to a ServiceEntry with the host and the
+// namespace of the Service, so that a pod's change rewrites one small object. That istiod merges its endpoints with the
+// Service's is how it behaves, not a contract: nothing outside this file relies on it. The problems are the consumers':
+// addresses that are no host's are left out, and told of.
+//
+// There is nothing where the network's pod ranges are not known: on both sides NetworkPolicies drop calls between its
+// clusters, so endpoints there would take requests from those that answer. Callee tells of that.
+func Chunk(in ChunkInput) ([]Object, []record.Problem, error) {
+	l := in.Location
+	if !inMesh(in.Cluster) || in.Place.Network != in.Cluster.Network || !podsReached(in.Cluster) || in.Weightless || len(l.Endpoints) == 0 {
+		return nil, nil, nil
 	}
+	c, err := newCallee(in.Cluster, in.Service, in.Audience)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := c.check(in.Place, l); err != nil {
+		return nil, nil, c.failed(fmt.Errorf("location %s/%s/%s/%s: %w", l.Namespace, l.Application, l.Cluster, l.Chunk, err))
+	}
+	if len(c.ports) == 0 {
+		return nil, nil, nil
+	}
+	addresses, wrong := addressesOf(l)
+	var objects []Object
+	if len(addresses) > 0 {
+		objects = []Object{c.serviceEntry(l, c.endpoints(in.Place, addresses))}
+	}
+	if len(wrong) == 0 {
+		return objects, nil, nil
+	}
+	return objects, []record.Problem{c.problem(ReasonAddressInvalid,
+		"%s is not called at %s of cluster %s, as no host has such an address; look at its EndpointSlice %s there",
+		record.ServiceName(l.Namespace, l.Application), few(wrong), l.Cluster, l.Chunk)}, nil
+}
+
+// podsReached tells whether NetworkPolicies let clusters of the cluster's network reach each other's pods.
+func podsReached(cluster record.Cluster) bool { return len(cluster.PodRanges) > 0 }
+
+func (c *callee) rangesUnknown(sites []Site) []record.Problem {
 	var clusters []string
 	for _, site := range sites {
-		if site.Place.Network == c.network && slices.ContainsFunc(site.Locations, hasEndpoints) {
+		if site.Place.Network == c.network && site.Ready > 0 {
 			clusters = append(clusters, site.Place.Cluster)
 		}
 	}
 	if len(clusters) == 0 {
-		return nil, nil
+		return nil
 	}
-	return nil, []record.Problem{c.problem(ReasonPodRangesUnknown,
+	return []record.Problem{c.problem(ReasonPodRangesUnknown,
 		"network %s has no podRanges, so NetworkPolicies drop calls between its clusters, and %s is not called in %s; set spec.podRanges of the Network",
 		c.network, record.ServiceName(c.service.Namespace, c.service.Application), fewClusters(clusters))}
 }
 
-func hasEndpoints(l record.Location) bool { return l.Chunk != "" && len(l.Endpoints) > 0 }
-
-// onNetwork writes one ServiceEntry for each chunk of addresses in another cluster of this network, with the host and the
-// namespace of the Service, so that a pod's change rewrites one small object. That istiod merges its endpoints with the
-// Service's is how it behaves, not a contract: nothing outside this file relies on it.
-func (c *callee) onNetwork(sites []Site) ([]Object, error) {
-	var objects []Object
-	for _, site := range sites {
-		if site.Place.Network != c.network || site.Weightless {
-			continue
-		}
-		for _, l := range site.Locations {
-			if !hasEndpoints(l) {
-				continue
-			}
-			endpoints, err := c.endpoints(site.Place, l)
-			if err != nil {
-				return nil, fmt.Errorf("location %s/%s/%s/%s: %w", l.Namespace, l.Application, l.Cluster, l.Chunk, err)
-			}
-			objects = append(objects, c.serviceEntry(l, endpoints))
-		}
+func (c *callee) check(place record.Place, l record.Location) error {
+	switch {
+	case l.Cluster != place.Cluster:
+		return fmt.Errorf("the place is of cluster %s", place.Cluster)
+	case l.Chunk == "":
+		return errors.New("it is no chunk")
+	case len(l.Endpoints) > record.MaxEndpoints:
+		return fmt.Errorf("endpoints: %d, more than %d", len(l.Endpoints), record.MaxEndpoints)
 	}
-	sortObjects(objects)
-	return objects, nil
+	return checkSubject("location", l.Namespace, l.Application, c.service.Namespace, c.service.Application)
 }
 
-func (c *callee) endpoints(place record.Place, l record.Location) ([]any, error) {
-	if len(l.Endpoints) > record.MaxEndpoints {
-		return nil, fmt.Errorf("endpoints: %d, more than %d", len(l.Endpoints), record.MaxEndpoints)
-	}
-	addresses := make([]netip.Addr, len(l.Endpoints))
-	for i, e := range l.Endpoints {
-		ip, err := checkAddress(fmt.Sprintf("endpoints[%d]", i), e.Address)
-		if err != nil {
-			return nil, err
+// addressesOf are a chunk's, sorted, and those that are no host's.
+func addressesOf(l record.Location) (addresses []netip.Addr, wrong []string) {
+	for _, e := range l.Endpoints {
+		if ip, err := checkAddress("", e.Address); err == nil {
+			addresses = append(addresses, ip)
+		} else {
+			wrong = append(wrong, strconv.Quote(e.Address))
 		}
-		addresses[i] = ip
 	}
 	slices.SortFunc(addresses, netip.Addr.Compare)
-	addresses = slices.Compact(addresses)
-	list := make([]any, len(addresses))
-	for i, ip := range addresses {
-		list[i] = fields{{"address", ip.String()}, {"network", place.Network}, {"locality", locality(place)},
-			{"serviceAccount", c.serviceAccount()}, {"labels", c.endpointLabels()}}
-	}
-	return list, nil
+	return slices.Compact(addresses), sortedSet(wrong)
 }
 
-func (c *callee) serviceEntry(l record.Location, endpoints []any) Object {
+// endpoints are alike but for their addresses, which come first in the order of fields.
+func (c *callee) endpoints(place record.Place, addresses []netip.Addr) json.RawMessage {
+	rest := encode(fields{{"labels", c.endpointLabels()}, {"locality", locality(place)}, {"network", place.Network},
+		{"serviceAccount", c.serviceAccount()}})[1:]
+	b := append(make([]byte, 0, len(addresses)*(len(rest)+40)), '[')
+	for i, ip := range addresses {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(ip.AppendTo(append(b, `{"address":"`...)), `",`...)
+		b = append(b, rest...)
+	}
+	return append(b, ']')
+}
+
+func (c *callee) serviceEntry(l record.Location, endpoints json.RawMessage) Object {
 	ports := make([]any, len(c.ports))
 	for i, p := range c.ports {
 		port := fields{{"name", p.Name}, {"number", p.Port}, {"targetPort", p.TargetPort}}

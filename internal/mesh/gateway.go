@@ -35,8 +35,8 @@ func (c *callee) behindGateways(sites []Site) ([]Object, []record.Problem) {
 		if _, ok := localities[network]; !ok {
 			localities[network] = locality(site.Place)
 		}
-		pods := site.ready()
-		if pods == 0 {
+		pods := int64(site.Ready)
+		if pods <= 0 {
 			continue
 		}
 		if len(site.Place.Gateways) == 0 {

@@ -91,7 +91,7 @@ func (g golden) compileInput(t testing.TB, in *input) []mesh.Object {
 		if !c.Here {
 			out = append(out, ok(mesh.Stub(mesh.StubInput{Cluster: in.Cluster, Service: c.Service, Audience: c.Audience}))...)
 		}
-		objects, _, err := mesh.Callee(mesh.CalleeInput{Cluster: in.config().Cluster, Service: c.Service, Audience: c.Audience, Sites: c.Sites})
+		objects, _, err := called{Cluster: in.config().Cluster, Service: c.Service, Audience: c.Audience, Sites: c.Sites}.compile()
 		out = append(out, ok(objects, err)...)
 	}
 	parts := map[string][]string{}
