@@ -3,6 +3,8 @@ package global
 import (
 	"context"
 	"fmt"
+	"maps"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -11,26 +13,49 @@ import (
 	"github.com/meridian-federation/meridian/internal/question"
 )
 
-// advertise tells the CLI, by a ConfigMap at the hub, where questions are answered. It writes only what differs.
+// again is how long Global waits after its address could not be written.
+const again = 5 * time.Second
+
+// keepAdvertised tells people where questions are answered, and whom to take for Global, until ctx ends: anew whenever the
+// roots change.
+func (g *Global) keepAdvertised(ctx context.Context) error {
+	for ctx.Err() == nil {
+		changed := g.deps.Identity.Changed()
+		var retry <-chan time.Time
+		if err := g.advertise(ctx); err != nil && ctx.Err() == nil {
+			g.log.Warn("advertising Global at the hub", "error", err, "again", again)
+			retry = time.After(again)
+		}
+		select {
+		case <-ctx.Done():
+		case <-changed:
+		case <-retry:
+		}
+	}
+	return nil
+}
+
+// advertise writes a ConfigMap at the hub, where it differs.
 func (g *Global) advertise(ctx context.Context) error {
-	maps := g.client.core.ConfigMaps(question.HubNamespace)
+	configMaps := g.client.core.ConfigMaps(question.HubNamespace)
 	want := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: question.HubNamespace, Name: question.HubConfigMap},
-		Data: map[string]string{question.HubAddressKey: g.cfg.advertised()}}
-	have, err := maps.Get(ctx, want.Name, metav1.GetOptions{})
+		Data: map[string]string{question.HubAddressKey: g.cfg.advertised(), question.HubCAKey: g.rootsPEM(),
+			question.HubTrustDomainKey: g.deps.Identity.TrustDomain().Name()}}
+	have, err := configMaps.Get(ctx, want.Name, metav1.GetOptions{})
 	switch {
-	case err == nil && have.Data[question.HubAddressKey] == g.cfg.advertised():
+	case err == nil && maps.Equal(have.Data, want.Data):
 		return nil
 	case err == nil:
-		_, err = maps.Update(ctx, want, metav1.UpdateOptions{})
+		_, err = configMaps.Update(ctx, want, metav1.UpdateOptions{})
 	case apierrors.IsNotFound(err):
 		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: question.HubNamespace}}
 		if _, err := g.client.core.Namespaces().Create(ctx, ns, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
-			return fmt.Errorf("making namespace %s at the hub: %w", ns.Name, err)
+			return fmt.Errorf("making namespace %s: %w", ns.Name, err)
 		}
-		_, err = maps.Create(ctx, want, metav1.CreateOptions{})
+		_, err = configMaps.Create(ctx, want, metav1.CreateOptions{})
 	}
 	if err != nil {
-		return fmt.Errorf("advertising Global's address at the hub: %w", err)
+		return fmt.Errorf("writing ConfigMap %s: %w", want.Name, err)
 	}
 	return nil
 }

@@ -13,47 +13,61 @@ import (
 	"github.com/meridian-federation/meridian/internal/record"
 )
 
-// Answer answers a question by what Global knows, and by what the regions concerned answer.
+// Answer answers a question that came over gRPC, if whoever asks may.
 func (g *Global) Answer(ctx context.Context, kind string, payload []byte) ([]byte, error) {
+	return g.door.Answer(ctx, kind, payload)
+}
+
+// Reply answers what by, who may, asks: by what Global knows, and by what the regions concerned answer.
+func (g *Global) Reply(ctx context.Context, by, kind string, payload []byte) ([]byte, error) {
 	local := question.Node{Tier: question.TierGlobal, Name: string(question.TierGlobal)}
-	var children []question.Child
+	var err error
 	switch kind {
 	case question.KindApplication:
-		request, err := question.Decode[question.ApplicationRequest](payload)
-		if err != nil {
-			return nil, err
-		}
-		app, regions, err := g.application(request)
-		if err != nil {
-			return nil, err
-		}
-		local.Application, children = app, g.children(regions)
+		return g.describe(ctx, local, payload)
 	case question.KindOverview:
-		local.Overview = g.overview()
-		children = g.children(g.regions())
+		return question.Encode(g.survey(ctx))
 	case question.KindConfirm:
-		request, err := question.Decode[question.ConfirmRequest](payload)
-		if err != nil {
-			return nil, err
-		}
-		if err := request.Validate(); err != nil {
-			return nil, err
-		}
-		if region, below := request.Target.Child(question.TierGlobal); below {
-			children = g.children([]string{region})
-			break
-		}
-		if local.Confirmed, err = g.confirm(ctx, request.What); err != nil {
-			return nil, err
-		}
+		return g.confirm(ctx, by, local, payload)
 	case question.KindCanI:
 		return g.canI(ctx, local, payload)
 	case question.KindExport:
 		return g.export(ctx, local, payload)
+	case question.KindTokenCreate:
+		local.Issued, err = g.createToken(ctx, by, payload)
+	case question.KindTokenList:
+		g.listTokens(&local)
+	case question.KindTokenRevoke:
+		local.Confirmed, err = g.revokeToken(ctx, by, payload)
+	case question.KindRotate:
+		local.Rotation, err = g.rotate(ctx, by, payload)
 	default:
 		return nil, fmt.Errorf("%w: unknown question %q", question.ErrInvalid, kind)
 	}
-	return question.Encode(question.Gather(ctx, local, children, kind, payload))
+	if err != nil {
+		return nil, err
+	}
+	return question.Encode(local)
+}
+
+// describe answers with what became of an application, everywhere.
+func (g *Global) describe(ctx context.Context, local question.Node, payload []byte) ([]byte, error) {
+	request, err := question.Decode[question.ApplicationRequest](payload)
+	if err != nil {
+		return nil, err
+	}
+	app, regions, err := g.application(request)
+	if err != nil {
+		return nil, err
+	}
+	local.Application = app
+	return question.Encode(question.Gather(ctx, local, g.children(regions), question.KindApplication, payload))
+}
+
+// survey asks the whole tree how it stands.
+func (g *Global) survey(ctx context.Context) question.Node {
+	local := question.Node{Tier: question.TierGlobal, Name: string(question.TierGlobal), Overview: g.overview()}
+	return question.Gather(ctx, local, g.children(g.regions()), question.KindOverview, []byte("{}"))
 }
 
 // application says what Global knows of one application, and in which regions it is.
@@ -123,7 +137,7 @@ func (g *Global) children(regions []string) []question.Child {
 	return g.sessions.Children(question.TierRegion, regions)
 }
 
-// regions lists those that have clusters.
+// regions lists those that have clusters, or have enrolled.
 func (g *Global) regions() []string {
 	names := map[string]bool{}
 	for e := range g.mirror.Snapshot().All(record.KindCluster) {
@@ -131,6 +145,10 @@ func (g *Global) regions() []string {
 			names[c.Region] = true
 		}
 	}
+	for _, path := range g.register.Enrolled() {
+		names[path.Region] = path.Region != ""
+	}
+	delete(names, "")
 	return slices.Sorted(maps.Keys(names))
 }
 
@@ -139,7 +157,7 @@ func (g *Global) overview() *question.Overview {
 	snapshot := g.mirror.Snapshot()
 	position := snapshot.Position()
 	out := &question.Overview{Epoch: question.EpochText(position.Epoch), Revision: position.Revision,
-		Version: buildinfo.Read().String(), Sessions: g.sessions.Sessions(question.TierRegion, g.regions())}
+		Version: buildinfo.Read().String(), Identity: g.deps.Identity.Describe(), Sessions: g.sessions.Sessions(question.TierRegion, g.regions())}
 	applications := map[string]bool{}
 	for e := range snapshot.All(record.KindAssignment) {
 		p := e.Key.Parts()
@@ -162,37 +180,4 @@ func (g *Global) overview() *question.Overview {
 	}
 	out.Held = question.NewHeld(held)
 	return out
-}
-
-// confirm carries out an operator's confirmation at Global itself.
-func (g *Global) confirm(ctx context.Context, what string) ([]string, error) {
-	writer := g.writer.Load()
-	if writer == nil {
-		return nil, fmt.Errorf("%w: this replica of Global does not lead; ask another", question.ErrInvalid)
-	}
-	switch what {
-	case question.WhatIdentity:
-		if stranger, _ := g.identity.mismatch(); stranger == "" {
-			return nil, fmt.Errorf("%w: the hub's API server is the one expected; nothing waits for this", question.ErrInvalid)
-		}
-		g.guard.doubts(true) // before its resources are looked at
-		g.identity.confirm()
-		if err := g.remember(ctx, writer, map[string][]byte{metaDoubt: []byte("1")}); err != nil {
-			return nil, err
-		}
-		return []string{"the hub's API server is now the one with kube-system " + g.identity.known()}, nil
-	case question.WhatRemovals:
-		n := len(g.guard.list())
-		if n == 0 && !g.guard.doubtful() {
-			return nil, fmt.Errorf("%w: no removal is held back here", question.ErrInvalid)
-		}
-		if err := g.remember(ctx, writer, map[string][]byte{metaDoubt: nil}); err != nil {
-			return nil, err
-		}
-		g.queue.add(func(w *work) { w.confirmed = true })
-		return []string{fmt.Sprintf("%d held removals go on", n)}, nil
-	default:
-		return nil, fmt.Errorf("%w: Global has no parent, so there is no %s to confirm; it has %s and %s",
-			question.ErrInvalid, what, question.WhatIdentity, question.WhatRemovals)
-	}
 }

@@ -15,6 +15,9 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/meridian-federation/meridian/api/v1alpha1"
+	"github.com/meridian-federation/meridian/internal/children"
+	"github.com/meridian-federation/meridian/internal/enrol"
+	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/internal/store"
 	"github.com/meridian-federation/meridian/internal/store/mem"
@@ -57,6 +60,7 @@ func newDesk(t testing.TB, before *desk) *desk {
 		t.Fatal(err)
 	}
 	g := &Global{log: log, mirror: mirror, queue: newQueue(), guard: newGuard(), reports: d.reports,
+		register: enrol.New(mirror, log), sessions: children.NewTable(), ledgers: map[string]*feed.Ledger{},
 		metrics: newMetrics(prometheus.NewRegistry()), cfg: Config{AudienceDelay: time.Hour}}
 	b := newBoard(g, h)
 	d.planner = newPlanner(g, h, store.NewWriter(s, mirror, term), b)

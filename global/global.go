@@ -15,9 +15,12 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
 
+	"github.com/meridian-federation/meridian/internal/asker"
 	"github.com/meridian-federation/meridian/internal/audit"
 	"github.com/meridian-federation/meridian/internal/children"
+	"github.com/meridian-federation/meridian/internal/enrol"
 	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/identity"
 	"github.com/meridian-federation/meridian/internal/location"
 	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/internal/run"
@@ -43,6 +46,9 @@ type Deps struct {
 	Audit    *audit.Log
 	Stats    *feed.Stats
 	Registry prometheus.Registerer
+	// Identity is who this process is; it is required. Authority issues the identities of those below; nil where others than Meridian do.
+	Identity  *identity.Source
+	Authority *identity.Authority
 }
 
 // Global is one replica of the top tier.
@@ -51,7 +57,7 @@ type Global struct {
 	deps     Deps
 	log      *slog.Logger
 	client   *client
-	identity *identity
+	identity *hubIdentity
 	mirror   *store.Mirror
 	views    *scope.Views
 	reports  *reports
@@ -61,6 +67,11 @@ type Global struct {
 	metrics  *metrics
 	// locations are where the regions say that applications are.
 	locations *location.Keeper
+	// register decides on enrolments; door lets people's questions in.
+	register *enrol.Register
+	door     door
+	// rotating is held for one step of the replacement of the root.
+	rotating sync.Mutex
 	// writer is the term's; nil while this replica does not lead.
 	writer atomic.Pointer[store.Writer]
 
@@ -70,7 +81,14 @@ type Global struct {
 
 // New prepares a replica.
 func New(cfg Config, deps Deps) (*Global, error) {
+	if deps.Identity == nil {
+		return nil, errors.New("Global has no identity")
+	}
 	c, err := newClient(deps.Hub)
+	if err != nil {
+		return nil, err
+	}
+	people, err := asker.New(deps.Hub)
 	if err != nil {
 		return nil, err
 	}
@@ -79,10 +97,12 @@ func New(cfg Config, deps Deps) (*Global, error) {
 	deps.Registry.MustRegister(storemetrics.New(mirror), telemetry.ScopeCollector(views.Sizes))
 	locations := location.New(location.Config{Child: func(c record.Cluster) string { return c.Region },
 		Own: func(string, string) bool { return true }, Grace: locationGrace}, mirror, deps.Log)
-	return &Global{cfg: cfg, deps: deps, log: deps.Log, client: c, identity: &identity{ask: c.uid, log: deps.Log},
+	g := &Global{cfg: cfg, deps: deps, log: deps.Log, client: c, identity: &hubIdentity{ask: c.uid, log: deps.Log},
 		mirror: mirror, views: views, locations: locations,
 		reports: newReports(), queue: newQueue(), guard: newGuard(), sessions: children.NewTable(),
-		metrics: newMetrics(deps.Registry), ledgers: map[string]*feed.Ledger{}}, nil
+		register: enrol.New(mirror, deps.Log), metrics: newMetrics(deps.Registry), ledgers: map[string]*feed.Ledger{}}
+	g.door = door{people: people, audit: deps.Audit, answer: g.Reply}
+	return g, nil
 }
 
 // Ready says why this replica cannot serve yet; nil when it can. Neither the hub's API server nor regions count:
@@ -99,6 +119,7 @@ func (g *Global) Run(ctx context.Context) error {
 	group := run.NewGroup(g.log)
 	group.Add("mirror", g.mirror.Run)
 	group.Add("views", func(ctx context.Context) error { return g.views.Run(ctx, g.mirror) })
+	group.Add("roots", g.believe)
 	group.Add("leader", func(ctx context.Context) error {
 		if err := g.mirror.WaitReady(ctx); err != nil {
 			return nil
@@ -115,6 +136,9 @@ func (g *Global) lead(ctx context.Context, t store.Term) error {
 		return err
 	}
 	writer := store.NewWriter(g.deps.Store, g.mirror, t)
+	if err := g.registerRoots(ctx, writer); err != nil {
+		return err
+	}
 	g.reports.begin() // before regions are accepted
 	g.writer.Store(writer)
 	g.metrics.leading.Set(1)
@@ -126,6 +150,7 @@ func (g *Global) lead(ctx context.Context, t store.Term) error {
 	}()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return g.locations.Run(ctx, writer) })
+	group.Go(func() error { return g.register.Lead(ctx, writer) })
 	group.Go(func() error { return g.plan(ctx, writer) })
 	return group.Wait()
 }
@@ -140,6 +165,7 @@ func (g *Global) plan(ctx context.Context, writer *store.Writer) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return hub.run(ctx) })
 	group.Go(func() error { return b.run(ctx) })
+	group.Go(func() error { return g.keepAdvertised(ctx) })
 	group.Go(func() error {
 		if err := hub.wait(ctx); err != nil {
 			return err
@@ -157,10 +183,7 @@ func (g *Global) meet(ctx context.Context, writer *store.Writer) error {
 	if err := g.identity.await(ctx); err != nil {
 		return err
 	}
-	if err := g.remember(ctx, writer, nil); err != nil {
-		return err
-	}
-	return g.advertise(ctx)
+	return g.remember(ctx, writer, nil)
 }
 
 // remember writes down the identity of the hub that is accepted now, and with it what else is given.

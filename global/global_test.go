@@ -276,7 +276,9 @@ func TestStrangeHub(t *testing.T) {
 	west.stop()
 	g.stop()
 
-	g = startGlobal(t, s, startHub(t))
+	stranger := startHub(t)
+	stranger.set(t, `{apiVersion: meridian.dev/v1alpha1, kind: Region, metadata: {name: west}}`)
+	g = startGlobal(t, s, stranger)
 	west = startRegion(t, "west", g)
 	overview := func() question.Overview {
 		node, err := g.ask(t, question.KindOverview, question.OverviewRequest{})

@@ -27,6 +27,7 @@ import (
 	"github.com/meridian-federation/meridian/global"
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/feed/feedgrpc"
+	"github.com/meridian-federation/meridian/internal/identity/identitytest"
 	"github.com/meridian-federation/meridian/internal/localkube"
 	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/internal/record"
@@ -34,6 +35,9 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// identities are those of all trees here.
+var identities = identitytest.Must(identitytest.Options{})
 
 const patience = 30 * time.Second
 
@@ -134,10 +138,15 @@ func startGlobalAt(t *testing.T, s store.Store, hub *rest.Config) *tier {
 	if err != nil {
 		t.Fatal(err)
 	}
+	own, err := identities.Authority(question.Path{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	cfg := global.Config{ID: "global-0", Listen: listener.Addr().String(), Advertise: "127.0.0.1:1",
 		AudienceDelay: 50 * time.Millisecond}
 	g, err := global.New(cfg, global.Deps{Store: s, Hub: hub, Listener: listener,
-		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Stats: &feed.Stats{}, Registry: prometheus.NewRegistry()})
+		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Stats: &feed.Stats{}, Registry: prometheus.NewRegistry(),
+		Identity: own.Source(), Authority: own})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +170,7 @@ func (g *tier) ask(t *testing.T, kind string, request any) (question.Node, error
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer, err := g.global.Answer(t.Context(), kind, payload)
+	answer, err := g.global.Reply(t.Context(), "ann", kind, payload)
 	if err != nil {
 		return question.Node{}, err
 	}

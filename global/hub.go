@@ -76,13 +76,13 @@ type listable interface {
 
 // resource watches one kind of ours.
 func resource[T listable, L runtime.Object](c *client, plural string, newObject func() T, newList func() L,
-	who *identity, handler cache.ResourceEventHandler) *kind[T] {
+	who *hubIdentity, handler cache.ResourceEventHandler) *kind[T] {
 	all := gentype.NewClientWithList[T, L](plural, c.rest, metav1.ParameterCodec, "", newObject, newList)
 	return watched[T, L](all, newObject(), who, lean, handler)
 }
 
 // namespaces watches Namespaces, of which only name and labels are kept.
-func namespaces(c *client, who *identity, handler cache.ResourceEventHandler) *kind[*corev1.Namespace] {
+func namespaces(c *client, who *hubIdentity, handler cache.ResourceEventHandler) *kind[*corev1.Namespace] {
 	strip := func(obj any) (any, error) {
 		ns, ok := obj.(*corev1.Namespace)
 		if !ok {
@@ -104,7 +104,7 @@ func lean(obj any) (any, error) {
 
 // watched watches one kind. Every list and every watch waits for the hub's API server, and is looked at only if that was
 // still the server afterwards, so that nothing comes in from another.
-func watched[T runtime.Object, L runtime.Object](from lister[L], example T, who *identity,
+func watched[T runtime.Object, L runtime.Object](from lister[L], example T, who *hubIdentity,
 	transform cache.TransformFunc, handler cache.ResourceEventHandler) *kind[T] {
 	lw := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {

@@ -17,8 +17,8 @@ const metaHub = "hub-uid"
 // let removals go since.
 const metaDoubt = "hub-doubt"
 
-// identity remembers which API server is the hub and stops Global before any other.
-type identity struct {
+// hubIdentity remembers which API server is the hub and stops Global before any other.
+type hubIdentity struct {
 	ask func(ctx context.Context) (string, error)
 	log *slog.Logger
 
@@ -40,7 +40,7 @@ func (e *strangerError) Error() string {
 }
 
 // check asks the API server who it is. The first answer ever is accepted.
-func (i *identity) check(ctx context.Context) error {
+func (i *hubIdentity) check(ctx context.Context) error {
 	found, err := i.ask(ctx)
 	if err != nil {
 		return err
@@ -61,7 +61,7 @@ func (i *identity) check(ctx context.Context) error {
 }
 
 // await waits until the API server answers and is the one expected, or until ctx ends.
-func (i *identity) await(ctx context.Context) error {
+func (i *hubIdentity) await(ctx context.Context) error {
 	backoff := wait.Backoff{Duration: 200 * time.Millisecond, Factor: 1.5, Cap: 2 * time.Second, Steps: 10, Jitter: 0.1}
 	for {
 		err := i.check(ctx)
@@ -73,7 +73,7 @@ func (i *identity) await(ctx context.Context) error {
 	}
 }
 
-func (i *identity) complain(err error) {
+func (i *hubIdentity) complain(err error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if text := err.Error(); text != i.said {
@@ -83,28 +83,28 @@ func (i *identity) complain(err error) {
 }
 
 // expect sets the identity that the store remembers; "" accepts the first.
-func (i *identity) expect(uid string) {
+func (i *hubIdentity) expect(uid string) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.expected = uid
 }
 
 // known is the identity that is accepted now.
-func (i *identity) known() string {
+func (i *hubIdentity) known() string {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.expected
 }
 
 // mismatch returns the stranger that was met last, if the hub has not been met since.
-func (i *identity) mismatch() (stranger string, since time.Time) {
+func (i *hubIdentity) mismatch() (stranger string, since time.Time) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.stranger, i.since
 }
 
 // confirm accepts the stranger, if there is one, as the hub from now on.
-func (i *identity) confirm() {
+func (i *hubIdentity) confirm() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.stranger != "" {

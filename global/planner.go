@@ -24,6 +24,7 @@ type planner struct {
 	writer  *store.Writer
 	guard   *guard
 	board   *board
+	places  *places
 	metrics *metrics
 	// settled tells whether regions report an application ready at these assignments; scaled says that an autoscaler of
 	// its own decides on the replicas.
@@ -70,8 +71,8 @@ func (x index) remove(name, app string) {
 }
 
 func newPlanner(g *Global, h *hub, w *store.Writer, b *board) *planner {
-	return &planner{log: g.log, hub: h, queue: g.queue, mirror: g.mirror, writer: w, guard: g.guard, board: b, metrics: g.metrics,
-		settled: g.reports.settled, claims: newClaims(), apps: map[string]*application{}, namespaces: index{},
+	return &planner{log: g.log, hub: h, queue: g.queue, mirror: g.mirror, writer: w, guard: g.guard, board: b, places: newPlaces(g, h),
+		metrics: g.metrics, settled: g.reports.settled, claims: newClaims(), apps: map[string]*application{}, namespaces: index{},
 		dependents: index{}, callers: newCallers(), audiences: newAudiences(g.cfg.AudienceDelay)}
 }
 
@@ -172,6 +173,10 @@ func (p *planner) work(ctx context.Context, w work) error {
 	p.screen(&w)
 	dirty := newTodo()
 	writes := p.inventoryWrites(w, dirty)
+	revoked, err := p.revoked(ctx, w)
+	if err != nil {
+		return err
+	}
 	for name := range w.applications {
 		p.guard.back(name)
 		dirty.add(name)
@@ -193,11 +198,22 @@ func (p *planner) work(ctx context.Context, w work) error {
 	}
 	grown, shrunk := p.audiences.writes(p.mirror.Snapshot(), p.inventory.networksOf, time.Now())
 	writes = sequence(p.mirror.Snapshot(), append(writes, grown...), planned, shrunk)
-	if err := p.commit(ctx, writes); err != nil {
+	if err := p.commit(ctx, append(revoked, writes...)); err != nil {
 		return err
+	}
+	if w.inventory {
+		p.places.settled(ctx, revoked)
 	}
 	p.publish(w, planned)
 	return nil
+}
+
+// revoked is what is to be written because places have left the inventory.
+func (p *planner) revoked(ctx context.Context, w work) ([]store.Write, error) {
+	if !w.inventory {
+		return nil, nil
+	}
+	return p.places.settle(ctx, p.inventory, w)
 }
 
 // settling has the applications planned again that can let zones go by what regions have told.

@@ -8,6 +8,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/meridian-federation/meridian/api/v1alpha1"
+	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/internal/record"
 )
 
@@ -33,6 +34,8 @@ type work struct {
 	// inventory says that some resource of the inventory changed; clusters are those that were seen to be deleted.
 	inventory bool
 	clusters  map[string]record.Cause
+	// left are regions and zones that were seen to be deleted.
+	left map[question.Path]bool
 	// reported are applications of which a region reported something.
 	reported map[string]bool
 	// health are clusters whose health changed, regions those whose session changed.
@@ -44,7 +47,7 @@ type work struct {
 
 func newWork() work {
 	return work{applications: map[string]bool{}, removed: map[string]record.Cause{}, namespaces: map[string]bool{},
-		policies: map[string]bool{}, clusters: map[string]record.Cause{}, reported: map[string]bool{}, health: map[string]bool{}, regions: map[string]bool{}}
+		policies: map[string]bool{}, clusters: map[string]record.Cause{}, left: map[question.Path]bool{}, reported: map[string]bool{}, health: map[string]bool{}, regions: map[string]bool{}}
 }
 
 func newQueue() *queue { return &queue{work: newWork(), wake: make(chan struct{}, 1)} }
@@ -160,7 +163,17 @@ func (q *queue) inventoryEvents() cache.ResourceEventHandler {
 		if relabelled(before, after) {
 			note(after)
 		}
-	}, DeleteFunc: note}
+	}, DeleteFunc: func(obj any) {
+		q.add(func(w *work) {
+			w.inventory = true
+			switch o := obj.(type) { // one that the watch missed comes as another type
+			case *v1alpha1.Region:
+				w.left[question.Path{Region: o.Name}] = true
+			case *v1alpha1.Zone:
+				w.left[question.Path{Region: o.Spec.Region, Zone: o.Name}] = true
+			}
+		})
+	}}
 }
 
 // relabelled tells whether an update changed more than status: the generation, the labels, by which placement selects, or

@@ -24,7 +24,7 @@ type hub struct {
 }
 
 // newHub prepares the watches; what they see goes to the queue.
-func newHub(c *client, q *queue, who *identity) *hub {
+func newHub(c *client, q *queue, who *hubIdentity) *hub {
 	return &hub{
 		applications: resource(c, "applications", fresh[v1alpha1.Application], fresh[v1alpha1.ApplicationList], who, q.applicationEvents()),
 		environments: resource(c, "environments", fresh[v1alpha1.Environment], fresh[v1alpha1.EnvironmentList], who, q.inventoryEvents()),

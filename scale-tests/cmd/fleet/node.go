@@ -14,6 +14,8 @@ import (
 	"github.com/meridian-federation/meridian/global"
 	"github.com/meridian-federation/meridian/internal/config"
 	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/identity/identitytest"
+	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/internal/shard/gossip"
 	"github.com/meridian-federation/meridian/internal/store/etcd"
 	"github.com/meridian-federation/meridian/internal/telemetry"
@@ -66,6 +68,13 @@ func serveGlobal(ctx context.Context, spec workerSpec, n nodeSpec, at config.Etc
 	}
 	hub.QPS = -1
 	deps.Hub = hub
+	identities, err := identitytest.New(identitytest.Options{})
+	if err != nil {
+		return err
+	}
+	if deps.Identity, err = identities.Source(question.Path{}); err != nil {
+		return err
+	}
 	cfg := global.Config{ID: n.ID, Listen: n.Listen, Kubeconfig: spec.Kubeconfig, Etcd: at}
 	cfg.Default()
 	tier, err := global.New(cfg, deps)
