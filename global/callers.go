@@ -19,13 +19,15 @@ type callers struct {
 	// surplus says, for each AccessPolicy, which applications have no room for its rules, and why; shared, which cannot
 	// open all the ports of its rules.
 	surplus, shared map[string]map[string]string
+	// edited are AccessPolicies that a person was seen to change while it was in doubt who took away what is missing.
+	edited map[string]bool
 	// touched are AccessPolicies whose status may have changed.
 	touched map[string]bool
 }
 
 func newCallers() *callers {
 	return &callers{tenancy: newTenancy(), policies: newAccessPolicies(), faces: map[string]face{},
-		surplus: map[string]map[string]string{}, shared: map[string]map[string]string{}, touched: map[string]bool{}}
+		surplus: map[string]map[string]string{}, shared: map[string]map[string]string{}, edited: map[string]bool{}, touched: map[string]bool{}}
 }
 
 // callerOf is NAMESPACE/APPLICATION as a caller.
@@ -92,12 +94,31 @@ func (p *planner) revise(key string, dirty *todo) {
 	if now == before {
 		return
 	}
+	p.callers.edit(key, p.guard.doubtful() && succeeds(before, now) || p.callers.edited[key] && sameSpec(before, now))
 	p.concerned(before, dirty.add)
 	p.concerned(now, dirty.add)
 }
 
+// edit notes whether a person was seen to make an AccessPolicy what it is.
+func (c *callers) edit(key string, is bool) {
+	if is {
+		c.edited[key] = true
+	} else {
+		delete(c.edited, key)
+	}
+}
+
+// succeeds tells whether an AccessPolicy is a later state of one that was known: somebody changed it at the hub that it is at.
+func succeeds(before, now *v1alpha1.AccessPolicy) bool {
+	return before != nil && now != nil && now.UID == before.UID && now.Generation > before.Generation
+}
+
+func sameSpec(before, now *v1alpha1.AccessPolicy) bool {
+	return before != nil && now != nil && now.UID == before.UID && now.Generation == before.Generation
+}
+
 // compile brings an application's policies together, and returns the record beside them. While it is in doubt whether a
-// person took away what is missing at the hub, what was allowed stays allowed.
+// person took away what is missing at the hub, what was allowed stays allowed, but for what a person was seen to take away.
 func (p *planner) compile(name string, of callee) (record.Policy, record.Record) {
 	held := p.callers.faces[name]
 	var ok bool
@@ -107,9 +128,33 @@ func (p *planner) compile(name string, of callee) (record.Policy, record.Record)
 	out, over, shared := compilePolicy(of, p.callers.policies.concerning(of.namespace, of.application), p.callers.tenancy)
 	p.exceed(name, over, shared)
 	if p.guard.doubtful() && !held.version.IsZero() && held.policy.Environment == out.Environment && !widens(held.policy, out) {
-		return held.policy, held.policy.Record()
+		out = p.callers.spare(held.policy, out)
 	}
 	return out, out.Record()
+}
+
+// spare keeps of the policy in force what comes of AccessPolicies that no person was seen to change, and takes the rest from
+// the one that would be next.
+func (c *callers) spare(held, next record.Policy) record.Policy {
+	edited := func(policy string) bool { return c.edited[record.ServiceName(held.Namespace, policy)] }
+	out := held
+	out.Rules = slices.DeleteFunc(slices.Clone(held.Rules), func(r record.Rule) bool { return edited(r.Policy) })
+	out.IsolatedBy = slices.DeleteFunc(slices.Clone(held.IsolatedBy), edited)
+	for _, r := range next.Rules {
+		if edited(r.Policy) {
+			out.Rules = append(out.Rules, r)
+		}
+	}
+	for _, policy := range next.IsolatedBy {
+		if edited(policy) {
+			out.IsolatedBy = append(out.IsolatedBy, policy)
+		}
+	}
+	slices.SortStableFunc(out.Rules, func(a, b record.Rule) int {
+		return cmp.Or(strings.Compare(a.Policy, b.Policy), cmp.Compare(a.Index, b.Index))
+	})
+	slices.Sort(out.IsolatedBy)
+	return out
 }
 
 // exceed notes which policies have more rules than the application has room for, and which name ports that it cannot open

@@ -95,6 +95,23 @@ func TestPolicyMissingInDoubt(t *testing.T) {
 	if got := d.inForce("db"); got != "open0: cafe\nopen1: cafe" {
 		t.Errorf("in force for db is %q", got)
 	}
+	narrower := testPolicy("open", ruleFor("@food"))
+	narrower.Generation = 2
+	d.policy(narrower)
+	d.step()
+	if got := d.inForce("db"); got != "open0: cafe" {
+		t.Errorf("a person takes a rule away, and in force for db is %q", got)
+	}
+	if got := d.board.policies["shop/open"].note; got != "" {
+		t.Errorf("the policy that a person changed says %q", got)
+	}
+	stranger := testPolicy("open", ruleFor("nowhere"))
+	stranger.UID, stranger.Generation = "another", 3
+	d.policy(stranger)
+	d.step()
+	if got := d.inForce("db"); got != "open0: cafe" {
+		t.Errorf("another of the same name has come, and in force for db is %q", got)
+	}
 	d.policy(testPolicy("other"))
 	d.step()
 	if got := d.board.policies["shop/other"].note; !strings.Contains(got, "until the specs that are missing are confirmed") {

@@ -56,8 +56,8 @@ func (p *planner) judgement(key string, policy *v1alpha1.AccessPolicy) *judgemen
 			listed(slices.Collect(maps.Keys(over))), over[first])}
 	default:
 		kept := ""
-		if p.guard.doubtful() {
-			kept = "What a change takes away stays allowed until the specs that are missing are confirmed"
+		if p.guard.doubtful() && !p.callers.edited[key] {
+			kept = "What was allowed stays allowed until the specs that are missing are confirmed, unless this policy is changed again"
 		}
 		out.note = strings.Join(slices.DeleteFunc([]string{kept, p.confused(key), p.strangers(policy, environment)},
 			func(s string) bool { return s == "" }), "; ")
