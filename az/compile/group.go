@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/meridian-federation/meridian/api/v1alpha1"
 	"github.com/meridian-federation/meridian/internal/record"
 )
 
@@ -28,7 +29,7 @@ func shapeOf(c record.Cluster) record.Version {
 // placeOf is a cluster of the zone as others of its group find it.
 func placeOf(c record.Cluster) record.Place {
 	return record.Place{Cluster: c.Name, Region: c.Region, Zone: c.Zone, Network: c.Network, Gateways: c.Mesh.Gateway.Addresses,
-		Primary: istiodOf(c)}
+		Primary: istiodOf(c), Meshless: c.Mesh.Dataplane == string(v1alpha1.DataplaneNone)}
 }
 
 // outside is which consumers of what runs in a cluster are under another istiod: for all that the inventory tells.

@@ -165,6 +165,9 @@ func (c *Compiler) sites(istiod string, a *app) []mesh.Site {
 func (c *Compiler) remotes(t *target, b *bound) []record.Place {
 	found := map[string]record.Place{}
 	for _, d := range b.dependencies {
+		if f := c.face(d); f != nil && f.Unproxied {
+			continue // called from its own cluster alone
+		}
 		for cluster := range d.sites {
 			if p := c.places[cluster]; p != nil && c.configures(cluster) != t.istiod {
 				found[cluster] = p.Place
@@ -178,8 +181,9 @@ func (c *Compiler) remotes(t *target, b *bound) []record.Place {
 	}
 	out := make([]record.Place, 0, len(found))
 	for _, p := range found {
-		p.StaleSince = time.Time{}
-		out = append(out, p)
+		if p.StaleSince = (time.Time{}); !p.Meshless {
+			out = append(out, p)
+		}
 	}
 	slices.SortFunc(out, func(a, b record.Place) int { return strings.Compare(a.Cluster, b.Cluster) })
 	return out

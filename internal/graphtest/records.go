@@ -184,5 +184,5 @@ func (w *World) chunks(a *Application, l record.Location) []record.Location {
 func (w *World) place(cluster string) record.Place {
 	c := w.Clusters[cluster]
 	return record.Place{Cluster: cluster, Region: c.Region, Zone: c.Zone, Network: c.Network, Gateways: c.Mesh.Gateway.Addresses,
-		Primary: istiod(c)}
+		Primary: istiod(c), Meshless: c.Mesh.Dataplane == "None"}
 }

@@ -39,6 +39,8 @@ const (
 	ReasonGatewayUnknown = "GatewayUnknown"
 	// ReasonPodRangesUnknown: it is ready on this network, in clusters whose pods NetworkPolicies cannot let in.
 	ReasonPodRangesUnknown = "PodRangesUnknown"
+	// ReasonNoProxy: it is ready in other clusters, where its pods have no proxy, which alone could tell who calls from elsewhere.
+	ReasonNoProxy = "NoProxy"
 	// ReasonOnlyUDP: it is ready in other clusters, and none of its ports is TCP, which alone the mesh carries.
 	ReasonOnlyUDP = "OnlyUDP"
 	// ReasonAddressInvalid: some of its pods on this network have addresses that are no host's.
@@ -63,7 +65,9 @@ func Callee(in CalleeInput) ([]Object, []record.Problem, error) {
 	if len(c.ports) == 0 {
 		return objects, c.onlyUDP(sites), nil
 	}
+	sites, bare := c.proxied(sites)
 	behind, problems := c.behindGateways(sites)
+	problems = append(bare, problems...)
 	if !podsReached(in.Cluster) {
 		problems = append(problems, c.rangesUnknown(sites)...)
 	}
@@ -71,6 +75,30 @@ func Callee(in CalleeInput) ([]Object, []record.Problem, error) {
 	sortObjects(objects)
 	return objects, problems, nil
 }
+
+// proxied leaves out the sites where the application's pods have no proxy.
+func (c *callee) proxied(sites []Site) ([]Site, []record.Problem) {
+	var with []Site
+	var without []string
+	for _, site := range sites {
+		switch {
+		case c.reached(site.Place):
+			with = append(with, site)
+		case site.Ready > 0:
+			without = append(without, site.Place.Cluster)
+		}
+	}
+	if len(without) == 0 {
+		return with, nil
+	}
+	return with, []record.Problem{c.problem(ReasonNoProxy,
+		"%s is ready in %s, where its pods have no proxy, and is called there from the same cluster alone; run it in the callers' clusters, or in clusters with a mesh, with pods that ask neither for no proxy (%s) nor for their node's network",
+		record.ServiceName(c.service.Namespace, c.service.Application), fewClusters(without), labelInject)}
+}
+
+// reached tells whether the application's pods at a place have a proxy: without one nobody there could tell who calls from
+// elsewhere, so the network lets nobody in who does.
+func (c *callee) reached(place record.Place) bool { return !c.service.Unproxied && !place.Meshless }
 
 // callee is one called application, for the renderers of each topology.
 type callee struct {

@@ -121,6 +121,9 @@ func TestCalleeChanges(t *testing.T) {
 		"weightless":       {edit: func(in *called) { in.Sites[1].Weightless = true }, removed: all[3:4]},
 		"no pod ranges":    {edit: func(in *called) { in.Cluster.PodRanges = nil }, removed: all[1:3]},
 		"flat, weightless": {edit: func(in *called) { in.Sites[2].Weightless = true }, removed: all[1:3]},
+		"flat, no mesh":    {edit: func(in *called) { in.Sites[2].Place.Meshless = true }, removed: all[1:3]},
+		"no mesh there":    {edit: func(in *called) { in.Sites[1].Place.Meshless = true }, removed: all[3:4]},
+		"no proxy":         {edit: func(in *called) { in.Service.Unproxied = true }, removed: all[1:]},
 		"a site":           {edit: func(in *called) { in.Sites = in.Sites[1:] }, removed: all[3:4]},
 		"stale": {edit: func(in *called) {
 			in.Sites[0].Place.StaleSince = in.Sites[0].Place.StaleSince.AddDate(1, 0, 0)
@@ -251,6 +254,13 @@ func TestCalleeProblems(t *testing.T) {
 			in.Cluster.PodRanges, in.Sites[2].Locations = nil, []record.Location{chunk("west-b-1", "ledger-a"), count("west-b-1", 0)}
 		}, nil},
 		"no pod ranges, other networks": {func(in *called) { in.Cluster.PodRanges, in.Sites = nil, in.Sites[:2] }, nil},
+		"no proxy": {func(in *called) { in.Service.Unproxied = true },
+			[]record.Problem{{Object: "Service payments/ledger", Reason: mesh.ReasonNoProxy, Message: "payments/ledger is ready in clusters east-a-1, east-a-2, west-b-1, where its pods have no proxy, and is called there from the same cluster alone; run it in the callers' clusters, or in clusters with a mesh, with pods that ask neither for no proxy (sidecar.istio.io/inject) nor for their node's network"}}},
+		"a cluster without a mesh": {func(in *called) { in.Sites[2].Place.Meshless = true },
+			[]record.Problem{{Object: "Service payments/ledger", Reason: mesh.ReasonNoProxy, Message: "payments/ledger is ready in cluster west-b-1, where its pods have no proxy, and is called there from the same cluster alone; run it in the callers' clusters, or in clusters with a mesh, with pods that ask neither for no proxy (sidecar.istio.io/inject) nor for their node's network"}}},
+		"no proxy, nothing ready": {func(in *called) {
+			in.Service.Unproxied, in.Sites = true, []site{behind("green", "east-a-1", 0, "198.51.100.1")}
+		}, nil},
 		"UDP alone": {func(in *called) { in.Service.Ports, in.Sites = udp, in.Sites[:1] },
 			[]record.Problem{{Object: "Service payments/ledger", Reason: mesh.ReasonOnlyUDP,
 				Message: "payments/ledger is ready in cluster east-a-1 and has UDP ports alone, which the mesh does not carry between clusters; run it in the callers' clusters, or give it a TCP port"}}},

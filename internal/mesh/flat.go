@@ -31,7 +31,8 @@ type ChunkInput struct {
 // addresses that are no host's are left out, and told of.
 //
 // There is nothing where the network's pod ranges are not known: on both sides NetworkPolicies drop calls between its
-// clusters, so endpoints there would take requests from those that answer. Callee tells of that.
+// clusters, so endpoints there would take requests from those that answer. Nor is there anything where the pods have no proxy.
+// Callee tells of both.
 func Chunk(in ChunkInput) ([]Object, []record.Problem, error) {
 	l := in.Location
 	if !inMesh(in.Cluster) || in.Place.Network != in.Cluster.Network || !podsReached(in.Cluster) || in.Weightless || len(l.Endpoints) == 0 {
@@ -44,7 +45,7 @@ func Chunk(in ChunkInput) ([]Object, []record.Problem, error) {
 	if err := c.check(in.Place, l); err != nil {
 		return nil, nil, c.failed(fmt.Errorf("location %s/%s/%s/%s: %w", l.Namespace, l.Application, l.Cluster, l.Chunk, err))
 	}
-	if len(c.ports) == 0 {
+	if len(c.ports) == 0 || !c.reached(in.Place) {
 		return nil, nil, nil
 	}
 	addresses, wrong := addressesOf(l)
