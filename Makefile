@@ -85,5 +85,24 @@ lint: ## Check formatting, go vet and staticcheck.
 	$(TOOL) staticcheck ./...
 
 .PHONY: vuln
-vuln: ## Look for known vulnerabilities (needs vuln.go.dev).
-	$(TOOL) govulncheck ./...
+vuln: ## Look for known vulnerabilities (needs vuln.go.dev, and says so where it cannot be reached).
+	.ci/vulnerabilities
+
+.PHONY: fuzz
+fuzz: ## Fuzz all targets, for FUZZ_SECONDS in all (60).
+	.ci/fuzz $(FUZZ_SECONDS)
+
+##@ Release
+
+# No cgo, no paths of this machine and no time of the build: who builds a commit by the same Go gets the same bytes.
+.PHONY: release
+release: ## Build the binaries to be shipped, in bin/release.
+	CGO_ENABLED=0 GOFLAGS= go build -trimpath -buildvcs=true -ldflags='-s -w' -o bin/release/ ./cmd/...
+
+.PHONY: reproducible
+reproducible: ## Build them twice, in two folders with nothing cached, and compare.
+	.ci/reproducible
+
+.PHONY: sbom
+sbom: release ## List what the binaries are made of, as SPDX beside each.
+	cd tools && go run ./sbom ../bin/release
