@@ -19,11 +19,11 @@ const (
 // Identity says how a process gets the certificates by which it and its peers know each other. There is no setting that
 // does without.
 type Identity struct {
-	Source      string `usage:"who issues the certificates: authority (Meridian's own), files, or workload-api"`
-	TrustDomain string `usage:"SPIFFE trust domain of the control plane; the same in all its processes"`
-	Dir         string `usage:"folder of this process alone, for its keys and certificates (authority)"`
-	TokenFile   string `usage:"file with the token of the first enrolment, as 'meridian token create' prints it (authority)"`
-	Pin         string `usage:"sha256:HEX of the root's public key, as 'meridian token create' prints it (authority)"`
+	Source      string   `usage:"who issues the certificates: authority (Meridian's own), files, or workload-api"`
+	TrustDomain string   `usage:"SPIFFE trust domain of the control plane; the same in all its processes"`
+	Dir         string   `usage:"folder of this process alone, for its keys and certificates (authority)"`
+	TokenFile   string   `usage:"file with the token of the first enrolment, as 'meridian token create' prints it (authority)"`
+	Pin         []string `usage:"sha256:HEX of the root's public key, as 'meridian token create' prints it; any of several will do (authority)"`
 	// Join is for a further process at Global: the others get their certificates from their parents.
 	Join               []string      `usage:"addresses of the process of Global that has the root; only for further ones of Global (authority)"`
 	CertFile           string        `usage:"file with the certificate and those above it, in PEM (files)"`
@@ -69,7 +69,7 @@ func (i Identity) Validate() error {
 	switch i.Source {
 	case IdentityAuthority:
 		errs = append(errs, Required("dir", i.Dir))
-		if i.TokenFile != "" && i.Pin == "" {
+		if i.TokenFile != "" && len(i.Pin) == 0 {
 			errs = append(errs, errors.New("pin: is required beside tokenFile; 'meridian token create' prints it"))
 		}
 	case IdentityFiles:

@@ -13,7 +13,7 @@ func TestIdentity(t *testing.T) {
 		want     string
 	}{
 		{"nothing given", Identity{}, ""},
-		{"a token with its pin", Identity{TokenFile: "t", Pin: "sha256:00"}, ""},
+		{"a token with its pin", Identity{TokenFile: "t", Pin: []string{"sha256:00"}}, ""},
 		{"a token without a pin", Identity{TokenFile: "t"}, "pin: is required"},
 		{"no such source", Identity{Source: "none"}, `source: "none"`},
 		{"files", Identity{Source: IdentityFiles, CertFile: "c", KeyFile: "k", BundleFile: "b"}, ""},

@@ -23,7 +23,7 @@ type newcomer struct {
 	parent *parent
 	log    *slog.Logger
 	token  string // "" if none is given
-	pin    [sha256.Size]byte
+	pins   [][sha256.Size]byte
 }
 
 func newNewcomer(cfg Config, f folder, p *parent) (*newcomer, error) {
@@ -42,8 +42,12 @@ func newNewcomer(cfg Config, f folder, p *parent) (*newcomer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading identity.tokenFile %s: %w", cfg.TokenFile, err)
 	}
-	if n.pin, err = ParsePin(cfg.Pin); err != nil {
-		return nil, fmt.Errorf("identity.pin: %w", err)
+	for _, text := range cfg.Pin {
+		pin, err := ParsePin(text)
+		if err != nil {
+			return nil, fmt.Errorf("identity.pin: %w", err)
+		}
+		n.pins = append(n.pins, pin)
 	}
 	n.token = token.Text()
 	return n, nil
@@ -87,7 +91,7 @@ func (n *newcomer) enrol(ctx context.Context) (enrolment, []*x509.Certificate, e
 }
 
 func (n *newcomer) ask(ctx context.Context, csr []byte) (chain, roots []*x509.Certificate, err error) {
-	err = n.parent.ask(ctx, pinnedTLS(n.parent.source.TrustDomain(), n.pin, n.parent.path),
+	err = n.parent.ask(ctx, pinnedTLS(n.parent.source.TrustDomain(), n.pins, n.parent.path),
 		func(ctx context.Context, client identitypb.AuthorityClient) error {
 			issued, err := client.Enroll(ctx, &identitypb.EnrollRequest{Token: n.token, Path: n.path.String(), Csr: csr})
 			if err != nil {

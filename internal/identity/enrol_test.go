@@ -93,16 +93,16 @@ func writeToken(t *testing.T, token identity.Token) string {
 func TestWrongPin(t *testing.T) {
 	tr, other := newTree(t, long), newTree(t, long)
 	cfg := tr.config(regionPath, tr.token(regionPath, question.TokenNew))
-	cfg.Pin = other.pin
+	cfg.Pin = []string{other.pin}
 	ctx, cancel := context.WithCancel(t.Context())
 	warned := &trail{}
 	cfg.Log = slog.New(slog.NewTextHandler(onWrite{warned, cancel}, nil))
 	if _, err := identity.Open(ctx, cfg); err == nil || !strings.Contains(err.Error(), "is not the one that is pinned") {
 		t.Errorf("got %v, want it to say that the root is another", err)
 	}
-	cfg.Pin = tr.pin
+	cfg.Pin = []string{other.pin, tr.pin}
 	if _, err := tr.open(cfg); err != nil {
-		t.Errorf("with the right pin the token is no good any more: %v", err)
+		t.Errorf("with the right pin among others the token is no good any more: %v", err)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 
 	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -96,14 +97,14 @@ func verifyServer(certs []*x509.Certificate, roots x509bundle.Source, server que
 	return nil
 }
 
-// pinnedTLS is TLS for a newcomer, who knows the root by its pin alone: it must be among what the server shows.
-func pinnedTLS(domain spiffeid.TrustDomain, pin [sha256.Size]byte, server question.Path) *tls.Config {
+// pinnedTLS is TLS for a newcomer, who knows the roots by their pins alone: one must be among what the server shows.
+func pinnedTLS(domain spiffeid.TrustDomain, pins [][sha256.Size]byte, server question.Path) *tls.Config {
 	return &tls.Config{
 		MinVersion:         tls.VersionTLS13,
 		NextProtos:         alpn,
 		InsecureSkipVerify: true,
 		VerifyConnection: func(conn tls.ConnectionState) error {
-			root, err := pinned(conn.PeerCertificates, pin)
+			root, err := pinned(conn.PeerCertificates, pins)
 			if err != nil {
 				return err
 			}
@@ -115,9 +116,9 @@ func pinnedTLS(domain spiffeid.TrustDomain, pin [sha256.Size]byte, server questi
 // errPin is a parent whose root is another one than the newcomer was told.
 var errPin = errors.New("the root that the parent shows is not the one that is pinned")
 
-func pinned(certs []*x509.Certificate, pin [sha256.Size]byte) (*x509.Certificate, error) {
+func pinned(certs []*x509.Certificate, pins [][sha256.Size]byte) (*x509.Certificate, error) {
 	for _, cert := range certs {
-		if cert.IsCA && KeyHash(cert) == pin {
+		if cert.IsCA && slices.Contains(pins, KeyHash(cert)) {
 			return cert, nil
 		}
 	}

@@ -85,10 +85,9 @@ func newTree(t *testing.T, lives identity.Lives) *tree {
 		procs: map[question.Path]*process{}}
 	writer := store.NewWriter(s, mirror, term)
 	wg.Go(func() { _ = tr.register.Lead(ctx, writer) })
-	await(t, "the register leads", func() bool {
-		_, err := tr.register.Settle(t.Context(), enrol.NewPlaces([]question.Path{regionPath, zonePath, clusterPath}, nil))
-		return err == nil
-	})
+	if _, err := tr.register.Settle(t.Context(), enrol.NewPlaces([]question.Path{regionPath, zonePath, clusterPath}, nil)); err != nil {
+		t.Fatal(err)
+	}
 	tr.start(globalPath)
 	tr.pin = identity.Pin(tr.procs[globalPath].Source.Roots()[0])
 	return tr
@@ -109,10 +108,12 @@ func await(t *testing.T, what string, cond func() bool) {
 // token writes a token for a place to a file.
 func (tr *tree) token(path question.Path, mode string) string {
 	tr.t.Helper()
-	token, _, err := tr.register.Create(tr.t.Context(), question.TokenRequest{Target: path, TTLSeconds: 3600, Uses: 1, Mode: mode}, "ann")
-	if err != nil {
-		tr.t.Fatal(err)
-	}
+	var token identity.Token
+	await(tr.t, "the register leads, and makes a token", func() (ok bool) {
+		var err error
+		token, _, err = tr.register.Create(tr.t.Context(), question.TokenRequest{Target: path, TTLSeconds: 3600, Uses: 1, Mode: mode}, "ann")
+		return err == nil
+	})
 	file := filepath.Join(tr.t.TempDir(), "token")
 	if err := os.WriteFile(file, []byte(token.Text()+"\n"), 0o600); err != nil {
 		tr.t.Fatal(err)
@@ -124,7 +125,7 @@ func (tr *tree) token(path question.Path, mode string) string {
 func (tr *tree) config(path question.Path, tokenFile string) identity.Config {
 	cfg := identity.Config{Path: path, Log: slog.New(slog.NewTextHandler(tr.t.Output(), nil)).With("at", path),
 		Identity: config.Identity{Dir: filepath.Join(tr.dirs, strings.ReplaceAll(path.String(), "/", "-")), TokenFile: tokenFile,
-			Pin: tr.pin, CALifetime: tr.lives.CA, LeafLifetime: tr.lives.Leaf}}
+			Pin: []string{tr.pin}, CALifetime: tr.lives.CA, LeafLifetime: tr.lives.Leaf}}
 	cfg.Default()
 	if above, ok := path.Parent(); ok && tr.procs[above] != nil {
 		cfg.Parents = []string{tr.procs[above].address}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"google.golang.org/grpc/credentials/insecure"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -15,7 +14,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/meridian-federation/meridian/api/v1alpha1"
-	"github.com/meridian-federation/meridian/internal/config"
+	"github.com/meridian-federation/meridian/internal/hubclient"
 	"github.com/meridian-federation/meridian/internal/question"
 )
 
@@ -37,7 +36,7 @@ func converge(ctx context.Context, hub *rest.Config, t Topology, say func(string
 	if err != nil {
 		return fmt.Errorf("making a client: %w", err)
 	}
-	global, err := question.Dial(config.Loopback(t.Global.Listen), insecure.NewCredentials())
+	global, err := hubclient.Dial(ctx, hub, hubclient.Options{})
 	if err != nil {
 		return err
 	}

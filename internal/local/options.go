@@ -100,7 +100,7 @@ func (l layout) topology() string  { return filepath.Join(l.dir, "data", "topolo
 
 // make creates the folders. Credentials lie in them.
 func (l layout) make() error {
-	for _, dir := range []string{l.data(""), l.logs(), l.pids(), filepath.Join(l.dir, "kubeconfigs")} {
+	for _, dir := range []string{l.data(""), l.logs(), l.pids(), filepath.Join(l.dir, "kubeconfigs"), filepath.Join(l.dir, "identities")} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("making the data folder: %w", err)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/meridian-federation/meridian/internal/certfile"
 	"github.com/meridian-federation/meridian/internal/config"
 	"github.com/meridian-federation/meridian/internal/process"
+	"github.com/meridian-federation/meridian/internal/question"
 )
 
 // tier is one process of Meridian's.
@@ -22,7 +23,10 @@ type tier struct {
 	keys certfile.Files
 	// ports that it listens at.
 	ports []int
-	spec  process.Spec
+	// place is the one that it enrols as, if it does.
+	place  question.Path
+	enrols bool
+	spec   process.Spec
 }
 
 // names of processes.
@@ -41,10 +45,10 @@ func replicaName(z Zone, i int) string {
 
 // tiers lists Meridian's processes from the top down, each zone's etcd before its replicas.
 func (t Topology) tiers(l layout) []tier {
-	out := []tier{l.tier(globalName(), "meridian-global", t.Global,
+	out := []tier{l.tier(globalName(), "meridian-global", t.Global, question.Path{},
 		"--id", "global-0", "--kubeconfig", l.kubeconfig("global"), "--etcd-data-dir", l.data(globalName()))}
 	for _, r := range t.Regions {
-		out = append(out, l.tier(regionName(r.Name), "meridian-region", r.Ports,
+		out = append(out, l.tier(regionName(r.Name), "meridian-region", r.Ports, question.Path{Region: r.Name},
 			"--id", "region-"+r.Name+"-0", "--region", r.Name, "--global", config.Loopback(t.Global.Listen),
 			"--etcd-data-dir", l.data(regionName(r.Name))))
 		for _, z := range r.Zones {
@@ -79,7 +83,7 @@ func (l layout) zone(r Region, z Zone) []tier {
 			own = append(own, "--etcd-data-dir", l.data(name))
 		}
 		own = append(own, "--authorization-address", config.Loopback(replica.Authorization))
-		t := l.tier(name, "meridian-zone", replica.Ports, own...)
+		t := l.tier(name, "meridian-zone", replica.Ports, question.Path{Region: r.Name, Zone: z.Name}, own...)
 		t.ports = append(t.ports, replica.Authorization)
 		if replica.Gossip != 0 {
 			t.ports = append(t.ports, replica.Gossip)
@@ -97,19 +101,21 @@ func (l layout) etcd(z Zone) tier {
 		"--etcd-cert-file", keys.Cert, "--etcd-key-file", keys.Key, "--etcd-trusted-ca-file", keys.CA})}
 }
 
-// tier describes the process of a tier that listens.
-func (l layout) tier(name, program string, p Ports, args ...string) tier {
-	args = append(args, "--listen", config.Loopback(p.Listen), "--admin-address", config.Loopback(p.Admin))
-	return tier{name: name, admin: p.Admin, ports: []int{p.Listen, p.Admin}, spec: l.spec(name, program, args)}
+// tier describes the process of a tier that listens. Global makes the root of all identities; the others enrol.
+func (l layout) tier(name, program string, p Ports, place question.Path, args ...string) tier {
+	args = append(args, "--listen", config.Loopback(p.Listen), "--admin-address", config.Loopback(p.Admin), "--identity-dir", l.identity(name))
+	return tier{name: name, admin: p.Admin, ports: []int{p.Listen, p.Admin}, place: place, enrols: place.Tier() != question.TierGlobal,
+		spec: l.spec(name, program, args)}
 }
 
 // agent describes an agent. It is told of one replica and learns of the others from that.
 func (l layout) agent(region string, z Zone, c Cluster, first Replica) tier {
 	name := agentName(c.Name)
-	return tier{name: name, admin: c.Admin, ports: []int{c.Admin}, spec: l.spec(name, "meridian-agent", []string{
-		"--region", region, "--zone", z.Name, "--cluster", c.Name, "--id", name,
-		"--zone-addresses", config.Loopback(first.Listen), "--kubeconfig", l.kubeconfig(name),
-		"--admin-address", config.Loopback(c.Admin)})}
+	return tier{name: name, admin: c.Admin, ports: []int{c.Admin}, enrols: true,
+		place: question.Path{Region: region, Zone: z.Name, Cluster: c.Name}, spec: l.spec(name, "meridian-agent", []string{
+			"--region", region, "--zone", z.Name, "--cluster", c.Name, "--id", name,
+			"--zone-addresses", config.Loopback(first.Listen), "--kubeconfig", l.kubeconfig(name),
+			"--admin-address", config.Loopback(c.Admin), "--identity-dir", l.identity(name)})}
 }
 
 func (l layout) spec(name, program string, args []string) process.Spec {

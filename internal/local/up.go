@@ -52,19 +52,22 @@ func Up(ctx context.Context, o Options, out io.Writer) error {
 	if err := l.makeGossipKey(); err != nil {
 		return err
 	}
-	hub, err := startAll(ctx, l, t, o, say)
+	hub, err := startKubes(ctx, l, t, o, say)
 	if err != nil {
 		return err
 	}
-	manifests := t.inventory()
-	if o.NoSamples {
-		say("submitting the inventory")
-	} else {
-		say("submitting the inventory and the sample applications")
-		manifests = append(manifests, bytes.Join(samples.Documents(), []byte("\n---\n"))...)
-	}
-	if err := Apply(ctx, hub, manifests); err != nil {
+	say("submitting the inventory")
+	if err := Apply(ctx, hub, t.inventory()); err != nil {
 		return err
+	}
+	if err := startTiers(ctx, l, t, hub, say); err != nil {
+		return err
+	}
+	if !o.NoSamples {
+		say("submitting the sample applications")
+		if err := Apply(ctx, hub, bytes.Join(samples.Documents(), []byte("\n---\n"))); err != nil {
+			return err
+		}
 	}
 	if err := converge(ctx, hub, t, say); err != nil {
 		return fmt.Errorf("%w; logs are in %s", err, l.logs())
@@ -116,8 +119,8 @@ func (t Topology) checkPorts(l layout) error {
 	return nil
 }
 
-// startAll starts the hub's API server and the clusters side by side, then the tiers from the top down.
-func startAll(ctx context.Context, l layout, t Topology, o Options, say func(string, ...any)) (*rest.Config, error) {
+// startKubes starts the hub's API server and the clusters side by side.
+func startKubes(ctx context.Context, l layout, t Topology, o Options, say func(string, ...any)) (*rest.Config, error) {
 	var hub *rest.Config
 	group, ctx2 := errgroup.WithContext(ctx)
 	group.SetLimit(2) // starting is bound by CPU
@@ -140,11 +143,25 @@ func startAll(ctx context.Context, l layout, t Topology, o Options, say func(str
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	for _, tier := range t.tiers(l) {
+	return hub, nil
+}
+
+// startTiers starts Meridian's processes from the top down. Those that have no identity yet get a token from Global, which
+// knows their places from the inventory.
+func startTiers(ctx context.Context, l layout, t Topology, hub *rest.Config, say func(string, ...any)) error {
+	tiers := t.tiers(l)
+	enroller := newEnroller(l, hub, tiers)
+	for _, tier := range tiers {
 		say("starting %s", tier.name)
+		if err := enroller.prepare(ctx, &tier); err != nil {
+			return err
+		}
 		if err := tier.start(ctx); err != nil {
-			return nil, err
+			return err
+		}
+		if err := enroller.done(&tier); err != nil {
+			return err
 		}
 	}
-	return hub, nil
+	return nil
 }
