@@ -7,64 +7,60 @@ import (
 	"github.com/meridian-federation/meridian/internal/record"
 )
 
-// compileStub compiles the Service of an application that is called in a cluster and does not run there. The istiod that
-// configures a cluster needs it beside itself too: it joins remote endpoints to Services of its own cluster alone. One that
-// comes to run there takes the Service over when it is compiled, not before.
-func (c *Compiler) compileStub(t *target, key unitKey, cause record.Cause, r *round) {
+// prepareStub gathers what the Service is made of of an application that is called in a cluster and does not run there. The
+// istiod that configures a cluster needs it beside itself too: it joins remote endpoints to Services of its own cluster alone.
+// One that comes to run there takes the Service over when it is compiled, not before.
+func (c *Compiler) prepareStub(t *target, key unitKey, cause record.Cause, r *round) *job {
 	a := c.app(key.namespace, key.application)
 	r.loosen(record.Key{}, a)
 	wanted := a.demand[t.cluster.Name] > 0 || t.governs() && a.called[t.cluster.Name] > 0
 	if !wanted || t.has(a.key(kindWorkload)) {
 		t.inhabit(t.units[key], nil, cause, r)
 		t.drop(key, cause)
-		return
+		return nil
 	}
 	u := t.unit(key)
 	service := c.face(a)
 	if service == nil {
-		return
+		return nil
 	}
-	objects, err := mesh.Stub(mesh.StubInput{Cluster: t.cluster, Service: service.Service, Audience: c.audience(a).Audience})
-	if err != nil {
-		u.problem = failed(err)
-		return
-	}
-	var in *traits
-	if len(objects) > 0 {
-		in = &traits{environment: service.Environment, tenant: service.Tenant}
-	}
-	t.inhabit(u, in, cause, r)
-	t.accept(u, objects, cause)
+	in := mesh.StubInput{Cluster: t.cluster, Service: service.Service, Audience: c.audience(a).Audience}
+	var objects []mesh.Object
+	var err error
+	return &job{key: key, compile: func() { objects, err = mesh.Stub(in) }, accept: func() {
+		if err != nil {
+			u.problem = failed(err)
+			return
+		}
+		var in *traits
+		if len(objects) > 0 {
+			in = &traits{environment: service.Environment, tenant: service.Tenant}
+		}
+		t.inhabit(u, in, cause, r)
+		t.accept(u, objects, cause)
+	}}
 }
 
-// compileCallee compiles how an istiod finds an application that its group calls. Why it cannot be called is told of those
-// that call it, also where another shard owns the istiod's cluster.
-func (c *Compiler) compileCallee(t *target, key unitKey, cause record.Cause, r *round) {
+// prepareCallee gathers how an istiod finds an application that its group calls. Why it cannot be called is told of those that
+// call it, also where another shard owns the istiod's cluster.
+func (c *Compiler) prepareCallee(t *target, key unitKey, cause record.Cause, r *round) *job {
 	a, istiod := c.app(key.namespace, key.application), t.cluster.Name
 	r.loosen(record.Key{}, a)
 	if a.called[istiod] == 0 || !t.governs() {
 		t.drop(key, cause)
 		c.lose(a, istiod, key.part, r)
-		return
+		return nil
 	}
-	if t.mine {
-		t.unit(key)
-	}
-	service := c.face(a)
-	if service == nil {
-		return
-	}
-	objects, problems, err := mesh.Callee(mesh.CalleeInput{Cluster: t.cluster, Service: service.Service, Audience: c.audience(a).Audience,
-		Sites: c.sites(istiod, a)})
-	c.refuse(a, istiod, key.part, a.problems(problems, err), r)
-	if t.mine && err == nil {
-		t.accept(t.unit(key), objects, cause)
-	}
+	in := mesh.CalleeInput{Cluster: t.cluster, Sites: c.sites(istiod, a)}
+	return c.find(t, key, cause, r, func(s record.Service, audience record.Audience) ([]mesh.Object, []record.Problem, error) {
+		in.Service, in.Audience = s, audience
+		return mesh.Callee(in)
+	})
 }
 
-// compileChunk compiles a chunk of an application's addresses beyond an istiod's group. Like compileCallee, it does so for
-// its problems alone where another shard owns the istiod's cluster.
-func (c *Compiler) compileChunk(t *target, key unitKey, cause record.Cause, r *round) {
+// prepareChunk gathers a chunk of an application's addresses beyond an istiod's group. Like prepareCallee, it does so for its
+// problems alone where another shard owns the istiod's cluster.
+func (c *Compiler) prepareChunk(t *target, key unitKey, cause record.Cause, r *round) *job {
 	a, istiod := c.app(key.namespace, key.application), t.cluster.Name
 	r.loosen(record.Key{}, a)
 	cluster, _, _ := strings.Cut(key.part, "/")
@@ -73,22 +69,36 @@ func (c *Compiler) compileChunk(t *target, key unitKey, cause record.Cause, r *r
 	if !there || place == nil || a.called[istiod] == 0 || !t.governs() || c.configures(cluster) == istiod {
 		t.drop(key, cause)
 		c.lose(a, istiod, key.part, r)
-		return
+		return nil
 	}
 	a.finds(istiod).chunks[key.part] = struct{}{}
+	in := mesh.ChunkInput{Cluster: t.cluster, Location: location, Place: place.Place, Weightless: place.weightless}
+	return c.find(t, key, cause, r, func(s record.Service, audience record.Audience) ([]mesh.Object, []record.Problem, error) {
+		in.Service, in.Audience = s, audience
+		return mesh.Chunk(in)
+	})
+}
+
+// find is the job of compiling how an istiod finds an application, as far as a unit goes; none while that is not known.
+func (c *Compiler) find(t *target, key unitKey, cause record.Cause, r *round,
+	compile func(record.Service, record.Audience) ([]mesh.Object, []record.Problem, error)) *job {
+	a := c.app(key.namespace, key.application)
 	if t.mine {
 		t.unit(key)
 	}
-	service := c.face(a)
+	service, audience := c.face(a), c.audience(a).Audience
 	if service == nil {
-		return
+		return nil
 	}
-	objects, problems, err := mesh.Chunk(mesh.ChunkInput{Cluster: t.cluster, Service: service.Service, Audience: c.audience(a).Audience,
-		Location: location, Place: place.Place, Weightless: place.weightless})
-	c.refuse(a, istiod, key.part, a.problems(problems, err), r)
-	if t.mine && err == nil {
-		t.accept(t.unit(key), objects, cause)
-	}
+	var objects []mesh.Object
+	var problems []record.Problem
+	var err error
+	return &job{key: key, compile: func() { objects, problems, err = compile(service.Service, audience) }, accept: func() {
+		c.refuse(a, t.cluster.Name, key.part, a.problems(problems, err), r)
+		if t.mine && err == nil {
+			t.accept(t.unit(key), objects, cause)
+		}
+	}}
 }
 
 // location is what is stored of an application in a cluster, or CLUSTER/CHUNK.

@@ -49,6 +49,8 @@ func (c *Compiler) prepareConfig(t *target, key unitKey, cause record.Cause, r *
 	}
 	faces := c.faces(dependencies)
 	in.Services = servicesOf(faces)
-	d := digestOf(t.shape, policy.version, record.Version{}, faces)
-	return &job{target: t, unit: u, spec: sp, policy: policy, cause: cause, compile: func() (*output, error) { return sp.config(in, d) }}
+	shape := t.shape
+	return made{t, u, sp, policy, cause}.job(c, r, func() (*output, error) {
+		return sp.config(in, digestOf(shape, policy.version, record.Version{}, faces))
+	})
 }

@@ -2,91 +2,128 @@ package compile
 
 import (
 	"runtime"
-	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/meridian-federation/meridian/internal/record"
 )
 
-// job is a unit of which all inputs are gathered: compiling it is a pure function of these.
+// job is a unit of which all inputs are gathered.
 type job struct {
-	target  *target
-	unit    *unit
-	spec    *spec
-	policy  policyAt
-	cause   record.Cause
-	compile func() (*output, error)
-
-	out *output
-	err error
+	key unitKey
+	// compile is a pure function of the inputs, for any goroutine. accept gives the unit what came of it, for the compiler's.
+	compile, accept func()
+	// spec is the revision that compile decodes; nil where it needs none.
+	spec *spec
 }
 
-// fewJobs are compiled where they are: handing them out would take longer.
-const fewJobs = 16
+// fewUnits are compiled where they are: handing them out would take longer.
+const fewUnits = 16
 
-// run compiles jobs, on all processors where there are many. Those of one application follow each other, and are done by
-// one goroutine: they share its revision, which is decoded once and not kept.
-func run(jobs []*job) {
-	var lots [][]*job
-	from := 0
-	for i := range jobs {
-		if i+1 == len(jobs) || jobs[i+1].unit.key.application != jobs[i].unit.key.application ||
-			jobs[i+1].unit.key.namespace != jobs[i].unit.key.namespace {
-			lots = append(lots, jobs[from:i+1])
-			from = i + 1
-		}
+// crew compiles the jobs of a phase. Where there are many, it has begun on the first while the last are still gathered, on all
+// processors. Jobs of one application follow each other, and are done by one goroutine: they share its revision, which is
+// decoded once and not kept.
+type crew struct {
+	lot []*job
+	// lots are handed out; nil where there are few.
+	lots  chan []*job
+	group errgroup.Group
+}
+
+func newCrew(units int) *crew {
+	c := &crew{}
+	if units <= fewUnits {
+		return c
 	}
-	if len(jobs) <= fewJobs {
-		for _, lot := range lots {
-			runLot(lot)
-		}
-		return
-	}
-	var group errgroup.Group
-	var next atomic.Int64
-	for range runtime.GOMAXPROCS(0) {
-		group.Go(func() error {
-			for {
-				i := next.Add(1) - 1
-				if i >= int64(len(lots)) {
-					return nil
-				}
-				runLot(lots[i])
-			}
+	c.lots = make(chan []*job, units)
+	for range runtime.GOMAXPROCS(0) - 1 {
+		c.group.Go(func() error {
+			c.work()
+			return nil
 		})
 	}
-	_ = group.Wait() // each job has its own outcome
+	return c
 }
 
-func runLot(lot []*job) {
-	for _, j := range lot {
-		j.out, j.err = j.compile()
+func (c *crew) add(j *job) {
+	if n := len(c.lot); n > 0 && (c.lot[n-1].key.application != j.key.application || c.lot[n-1].key.namespace != j.key.namespace) {
+		c.hand()
 	}
-	for _, j := range lot {
-		j.spec.decoded = nil
-	}
+	c.lot = append(c.lot, j)
 }
 
-// accept gives a job's unit what came of it. If nothing did, what there is stays, but for what the policy takes away.
-func (c *Compiler) accept(j *job, r *round) {
-	if j.err != nil {
-		j.unit.problem = failed(j.err)
-		c.enforce(j.target, j.unit, j.policy, j.cause)
+func (c *crew) hand() {
+	if c.lots != nil {
+		c.lots <- c.lot
+	} else {
+		compileLot(c.lot)
+	}
+	c.lot = nil
+}
+
+// wait lends a hand until all is compiled.
+func (c *crew) wait() {
+	c.hand()
+	if c.lots == nil {
 		return
 	}
-	first, rev := !j.unit.made, j.spec.revision
-	in := traits{environment: rev.Environment, tenant: rev.Tenant, adopt: j.spec.adopt}
-	switch j.unit.key.kind {
+	close(c.lots)
+	c.work()
+	_ = c.group.Wait() // each job keeps its own outcome
+}
+
+func (c *crew) work() {
+	for lot := range c.lots {
+		compileLot(lot)
+	}
+}
+
+func compileLot(lot []*job) {
+	for _, j := range lot {
+		j.compile()
+	}
+	for _, j := range lot {
+		if j.spec != nil {
+			j.spec.decoded = nil
+		}
+	}
+}
+
+// made is a workload or a config that a job compiles.
+type made struct {
+	target *target
+	unit   *unit
+	spec   *spec
+	policy policyAt
+	cause  record.Cause
+}
+
+// job has it compiled.
+func (m made) job(c *Compiler, r *round, compile func() (*output, error)) *job {
+	var out *output
+	var err error
+	return &job{key: m.unit.key, spec: m.spec, compile: func() { out, err = compile() }, accept: func() { c.accept(m, out, err, r) }}
+}
+
+// accept gives a unit what came of a job. If nothing did, what there is stays, but for what the policy takes away.
+func (c *Compiler) accept(m made, out *output, err error, r *round) {
+	if err != nil {
+		m.unit.problem = failed(err)
+		c.enforce(m.target, m.unit, m.policy, m.cause)
+		return
+	}
+	first, rev := !m.unit.made, m.spec.revision
+	in := traits{environment: rev.Environment, tenant: rev.Tenant, adopt: m.spec.adopt}
+	switch m.unit.key.kind {
 	case kindWorkload:
-		j.unit.workload = j.out.workload
+		m.unit.workload = out.workload
 		if first {
-			r.mark(j.target.cluster.Name, unitKey{kind: kindStub, namespace: j.unit.key.namespace, application: j.unit.key.application}, j.cause)
+			r.mark(m.target.cluster.Name, unitKey{kind: kindStub, namespace: m.unit.key.namespace, application: m.unit.key.application}, m.cause)
 		}
 	case kindConfig:
-		in.strict = len(j.out.objects) > 0
+		in.strict = len(out.objects) > 0
 	}
-	j.unit.subject, j.unit.policy = j.out.subject, j.policy.version
-	j.target.inhabit(j.unit, &in, j.cause, r)
-	j.target.accept(j.unit, j.out.objects, j.cause)
+	m.unit.subject, m.unit.policy = out.subject, m.policy.version
+	m.target.inhabit(m.unit, &in, m.cause, r)
+	m.target.accept(m.unit, out.objects, m.cause)
 }

@@ -24,7 +24,7 @@ func (id unitID) compare(o unitID) int {
 
 // phases are the kinds in the order in which they are compiled: a stub goes when a workload is there, a namespace follows
 // from all that is in it.
-var phases = [...][]kind{{kindWorkload, kindConfig}, {kindStub}, {kindCallee, kindChunk}, {kindNamespace}, {kindGateway}, {kindRoot}}
+var phases = [...][]kind{{kindWorkload, kindConfig, kindCallee, kindChunk}, {kindStub}, {kindNamespace, kindGateway, kindRoot}}
 
 // round collects what is to be compiled, with the cause of what goes, and what came of it.
 type round struct {
@@ -85,6 +85,7 @@ func (c *Compiler) compile(r *round) map[string]*Shift {
 		}
 		slices.SortFunc(ids, unitID.compare)
 		var jobs []*job
+		crew := newCrew(len(ids))
 		for _, id := range ids {
 			t := c.targets[id.cluster]
 			if t == nil || !t.mine && id.key.kind != kindCallee && id.key.kind != kindChunk {
@@ -93,14 +94,17 @@ func (c *Compiler) compile(r *round) map[string]*Shift {
 			if t.mine && out[id.cluster] == nil {
 				out[id.cluster] = &Shift{}
 			}
-			if j := c.compileUnit(t, id.key, r.marks[id.key.kind][id], r); j != nil {
+			if j := c.prepare(t, id.key, r.marks[id.key.kind][id], r); j != nil {
 				jobs = append(jobs, j)
-				r.specs[j.spec] = struct{}{}
+				crew.add(j)
+				if j.spec != nil {
+					r.specs[j.spec] = struct{}{}
+				}
 			}
 		}
-		run(jobs)
+		crew.wait()
 		for _, j := range jobs {
-			c.accept(j, r)
+			j.accept()
 		}
 	}
 	c.report(r, out)
@@ -128,19 +132,19 @@ func (c *Compiler) report(r *round, out map[string]*Shift) {
 	}
 }
 
-// compileUnit compiles a unit, or returns the job of doing so.
-func (c *Compiler) compileUnit(t *target, key unitKey, cause record.Cause, r *round) *job {
+// prepare gathers the inputs of a unit for a job; without one the unit is done with.
+func (c *Compiler) prepare(t *target, key unitKey, cause record.Cause, r *round) *job {
 	switch key.kind {
 	case kindWorkload:
 		return c.prepareWorkload(t, key, cause, r)
 	case kindConfig:
 		return c.prepareConfig(t, key, cause, r)
 	case kindStub:
-		c.compileStub(t, key, cause, r)
+		return c.prepareStub(t, key, cause, r)
 	case kindCallee:
-		c.compileCallee(t, key, cause, r)
+		return c.prepareCallee(t, key, cause, r)
 	case kindChunk:
-		c.compileChunk(t, key, cause, r)
+		return c.prepareChunk(t, key, cause, r)
 	case kindNamespace:
 		c.compileNamespace(t, key, cause)
 	case kindGateway:

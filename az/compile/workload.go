@@ -42,8 +42,10 @@ func (c *Compiler) prepareWorkload(t *target, key unitKey, cause record.Cause, r
 	in.Services = servicesOf(faces)
 	audience := c.audience(a)
 	in.Audience, in.Locate = audience.Audience, t.locate(audience.Audience, c.cfg.Zone)
-	d := digestOf(t.shape, policy.version, audience.version, faces)
-	return &job{target: t, unit: u, spec: sp, policy: policy, cause: cause, compile: func() (*output, error) { return sp.workload(in, d) }}
+	shape := t.shape
+	return made{t, u, sp, policy, cause}.job(c, r, func() (*output, error) {
+		return sp.workload(in, digestOf(shape, policy.version, audience.version, faces))
+	})
 }
 
 // references are the revision and the policy of a binding. Without both the application is not compiled: what it may be

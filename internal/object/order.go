@@ -1,6 +1,10 @@
 package object
 
-import "github.com/meridian-federation/meridian/internal/record"
+import (
+	"strings"
+
+	"github.com/meridian-federation/meridian/internal/record"
+)
 
 // Class is a step of the order of application: lower classes are applied first and removed last.
 type Class int
@@ -50,9 +54,14 @@ func RunsPods(group, kind string) bool {
 
 // Rank orders record keys by class, for a feed that has many objects to send; keys that are not objects come first.
 func Rank(key record.Key) int {
-	id, err := FromKey(key)
-	if err != nil {
+	group, rest, _ := strings.Cut(key.Name, "/")
+	_, rest, _ = strings.Cut(rest, "/")
+	kind, _, ok := strings.Cut(rest, "/")
+	if key.Kind != record.KindObject || !ok {
 		return -1
 	}
-	return int(ClassOf(id.Group, id.Kind))
+	if group == "core" {
+		group = ""
+	}
+	return int(ClassOf(group, kind))
 }
