@@ -19,7 +19,7 @@ func (s *Source) Describe() *question.Identity {
 	if len(status.Roots) == 0 {
 		return nil
 	}
-	out := &question.Identity{Root: PinOf(status.Root), Expires: status.NotAfter, AuthorityExpires: status.AuthorityNotAfter,
+	out := &question.Identity{Root: PinOf(status.Root), Issued: status.NotBefore, Expires: status.NotAfter, AuthorityExpires: status.AuthorityNotAfter,
 		Generation: status.Generation, Serial: status.Serial}
 	for _, root := range status.Roots {
 		out.Believes = append(out.Believes, PinOf(root))

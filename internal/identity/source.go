@@ -123,6 +123,8 @@ type Status struct {
 	// Root is the KeyHash of the root that the chain ends in; Roots are those of all that are believed.
 	Root  [sha256.Size]byte
 	Roots [][sha256.Size]byte
+	// NotBefore is since when the certificate holds.
+	NotBefore time.Time
 	// NotAfter is when the certificate ends; AuthorityNotAfter, when the own certificate authority does, zero if there is none.
 	NotAfter, AuthorityNotAfter time.Time
 	Generation                  uint64
@@ -136,7 +138,7 @@ func (s *Source) Status() Status {
 		return Status{}
 	}
 	chain := now.svid.Certificates
-	status := Status{Root: KeyHash(now.root), NotAfter: earliest(chain), Serial: chain[0].SerialNumber.Text(16)}
+	status := Status{Root: KeyHash(now.root), NotBefore: chain[0].NotBefore, NotAfter: earliest(chain), Serial: chain[0].SerialNumber.Text(16)}
 	status.Generation, _ = generationOf(chain[0]) // Install has read it
 	for _, root := range now.bundle.X509Authorities() {
 		status.Roots = append(status.Roots, KeyHash(root))

@@ -56,6 +56,8 @@ type Identity struct {
 	// Root is the one that its chain ends in.
 	Root     string   `json:"root"`
 	Believes []string `json:"believes"`
+	// Issued is since when its certificate holds.
+	Issued time.Time `json:"issued,omitzero"`
 	// Expires is when its certificate ends, AuthorityExpires when the one that it signs by does, zero if it has none.
 	Expires          time.Time `json:"expires"`
 	AuthorityExpires time.Time `json:"authorityExpires,omitzero"`
