@@ -9,10 +9,12 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc/credentials"
 
 	"github.com/meridian-federation/meridian/internal/buildinfo"
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/feed/feedgrpc"
+	"github.com/meridian-federation/meridian/internal/identity"
 	"github.com/meridian-federation/meridian/internal/object"
 	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/internal/record"
@@ -25,6 +27,9 @@ type agent struct {
 	kube  *kube
 	lease *lease
 	stats *feed.Stats
+	// identity is who the process is; learned takes the addresses that the zone tells.
+	identity *identity.Source
+	learned  func(addresses []string)
 
 	desk      *desk
 	outbox    *feed.Outbox
@@ -39,7 +44,7 @@ type agent struct {
 
 func newAgent(cfg Config, k *kube, l *lease, deps Deps) *agent {
 	outbox := feed.NewOutbox()
-	a := &agent{cfg: cfg, log: deps.Log, kube: k, lease: l, stats: deps.Stats, desk: newDesk(deps.Log),
+	a := &agent{cfg: cfg, log: deps.Log, kube: k, lease: l, stats: deps.Stats, identity: deps.Identity, learned: deps.Learned, desk: newDesk(deps.Log),
 		outbox: outbox, workloads: newWorkloads(outbox), health: newHealth(cfg, outbox), active: func() {}}
 	a.desk.leaving.tell = a.health.problems
 	return a
@@ -111,9 +116,10 @@ func (a *agent) open(state feed.State) {
 func (a *agent) serve(ctx context.Context) error {
 	b := &batches{desk: a.desk, persist: a.lease.accept}
 	return feedgrpc.Run(ctx, feedgrpc.ClientConfig{
-		Targets: a.cfg.ZoneAddresses,
-		Learned: a.lease.learn,
-		Kept:    a.lease.addresses(),
+		Targets:     a.cfg.ZoneAddresses,
+		Learned:     a.learn,
+		Kept:        a.lease.addresses(),
+		Credentials: credentials.NewTLS(identity.ClientTLS(a.identity, a.cfg.zone())),
 		Hello: feed.Hello{Role: string(question.TierCluster), Path: a.cfg.path().String(),
 			Release: buildinfo.Read().Version},
 		Session: feed.Config{Stats: a.stats},
@@ -127,6 +133,14 @@ func (a *agent) serve(ctx context.Context) error {
 		Closed: func(error) { a.link.closed(time.Now()) },
 		State:  a.link.stands,
 	})
+}
+
+// learn keeps the addresses at which the zone can be reached.
+func (a *agent) learn(addresses []string) {
+	a.lease.learn(addresses)
+	if a.learned != nil {
+		a.learned(addresses)
+	}
 }
 
 // link is how the session with the zone stands.

@@ -103,7 +103,7 @@ func text(v record.Version) string {
 func (a *agent) overview() *question.Overview {
 	s := a.ledger.Standing()
 	o := &question.Overview{Applications: a.workloads.count(), Version: buildinfo.Read().Version, Leader: a.cfg.ID,
-		Epoch: question.EpochText(s.Floor.Epoch), Revision: s.Floor.Revision, Parent: a.link.session(a.cfg.Zone)}
+		Epoch: question.EpochText(s.Floor.Epoch), Revision: s.Floor.Revision, Parent: a.link.session(a.cfg.Zone), Identity: a.identity.Describe()}
 	o.Objects, o.Rejected = a.desk.count()
 	if r := s.Refusal; r != nil {
 		o.Refusals = append(o.Refusals, question.Refusal{Kind: string(r.Kind), Reason: r.Reason})

@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/identity"
 	"github.com/meridian-federation/meridian/internal/telemetry"
 )
 
@@ -20,6 +21,9 @@ type Deps struct {
 	Log *slog.Logger
 	// Kube is the cluster's API server, with the rights of deploy/agent.
 	Kube *rest.Config
+	// Identity is who this process is. Learned is told at which addresses the zone can be reached; it may be nil.
+	Identity *identity.Source
+	Learned  func(addresses []string)
 	// Health and Registry may be nil.
 	Health   *telemetry.Health
 	Registry *prometheus.Registry

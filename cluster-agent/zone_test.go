@@ -10,13 +10,16 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/feed/feedgrpc"
+	"github.com/meridian-federation/meridian/internal/identity"
 	"github.com/meridian-federation/meridian/internal/localkube"
 	"github.com/meridian-federation/meridian/internal/object"
 	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/internal/record"
+	"github.com/meridian-federation/meridian/internal/tiertest"
 )
 
 // patience is for conditions that come about in their own time.
@@ -76,7 +79,8 @@ func (z *zone) start(address string) {
 		Accept: func(context.Context, feed.Hello, feedgrpc.Identity) (feedgrpc.Endpoint, error) {
 			return z.endpoint(), nil
 		}})
-	g := grpc.NewServer(feedgrpc.ServerOptions(feedgrpc.Limits{})...)
+	tls := credentials.NewTLS(identity.ServerTLS(tiertest.Source(z.t, "region/r/zone/z"), nil, nil))
+	g := grpc.NewServer(append(feedgrpc.ServerOptions(feedgrpc.Limits{}), grpc.Creds(tls))...)
 	srv.Register(g)
 	var group errgroup.Group
 	group.Go(func() error { return g.Serve(lis) })
@@ -230,7 +234,9 @@ func startAgent(t testing.TB, c *localkube.Cluster, z *zone, id string) *running
 		}
 	})}
 	kube := agentConfig(t, c)
-	g.Go(func() error { return Run(ctx, cfg, Deps{Log: log, Kube: kube}) })
+	g.Go(func() error {
+		return Run(ctx, cfg, Deps{Log: log, Kube: kube, Identity: tiertest.Source(t, "region/r/zone/z/cluster/c")})
+	})
 	t.Cleanup(a.stop)
 	return a
 }
