@@ -21,6 +21,8 @@ type board struct {
 	settle       time.Duration
 	// aged receives when a site's time to be heard may have begun.
 	aged chan struct{}
+	// echoes are what the compiler has to hear of what agents made of objects.
+	echoes *echoes
 	// outbox is what a session with another leader sends: standings while another leads, else nothing.
 	outbox *feed.Outbox
 
@@ -30,7 +32,7 @@ type board struct {
 }
 
 func newBoard(zone, region string, settle time.Duration) *board {
-	b := &board{zone: zone, region: region, settle: settle, outbox: feed.NewOutbox(), aged: make(chan struct{}, 1),
+	b := &board{zone: zone, region: region, settle: settle, outbox: feed.NewOutbox(), aged: make(chan struct{}, 1), echoes: newEchoes(),
 		sites: map[string]*site{}}
 	b.outbox.SetComplete(true) // nothing more is to come than what is known
 	return b
@@ -122,6 +124,9 @@ func (b *board) acked(cluster string, outcomes []feed.Outcome) {
 		return
 	}
 	for _, o := range outcomes {
+		if e, ok := s.echo(o); ok {
+			b.echoes.add(e)
+		}
 		if app, changed := s.acked(o); changed {
 			b.say(s, app)
 		}

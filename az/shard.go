@@ -129,6 +129,8 @@ func (s *clusterShard) loop(ctx context.Context, updates <-chan store.Update) er
 			roster, s.stirred = s.roster.wait(), true
 		case claims <- s.wants:
 			s.wants = nil
+		case <-s.board.echoes.wake:
+			s.publish(s.compiler.Hear(s.board.echoes.take()))
 		case results := <-s.claimed:
 			s.took(results)
 			s.stirred = true

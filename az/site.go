@@ -24,11 +24,13 @@ type site struct {
 	refused *feed.Refusal
 	fence   feed.Fence
 	// due is when its agent will have had the time to tell what it knows; zero when that has passed.
-	due     time.Time
-	items   map[record.Key]*item
-	apps    map[string]*standing
-	reports map[string]record.Status
-	health  record.Health
+	due   time.Time
+	items map[record.Key]*item
+	// refusals are objects that are no application's own and that the cluster refused, as the compiler has heard.
+	refusals map[record.Key]bool
+	apps     map[string]*standing
+	reports  map[string]record.Status
+	health   record.Health
 	// located is where its agent says that applications are.
 	located map[record.Key]record.Location
 	// notes are the problems that the compiler has with the cluster itself.

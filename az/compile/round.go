@@ -114,6 +114,9 @@ func (c *Compiler) compile(r *round) map[string]*Shift {
 
 // report fills in what changed.
 func (c *Compiler) report(r *round, out map[string]*Shift) {
+	for name := range out {
+		c.pardon(c.targets[name], r)
+	}
 	for name := range r.stand {
 		if t := c.targets[name]; t != nil && t.mine && out[name] == nil {
 			out[name] = &Shift{}

@@ -86,8 +86,8 @@ func (c *Compiler) application(t *target, b *bound) Application {
 		}
 	}
 	note(u.problem)
-	units := []*unit{u}
-	if p := c.targets[t.istiod]; p != nil {
+	units, p := []*unit{u}, c.targets[t.istiod]
+	if p != nil {
 		if config := p.units[b.app.key(kindConfig)]; config != nil {
 			out.Current = out.Current && config.problem == nil
 			if u.problem == nil {
@@ -95,6 +95,8 @@ func (c *Compiler) application(t *target, b *bound) Application {
 			}
 			if p == t {
 				units = append(units, config)
+			} else {
+				out.Problems = append(out.Problems, p.refusals(subject{b.app.namespace, b.app.name, true})...)
 			}
 		}
 	}
@@ -104,13 +106,25 @@ func (c *Compiler) application(t *target, b *bound) Application {
 			out.Objects = append(out.Objects, record.KeyVersion{Key: r.Key, Version: r.Version})
 		}
 	}
-	for _, d := range b.dependencies {
-		if f := d.found[t.istiod]; f != nil {
-			out.Problems = append(out.Problems, f.told()...)
-		}
-	}
+	out.Problems = append(out.Problems, c.uncalled(t, b)...)
 	for i := range out.Problems {
 		out.Problems[i].Cluster = t.cluster.Name
+	}
+	return out
+}
+
+// uncalled is why an application cannot call what it depends on, or not everywhere.
+func (c *Compiler) uncalled(t *target, b *bound) []record.Problem {
+	var out []record.Problem
+	for _, d := range b.dependencies {
+		if f := d.found[t.istiod]; f != nil {
+			out = append(out, f.told()...)
+		}
+		calls := subject{d.namespace, d.name, false}
+		out = append(out, t.refusals(calls)...)
+		if p := c.targets[t.istiod]; p != nil && p != t {
+			out = append(out, p.refusals(calls)...)
+		}
 	}
 	return out
 }

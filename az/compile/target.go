@@ -33,6 +33,9 @@ type target struct {
 	// exported are, of an istiod, the applications of its group that are called from other networks, by the part of its
 	// gateway's hosts.
 	exported map[string]map[string]struct{}
+	// refused is what the cluster refused of what istiod is told, by subject; refusedOf is the same by object.
+	refused   map[subject]map[record.Key]record.Problem
+	refusedOf map[record.Key]subject
 	// touched are the objects that a round has changed, as they were before it.
 	touched map[record.Key]touch
 }
@@ -59,6 +62,7 @@ func newTarget(c record.Cluster, istiod string) *target {
 func (t *target) clear() {
 	t.units, t.held = map[unitKey]*unit{}, map[record.Key]holding{}
 	t.rivals, t.spaces = map[record.Key]map[*unit]struct{}{}, map[string]map[traits]int{}
+	t.refused, t.refusedOf = map[subject]map[record.Key]record.Problem{}, map[record.Key]subject{}
 	t.blank, t.touched = map[unitKey]struct{}{}, map[record.Key]touch{}
 }
 

@@ -1,0 +1,50 @@
+package az
+
+import (
+	"testing"
+	"time"
+
+	"github.com/meridian-federation/meridian/az/compile"
+	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/record"
+)
+
+// TestEchoes shows what of a cluster's acknowledgements the compiler hears: refusals of what is no application's own, and
+// their end.
+func TestEchoes(t *testing.T) {
+	key := func(name string) record.Key { return record.Key{Kind: record.KindObject, Name: name} }
+	version := record.VersionOf([]byte("x"))
+	refused := &feed.Rejection{Reason: "Foreign", Message: "it is somebody else's"}
+	b := newBoard("a", "west", time.Minute)
+	b.add("c1", feed.Fence{})
+	b.expect("c1", &compile.Shift{Applications: []compile.Application{{Binding: record.Binding{Namespace: "n", Application: "web"},
+		Objects: []record.KeyVersion{{Key: key("own"), Version: version}}}}}, time.Now())
+	steps := []struct {
+		name    string
+		outcome feed.Outcome
+		want    int
+	}{
+		{"an application's own is refused", feed.Outcome{Key: key("own"), Version: version, Rejection: refused}, 0},
+		{"a stub is applied", feed.Outcome{Key: key("stub"), Version: version}, 0},
+		{"a stub is refused", feed.Outcome{Key: key("stub"), Version: version, Rejection: refused}, 1},
+		{"its removal is held back", feed.Outcome{Key: key("stub"), Held: true}, 0},
+		{"it is applied after all", feed.Outcome{Key: key("stub"), Version: version}, 1},
+		{"it is applied again", feed.Outcome{Key: key("stub"), Version: version}, 0},
+	}
+	for _, s := range steps {
+		b.acked("c1", []feed.Outcome{s.outcome})
+		got := b.echoes.take()
+		if len(got) != s.want {
+			t.Errorf("%s: the compiler hears %+v, want %d", s.name, got, s.want)
+		}
+		for _, e := range got {
+			if e.Cluster != "c1" || e.Key != s.outcome.Key || e.Rejection != s.outcome.Rejection {
+				t.Errorf("%s: the compiler hears %+v, want the outcome %+v", s.name, e, s.outcome)
+			}
+		}
+	}
+	b.acked("c2", []feed.Outcome{{Key: key("stub"), Rejection: refused}})
+	if got := b.echoes.take(); len(got) > 0 {
+		t.Errorf("of a cluster that is not owned, the compiler hears %+v", got)
+	}
+}
