@@ -3,6 +3,7 @@ package az
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/meridian-federation/meridian/internal/children"
@@ -16,20 +17,15 @@ import (
 // ownPatience is how long an agent that came early waits for its cluster to be owned, before it is told to come again.
 const ownPatience = 5 * time.Second
 
-// identify takes the word of an agent, or of another replica, for who it is: connections are not authenticated, so whoever
-// reaches the zone is trusted.
-func identify(_ context.Context, claimed feed.Hello) (feedgrpc.Identity, error) {
-	if claimed.Role == roleReplica {
-		return feedgrpc.Identity{Role: roleReplica, Path: claimed.Path}, nil
+// may lets in the agents of the zone's clusters, and its other replicas, which have the zone's own identity.
+func (z *Zone) may(c children.Claim) error {
+	if c.Hello.Role != roleReplica {
+		return children.Child(z.path())(c)
 	}
-	path, err := question.ParsePath(claimed.Path)
-	if err != nil {
-		return feedgrpc.Identity{}, err
+	if id, ok := strings.CutPrefix(c.Hello.Path, z.replicaPath("")); c.Place != z.path() || !ok || id == "" {
+		return fmt.Errorf("%s claims to be %s, and that is no replica of %s", c.Place, c.Hello.Path, z.path())
 	}
-	if path.Tier() != question.TierCluster {
-		return feedgrpc.Identity{}, fmt.Errorf("%s is not a cluster", claimed.Path)
-	}
-	return feedgrpc.Identity{Role: string(question.TierCluster), Path: path.String()}, nil
+	return nil
 }
 
 // accept gives an agent the objects of its cluster, if it is owned here; else it is sent to the replica that owns it.
@@ -41,10 +37,6 @@ func (z *Zone) accept(ctx context.Context, _ feed.Hello, peer feedgrpc.Identity)
 	path, err := question.ParsePath(peer.Path)
 	if err != nil {
 		return feedgrpc.Endpoint{}, err
-	}
-	if path.Region != z.cfg.Region || path.Zone != z.cfg.Zone {
-		return feedgrpc.Endpoint{}, fmt.Errorf("this is zone %s of region %s; %s is not below it; check the agent's settings",
-			z.cfg.Zone, z.cfg.Region, path)
 	}
 	o, err := z.await(ctx, path.Cluster)
 	if err != nil {

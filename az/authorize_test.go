@@ -22,7 +22,7 @@ import (
 
 // TestAuthorization asks a zone as a proxy does, while policies come from the region and when the region is gone.
 func TestAuthorization(t *testing.T) {
-	parent := tiertest.NewParent(t)
+	parent := tiertest.NewParent(t, "region/west")
 	listen := func() net.Listener {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -33,7 +33,8 @@ func TestAuthorization(t *testing.T) {
 	cfg := az.Config{ID: "zone-0", Region: "west", Zone: "a", Parent: []string{parent.Address}, Settle: 300 * time.Millisecond}
 	cfg.Default()
 	proxies := listen()
-	zone := az.New(cfg, az.Deps{Store: mem.New(), Listener: listen(), Authorization: proxies, Log: slog.New(slog.DiscardHandler)})
+	zone := az.New(cfg, az.Deps{Store: mem.New(), Listener: listen(), Authorization: proxies, Log: slog.New(slog.DiscardHandler),
+		Identity: tiertest.Source(t, "region/west/zone/a")})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- zone.Run(ctx) }()

@@ -6,10 +6,13 @@ import (
 	"slices"
 	"strings"
 
+	"google.golang.org/grpc/credentials"
+
 	"github.com/meridian-federation/meridian/internal/buildinfo"
 	"github.com/meridian-federation/meridian/internal/children"
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/feed/feedgrpc"
+	"github.com/meridian-federation/meridian/internal/identity"
 	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/internal/store"
 )
@@ -19,7 +22,7 @@ const roleReplica = "replica"
 
 // replicaPath names a replica to the others.
 func (z *Zone) replicaPath(id string) string {
-	return question.Path{Region: z.cfg.Region, Zone: z.cfg.Zone}.String() + "/replica/" + id
+	return z.path().String() + "/replica/" + id
 }
 
 // attend keeps a session with whoever leads the zone, while that is another replica, until ctx ends.
@@ -61,8 +64,9 @@ func (z *Zone) report(ctx context.Context, id, address string) error {
 		}
 	}()
 	err := feedgrpc.Run(ctx, feedgrpc.ClientConfig{Targets: []string{address},
-		Hello:   feed.Hello{Role: roleReplica, Path: z.replicaPath(z.cfg.ID), Release: buildinfo.Read().Version},
-		Session: feed.Config{Stats: &z.side}, Log: z.log.With("leader", id),
+		Hello:       feed.Hello{Role: roleReplica, Path: z.replicaPath(z.cfg.ID), Release: buildinfo.Read().Version},
+		Credentials: credentials.NewTLS(identity.ClientTLS(z.identity, z.path())),
+		Session:     feed.Config{Stats: &z.side}, Log: z.log.With("leader", id),
 	}, feedgrpc.Endpoint{Outbox: z.board.outbox, Answer: z.answerHere})
 	cancel()
 	<-watched
@@ -71,10 +75,7 @@ func (z *Zone) report(ctx context.Context, id, address string) error {
 
 // acceptReplica takes another replica's word on its clusters, while this one leads.
 func (z *Zone) acceptReplica(peer feedgrpc.Identity) (feedgrpc.Endpoint, error) {
-	id, ok := strings.CutPrefix(peer.Path, z.replicaPath(""))
-	if !ok || id == "" {
-		return feedgrpc.Endpoint{}, fmt.Errorf("%s is no replica of zone %s in region %s", peer.Path, z.cfg.Zone, z.cfg.Region)
-	}
+	id := strings.TrimPrefix(peer.Path, z.replicaPath(""))
 	s := z.sums.Load()
 	if s == nil {
 		return feedgrpc.Endpoint{}, fmt.Errorf("replica %s does not lead zone %s", z.cfg.ID, z.cfg.Zone)

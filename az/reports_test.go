@@ -75,6 +75,14 @@ func TestReportsDoNotDip(t *testing.T) {
 		a := app{name: fmt.Sprint("app-", i), image: "x:1", replicas: 1, placement: `{"mode":"Duplicated"}`}
 		before["n/"+a.name] = z.parent.AwaitStatus(t, "n/"+a.name, a.name+" is ready everywhere", ready(a.hash(), 6))
 	}
+	z.parent.Await(t, "it is told how all clusters are reached", func(reports map[record.Key]record.Record) bool {
+		for i := range 6 {
+			if _, told := reports[record.PlaceKey(fmt.Sprint("c", i))]; !told {
+				return false
+			}
+		}
+		return true
+	})
 	d := &dips{}
 	d.watch(z, before)
 	n := 0

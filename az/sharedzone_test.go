@@ -115,7 +115,7 @@ func (c claimant) Claim(ctx context.Context, name, owner string, prev int64) (st
 // newShared starts the replicas one after another, and agents that know the first two alone.
 func newShared(t *testing.T, replicas, clusters int) *shared {
 	t.Helper()
-	z := &shared{t: t, parent: tiertest.NewParent(t), store: mem.New(), replicas: map[string]*replica{},
+	z := &shared{t: t, parent: tiertest.NewParent(t, "region/west"), store: mem.New(), replicas: map[string]*replica{},
 		agents: map[string]*tiertest.Child{}, claims: map[string][]store.Claim{}, losers: map[string]store.Member{},
 		held: make(chan struct{})}
 	close(z.held)
@@ -166,7 +166,8 @@ func (z *shared) start(id string) {
 	}
 	cfg := az.Config{ID: id, Region: "west", Zone: "a", Parent: []string{z.parent.Address}, Settle: patient}
 	cfg.Default()
-	tier := az.New(cfg, az.Deps{Store: claimant{r.store, z}, Listener: listener, Gossip: r.gossip, Log: log})
+	tier := az.New(cfg, az.Deps{Store: claimant{r.store, z}, Listener: listener, Gossip: r.gossip, Log: log,
+		Identity: tiertest.Source(z.t, "region/west/zone/a")})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- tier.Run(ctx) }()

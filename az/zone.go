@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc/credentials"
 
 	"github.com/meridian-federation/meridian/az/authz"
 	"github.com/meridian-federation/meridian/az/compile"
@@ -17,6 +18,7 @@ import (
 	"github.com/meridian-federation/meridian/internal/children"
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/feed/feedgrpc"
+	"github.com/meridian-federation/meridian/internal/identity"
 	"github.com/meridian-federation/meridian/internal/intake"
 	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/internal/run"
@@ -35,6 +37,9 @@ type Deps struct {
 	Log      *slog.Logger
 	// Audit gets who did what; a nil one discards.
 	Audit *audit.Log
+	// Identity is who this process is. Authority issues the identities of agents; nil where others do.
+	Identity  *identity.Source
+	Authority *identity.Authority
 	// Authorization is where proxies ask for external authorization; nil is nowhere. Run closes it.
 	Authorization net.Listener
 	// Gossip may be nil; Run runs it.
@@ -50,9 +55,12 @@ type Zone struct {
 	listener net.Listener
 	log      *slog.Logger
 	audit    *audit.Log
-	mirror   *store.Mirror
-	board    *board
-	news     *news
+	identity *identity.Source
+	// authority is nil where others than Meridian issue certificates.
+	authority *identity.Authority
+	mirror    *store.Mirror
+	board     *board
+	news      *news
 	// sums are those of the present term; nil while another replica leads.
 	sums     atomic.Pointer[sums]
 	agents   *children.Table
@@ -73,6 +81,7 @@ type Zone struct {
 // New prepares a replica.
 func New(cfg Config, deps Deps) *Zone {
 	z := &Zone{cfg: cfg, store: deps.Store, listener: deps.Listener, log: deps.Log, audit: deps.Audit,
+		identity: deps.Identity, authority: deps.Authority,
 		gossip: deps.Gossip, mirror: store.NewMirror(deps.Store, deps.Log), news: newNews(),
 		agents: children.NewTable(), replicas: children.NewTable()}
 	z.board = newBoard(cfg.Zone, cfg.Region, cfg.Settle)
@@ -83,7 +92,8 @@ func New(cfg Config, deps Deps) *Zone {
 	z.roster = newRoster(store.Member{ID: cfg.ID, Address: address}, deps.Store, deps.Gossip, deps.Log)
 	z.shard = newShard(compile.Config{Zone: cfg.Zone, StaleAfter: cfg.StaleAfter}, deps.Store, z.mirror, z.roster, z.board, z.agents, &z.stats, deps.Log)
 	z.parent = intake.NewParent(feedgrpc.ClientConfig{Targets: cfg.Parent, Hello: z.hello(),
-		Session: feed.Config{Stats: &z.up}, Log: deps.Log}, z.answer)
+		Credentials: credentials.NewTLS(identity.ClientTLS(deps.Identity, question.Path{Region: cfg.Region})),
+		Session:     feed.Config{Stats: &z.up}, Log: deps.Log}, z.answer)
 	if deps.Authorization != nil {
 		z.authorization, z.checks = deps.Authorization, authz.NewMetrics(deps.Registry)
 	}
@@ -94,9 +104,11 @@ func New(cfg Config, deps Deps) *Zone {
 }
 
 func (z *Zone) hello() feed.Hello {
-	return feed.Hello{Role: string(question.TierZone), Release: buildinfo.Read().Version,
-		Path: question.Path{Region: z.cfg.Region, Zone: z.cfg.Zone}.String()}
+	return feed.Hello{Role: string(question.TierZone), Release: buildinfo.Read().Version, Path: z.path().String()}
 }
+
+// path is the zone's place.
+func (z *Zone) path() question.Path { return question.Path{Region: z.cfg.Region, Zone: z.cfg.Zone} }
 
 // Check adds the conditions under which the replica is ready. The region is none of them: a zone goes on without it.
 func (z *Zone) Check(h *telemetry.Health) {
@@ -158,8 +170,11 @@ func (z *Zone) serve(ctx context.Context) error {
 		return nil
 	}
 	z.serving.Store(true)
-	return children.Serve(ctx, z.listener, feedgrpc.ServerConfig{Hello: z.hello(), Identify: identify, Accept: z.accept,
-		Peers: z.roster.addresses, Session: feed.Config{Stats: &z.down}, Log: z.log})
+	return children.Serve(ctx, z.listener, children.Config{
+		Feed: feedgrpc.ServerConfig{Hello: z.hello(), Accept: z.accept, Peers: z.roster.addresses,
+			Session: feed.Config{Stats: &z.down}, Log: z.log},
+		May: z.may, Identity: z.identity, Authority: z.authority, Mirror: z.mirror, Audit: z.audit,
+	})
 }
 
 // age has the board tell what it does not know of clusters whose agents have had their time to come back.

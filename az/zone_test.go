@@ -215,7 +215,7 @@ func TestZoneSetBack(t *testing.T) {
 		return question.Encode(question.Node{Confirmed: []string{"done"}})
 	})
 	// A region that was set back as well, so that the zone has nothing to catch up with.
-	lagging := tiertest.NewParent(t)
+	lagging := tiertest.NewParent(t, "region/west")
 	for range 3 {
 		lagging.Edit()
 	}

@@ -37,7 +37,7 @@ type zone struct {
 // newZone starts zone a of region west and the agents of the clusters, which are in the inventory.
 func newZone(t *testing.T, clusters ...string) *zone {
 	t.Helper()
-	z := &zone{t: t, parent: tiertest.NewParent(t), store: mem.New(), addr: "127.0.0.1:0", agents: map[string]*tiertest.Child{}}
+	z := &zone{t: t, parent: tiertest.NewParent(t, "region/west"), store: mem.New(), addr: "127.0.0.1:0", agents: map[string]*tiertest.Child{}}
 	for _, c := range clusters {
 		z.parent.Put(cluster(c).Record())
 	}
@@ -62,7 +62,8 @@ func (z *zone) start() {
 	if testing.Verbose() {
 		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
-	tier := az.New(cfg, az.Deps{Store: z.store, Listener: listener, Log: log, Audit: z.audit.Log()})
+	tier := az.New(cfg, az.Deps{Store: z.store, Listener: listener, Log: log, Audit: z.audit.Log(),
+		Identity: tiertest.Source(z.t, "region/west/zone/a")})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- tier.Run(ctx) }()

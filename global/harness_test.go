@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
+	"google.golang.org/grpc/credentials"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -25,8 +26,10 @@ import (
 	"github.com/meridian-federation/meridian/api/crds"
 	"github.com/meridian-federation/meridian/api/v1alpha1"
 	"github.com/meridian-federation/meridian/global"
+	"github.com/meridian-federation/meridian/internal/audit/audittest"
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/feed/feedgrpc"
+	"github.com/meridian-federation/meridian/internal/identity"
 	"github.com/meridian-federation/meridian/internal/identity/identitytest"
 	"github.com/meridian-federation/meridian/internal/localkube"
 	"github.com/meridian-federation/meridian/internal/question"
@@ -123,6 +126,7 @@ func (h *hub) application(t *testing.T, namespace, name string) *v1alpha1.Applic
 type tier struct {
 	global  *global.Global
 	address string
+	trail   *audittest.Recorder
 	stop    func()
 }
 
@@ -142,11 +146,12 @@ func startGlobalAt(t *testing.T, s store.Store, hub *rest.Config) *tier {
 	if err != nil {
 		t.Fatal(err)
 	}
+	trail := &audittest.Recorder{}
 	cfg := global.Config{ID: "global-0", Listen: listener.Addr().String(), Advertise: "127.0.0.1:1",
 		AudienceDelay: 50 * time.Millisecond}
 	g, err := global.New(cfg, global.Deps{Store: s, Hub: hub, Listener: listener,
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Stats: &feed.Stats{}, Registry: prometheus.NewRegistry(),
-		Identity: own.Source(), Authority: own})
+		Identity: own.Source(), Authority: own, Audit: trail.Log()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +165,7 @@ func startGlobalAt(t *testing.T, s store.Store, hub *rest.Config) *tier {
 		}
 	})
 	t.Cleanup(stop)
-	return &tier{g, listener.Addr().String(), stop}
+	return &tier{g, listener.Addr().String(), trail, stop}
 }
 
 // ask asks Global a question.
@@ -196,7 +201,12 @@ func startRegion(t *testing.T, name string, g *tier) *region {
 	r.outbox.SetComplete(true)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	cfg := feedgrpc.ClientConfig{Targets: []string{g.address}, Hello: feed.Hello{Role: "region", Path: "region/" + name}, Log: slog.New(slog.DiscardHandler)}
+	source, err := identities.Source(question.Path{Region: name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := feedgrpc.ClientConfig{Targets: []string{g.address}, Hello: feed.Hello{Role: "region", Path: "region/" + name},
+		Credentials: credentials.NewTLS(identity.ClientTLS(source, question.Path{})), Log: slog.New(slog.DiscardHandler)}
 	go func() {
 		done <- feedgrpc.Run(ctx, cfg, feedgrpc.Endpoint{Outbox: r.outbox, Apply: r.take,
 			Ledger: feed.NewLedger(feed.State{}, func(func(record.KeyVersion) bool) {})})

@@ -3,7 +3,7 @@ package global
 import (
 	"context"
 	"errors"
-	"fmt"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -18,25 +18,20 @@ import (
 // serve serves regions, and answers questions, until ctx ends.
 func (g *Global) serve(ctx context.Context) error {
 	hello := feed.Hello{Role: string(question.TierGlobal), Path: string(question.TierGlobal), Release: buildinfo.Read().Version}
-	return children.Serve(ctx, g.deps.Listener, feedgrpc.ServerConfig{Hello: hello, Identify: identify, Accept: g.accept,
-		Session: feed.Config{Stats: g.deps.Stats}, Log: g.log},
-		func(r grpc.ServiceRegistrar) { question.Serve(r, g) })
+	return children.Serve(ctx, g.deps.Listener, children.Config{
+		Feed: feedgrpc.ServerConfig{Hello: hello, Accept: g.accept, Session: feed.Config{Stats: g.deps.Stats}, Log: g.log},
+		May:  children.Child(question.Path{}), Identity: g.deps.Identity, Authority: g.deps.Authority, Redeemer: g, Mirror: g.mirror,
+		Audit: g.deps.Audit,
+		More:  []func(grpc.ServiceRegistrar){func(r grpc.ServiceRegistrar) { question.Serve(r, g) }},
+	})
 }
 
-// identify takes a region's word for who it is: connections are on loopback and not yet authenticated.
-func identify(_ context.Context, claimed feed.Hello) (feedgrpc.Identity, error) {
-	path, err := question.ParsePath(claimed.Path)
-	if err != nil {
-		return feedgrpc.Identity{}, err
-	}
-	if path.Tier() != question.TierRegion {
-		return feedgrpc.Identity{}, fmt.Errorf("%s is not a region", claimed.Path)
-	}
-	return feedgrpc.Identity{Role: string(question.TierRegion), Path: path.String()}, nil
-}
+// knowPatience is how long a region that came early waits to be in the inventory, before it is told to come again.
+const knowPatience = 5 * time.Second
 
-// accept gives a region its scope. Only the leader accepts: it is the one that needs what regions report.
-func (g *Global) accept(_ context.Context, _ feed.Hello, peer feedgrpc.Identity) (feedgrpc.Endpoint, error) {
+// accept gives a region its scope. Only the leader accepts: it is the one that needs what regions report. Regions that are
+// not in the inventory are turned away.
+func (g *Global) accept(ctx context.Context, _ feed.Hello, peer feedgrpc.Identity) (feedgrpc.Endpoint, error) {
 	if g.writer.Load() == nil {
 		return feedgrpc.Endpoint{}, errFollows
 	}
@@ -44,8 +39,16 @@ func (g *Global) accept(_ context.Context, _ feed.Hello, peer feedgrpc.Identity)
 	if err != nil {
 		return feedgrpc.Endpoint{}, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, knowPatience)
+	defer cancel()
+	if err := g.register.Await(ctx, path); err != nil {
+		return feedgrpc.Endpoint{}, err
+	}
 	ep := g.sessions.Watch(path.Region, g.endpoint(path.Region))
-	if g.writer.Load() == nil { // the term ended, perhaps before the session was watched and could end with it
+	if err := g.register.Await(ctx, path); err != nil { // it left before its session was watched and could end with it
+		return feedgrpc.Endpoint{}, err
+	}
+	if g.writer.Load() == nil { // as the term may have
 		return feedgrpc.Endpoint{}, errFollows
 	}
 	return ep, nil

@@ -95,7 +95,7 @@ func (r *Region) overview() *question.Overview {
 	}
 	o := &question.Overview{Epoch: question.EpochText(position.Epoch), Revision: position.Revision,
 		Version: buildinfo.Read().Version, Applications: len(applications), Nodes: r.sums.nodes(),
-		Sessions: r.zones.Sessions(question.TierZone, r.directory.zones())}
+		Sessions: r.zones.Sessions(question.TierZone, r.directory.zones()), Identity: r.identity.Describe()}
 	for range snapshot.All(record.KindCluster) {
 		o.Clusters++
 	}

@@ -11,12 +11,14 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc/credentials"
 
 	"github.com/meridian-federation/meridian/internal/audit"
 	"github.com/meridian-federation/meridian/internal/buildinfo"
 	"github.com/meridian-federation/meridian/internal/children"
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/feed/feedgrpc"
+	"github.com/meridian-federation/meridian/internal/identity"
 	"github.com/meridian-federation/meridian/internal/intake"
 	"github.com/meridian-federation/meridian/internal/location"
 	"github.com/meridian-federation/meridian/internal/question"
@@ -36,6 +38,9 @@ type Deps struct {
 	Log      *slog.Logger
 	// Audit gets who did what; a nil one discards.
 	Audit *audit.Log
+	// Identity is who this process is. Authority issues the identities of zones; nil where others do.
+	Identity  *identity.Source
+	Authority *identity.Authority
 	// Registry takes the region's metrics; it may be nil.
 	Registry prometheus.Registerer
 }
@@ -47,6 +52,8 @@ type Region struct {
 	listener  net.Listener
 	log       *slog.Logger
 	audit     *audit.Log
+	identity  *identity.Source
+	authority *identity.Authority
 	mirror    *store.Mirror
 	views     *scope.Views
 	directory *directory
@@ -67,6 +74,7 @@ type Region struct {
 // New prepares a replica.
 func New(cfg Config, deps Deps) *Region {
 	r := &Region{cfg: cfg, store: deps.Store, listener: deps.Listener, log: deps.Log, audit: deps.Audit,
+		identity: deps.Identity, authority: deps.Authority,
 		mirror: store.NewMirror(deps.Store, deps.Log), views: scope.NewViews(scope.Zones), zones: children.NewTable(),
 		outbox:  feed.NewOutbox(),
 		ledgers: map[string]*feed.Ledger{}}
@@ -76,7 +84,8 @@ func New(cfg Config, deps Deps) *Region {
 		Own: func(region, _ string) bool { return region == cfg.Region }, Grace: cfg.Settle}, r.mirror, deps.Log)
 	r.export = location.NewExport(r.outbox)
 	r.parent = intake.NewParent(feedgrpc.ClientConfig{Targets: cfg.Global, Hello: r.hello(),
-		Session: feed.Config{Stats: &r.up}, Log: deps.Log}, r.answer)
+		Credentials: credentials.NewTLS(identity.ClientTLS(deps.Identity, question.Path{})),
+		Session:     feed.Config{Stats: &r.up}, Log: deps.Log}, r.answer)
 	if deps.Registry != nil {
 		deps.Registry.MustRegister(telemetry.FeedCollector("parent", &r.up), telemetry.FeedCollector("children", &r.down),
 			telemetry.ScopeCollector(r.views.Sizes), storemetrics.New(r.mirror))
@@ -158,8 +167,11 @@ func (r *Region) serve(ctx context.Context) error {
 		return quiet(ctx, err)
 	}
 	r.serving.Store(true)
-	return children.Serve(ctx, r.listener, feedgrpc.ServerConfig{Hello: r.hello(), Identify: identify, Accept: r.accept,
-		Session: feed.Config{Stats: &r.down}, Log: r.log})
+	return children.Serve(ctx, r.listener, children.Config{
+		Feed: feedgrpc.ServerConfig{Hello: r.hello(), Accept: r.accept, Session: feed.Config{Stats: &r.down}, Log: r.log},
+		May:  children.Child(question.Path{Region: r.cfg.Region}), Identity: r.identity, Authority: r.authority, Mirror: r.mirror,
+		Audit: r.audit,
+	})
 }
 
 // settle reports what there is once the zones have had their time to come back.

@@ -37,7 +37,7 @@ type tier struct {
 // newTier starts region west and zones a and b, which have a cluster each.
 func newTier(t *testing.T) *tier {
 	t.Helper()
-	r := &tier{t: t, parent: tiertest.NewParent(t), store: mem.New(), addr: "127.0.0.1:0", zones: map[string]*tiertest.Child{}}
+	r := &tier{t: t, parent: tiertest.NewParent(t, "global"), store: mem.New(), addr: "127.0.0.1:0", zones: map[string]*tiertest.Child{}}
 	for _, zone := range []string{"a", "b"} {
 		r.parent.Put(record.Cluster{Name: zone + "-1", Region: "west", Zone: zone}.Record())
 	}
@@ -60,7 +60,7 @@ func (r *tier) start() {
 	cfg := region.Config{ID: "region-0", Region: "west", Global: []string{r.parent.Address}, Settle: 300 * time.Millisecond}
 	cfg.Default()
 	tier := region.New(cfg, region.Deps{Store: r.store, Listener: listener, Log: slog.New(slog.DiscardHandler),
-		Audit: r.audit.Log()})
+		Audit: r.audit.Log(), Identity: tiertest.Source(r.t, "region/west")})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- tier.Run(ctx) }()

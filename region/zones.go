@@ -2,7 +2,6 @@ package region
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/meridian-federation/meridian/internal/children"
@@ -15,27 +14,11 @@ import (
 // knowPatience is how long a zone that came early waits to be in the inventory, before it is told to come again.
 const knowPatience = 5 * time.Second
 
-// identify takes a zone's word for who it is: connections are on loopback and not yet authenticated.
-func identify(_ context.Context, claimed feed.Hello) (feedgrpc.Identity, error) {
-	path, err := question.ParsePath(claimed.Path)
-	if err != nil {
-		return feedgrpc.Identity{}, err
-	}
-	if path.Tier() != question.TierZone {
-		return feedgrpc.Identity{}, fmt.Errorf("%s is not a zone", claimed.Path)
-	}
-	return feedgrpc.Identity{Role: string(question.TierZone), Path: path.String()}, nil
-}
-
 // accept gives a zone its scope. Zones that the inventory does not place in this region are turned away.
 func (r *Region) accept(ctx context.Context, _ feed.Hello, peer feedgrpc.Identity) (feedgrpc.Endpoint, error) {
 	path, err := question.ParsePath(peer.Path)
 	if err != nil {
 		return feedgrpc.Endpoint{}, err
-	}
-	if path.Region != r.cfg.Region {
-		return feedgrpc.Endpoint{}, fmt.Errorf("this is region %s; %s is not below it; check the zone's settings",
-			r.cfg.Region, path)
 	}
 	ctx, cancel := context.WithTimeout(ctx, knowPatience)
 	defer cancel()

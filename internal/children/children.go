@@ -3,13 +3,8 @@
 package children
 
 import (
-	"context"
-	"fmt"
-	"net"
 	"sync"
 	"time"
-
-	"google.golang.org/grpc"
 
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/feed/feedgrpc"
@@ -203,27 +198,4 @@ func RefusalOf(r *feed.Refusal, since time.Time) *question.Refusal {
 		return nil
 	}
 	return &question.Refusal{Kind: string(r.Kind), Reason: r.Reason, Since: since}
-}
-
-// Serve serves children at the listener until ctx ends, and returns when their sessions have ended. more registers what
-// else is served there.
-func Serve(ctx context.Context, listener net.Listener, cfg feedgrpc.ServerConfig, more ...func(grpc.ServiceRegistrar)) error {
-	feeds := feedgrpc.NewServer(cfg)
-	server := grpc.NewServer(feedgrpc.ServerOptions(cfg.Limits)...)
-	feeds.Register(server)
-	for _, register := range more {
-		register(server)
-	}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(feedgrpc.Listener(listener, cfg.Limits)) }()
-	select {
-	case err := <-served:
-		feeds.Close()
-		return fmt.Errorf("serving children: %w", err)
-	case <-ctx.Done():
-	}
-	feeds.Close()
-	server.Stop()
-	<-served
-	return nil
 }

@@ -4,20 +4,29 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+	"google.golang.org/grpc/credentials"
 
 	"github.com/meridian-federation/meridian/internal/children"
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/feed/feedgrpc"
+	"github.com/meridian-federation/meridian/internal/identity"
 	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/internal/record"
+	"github.com/meridian-federation/meridian/internal/store"
+	"github.com/meridian-federation/meridian/internal/store/mem"
+	"github.com/meridian-federation/meridian/internal/tiertest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// at is where the children are, before their names.
+const at = "region/west/zone/"
 
 // parent serves children at an address until the test ends.
 type parent struct {
@@ -37,23 +46,26 @@ func newParent(t *testing.T, accept func(ctx context.Context, child string) erro
 	}
 	p := &parent{table: children.NewTable(), outbox: feed.NewOutbox(), address: listener.Addr().String(),
 		ended: make(chan string, 100)}
-	cfg := feedgrpc.ServerConfig{Log: slog.New(slog.DiscardHandler), Hello: feed.Hello{Role: "parent"},
+	cfg := feedgrpc.ServerConfig{Log: slog.New(slog.DiscardHandler), Hello: feed.Hello{Role: "region"},
 		Accept: func(ctx context.Context, hello feed.Hello, _ feedgrpc.Identity) (feedgrpc.Endpoint, error) {
+			name := strings.TrimPrefix(hello.Path, at)
 			if accept != nil {
-				if err := accept(ctx, hello.Path); err != nil {
+				if err := accept(ctx, name); err != nil {
 					return feedgrpc.Endpoint{}, err
 				}
 			}
-			ep := p.table.Watch(hello.Path, feedgrpc.Endpoint{Outbox: p.outbox, Ledger: newLedger(),
-				Closed: func(error) { p.ended <- hello.Path }})
+			ep := p.table.Watch(name, feedgrpc.Endpoint{Outbox: p.outbox, Ledger: newLedger(),
+				Closed: func(error) { p.ended <- name }})
 			if p.watched != nil {
-				p.watched(hello.Path)
+				p.watched(name)
 			}
 			return ep, nil
 		}}
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- children.Serve(ctx, listener, cfg) }()
+	all := children.Config{Feed: cfg, May: children.Child(question.Path{Region: "west"}),
+		Identity: tiertest.Source(t, "region/west"), Mirror: store.NewMirror(mem.New(), cfg.Log)}
+	go func() { served <- children.Serve(ctx, listener, all) }()
 	p.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-served; err != nil {
@@ -67,11 +79,12 @@ func newParent(t *testing.T, accept func(ctx context.Context, child string) erro
 // dial runs a child until the test ends. Its answers are its name.
 func dial(t *testing.T, name string, ledger *feed.Ledger, targets ...string) {
 	t.Helper()
+	tls := credentials.NewTLS(identity.ClientTLS(tiertest.Source(t, at+name), question.Path{Region: "west"}))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		done <- feedgrpc.Run(ctx, feedgrpc.ClientConfig{Targets: targets, Log: slog.New(slog.DiscardHandler),
-			Hello: feed.Hello{Role: "child", Path: name}}, feedgrpc.Endpoint{Ledger: ledger,
+		done <- feedgrpc.Run(ctx, feedgrpc.ClientConfig{Targets: targets, Log: slog.New(slog.DiscardHandler), Credentials: tls,
+			Hello: feed.Hello{Role: "zone", Path: at + name}}, feedgrpc.Endpoint{Ledger: ledger,
 			Answer: func(context.Context, feed.Question) ([]byte, error) { return []byte(name), nil }})
 	}()
 	t.Cleanup(func() {

@@ -13,6 +13,7 @@ import (
 	"github.com/meridian-federation/meridian/az"
 	"github.com/meridian-federation/meridian/global"
 	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/internal/store/mem"
 	"github.com/meridian-federation/meridian/internal/tiertest"
 	"github.com/meridian-federation/meridian/region"
@@ -89,10 +90,14 @@ func startTree(t *testing.T) tree {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
+	own, err := tiertest.Root().Authority(question.Path{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	top := startTier(t, func(l net.Listener) runner {
 		cfg := global.Config{ID: "global-0", Listen: l.Addr().String(), Advertise: l.Addr().String()}
 		g, err := global.New(cfg, global.Deps{Store: mem.New(), Hub: hub, Listener: l, Log: log, Stats: &feed.Stats{},
-			Registry: prometheus.NewRegistry()})
+			Registry: prometheus.NewRegistry(), Identity: own.Source(), Authority: own})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -101,12 +106,12 @@ func startTree(t *testing.T) tree {
 	middle := startTier(t, func(l net.Listener) runner {
 		cfg := region.Config{ID: "region-0", Region: "west", Global: []string{top}}
 		cfg.Default()
-		return region.New(cfg, region.Deps{Store: mem.New(), Listener: l, Log: log})
+		return region.New(cfg, region.Deps{Store: mem.New(), Listener: l, Log: log, Identity: tiertest.Source(t, "region/west")})
 	})
 	zone := startTier(t, func(l net.Listener) runner {
 		cfg := az.Config{ID: "zone-0", Region: "west", Zone: "west-a", Parent: []string{middle}}
 		cfg.Default()
-		return az.New(cfg, az.Deps{Store: mem.New(), Listener: l, Log: log})
+		return az.New(cfg, az.Deps{Store: mem.New(), Listener: l, Log: log, Identity: tiertest.Source(t, "region/west/zone/west-a")})
 	})
 	agent := tiertest.NewChild(t, "cluster", "region/west/zone/west-a/cluster/a1", zone)
 	agent.Ready(tiertest.Replicas)

@@ -40,8 +40,13 @@ func (k *Keeper) put(name string, r record.Record) (reason string, err error) {
 		return "InvalidRecord", err
 	}
 	if cluster, listed := k.cluster(k.mirror.Snapshot(), r.Key); listed {
-		if err := foreign(r.Key, cluster, k.cfg.Child(cluster), name, region, zone); err != nil {
-			return feed.ReasonNotYours, err
+		if speaker := k.cfg.Child(cluster); speaker != name {
+			return feed.ReasonNotYours, fmt.Errorf("record %s: by the inventory %s alone speaks for cluster %s, and %s does not", r.Key,
+				speaker, cluster.Name, name)
+		}
+		if k.cfg.Origin == nil && (region != cluster.Region || zone != cluster.Zone) {
+			return feed.ReasonNotYours, fmt.Errorf("record %s: by the inventory cluster %s is in zone %s of region %s, not in zone %q of region %q",
+				r.Key, cluster.Name, cluster.Zone, cluster.Region, zone, region)
 		}
 	}
 	if r.Key.Kind == record.KindLocation {
@@ -69,18 +74,6 @@ func read(r record.Record) (l record.Location, region, zone string, err error) {
 	}
 	l, err = record.DecodeLocation(r)
 	return l, l.Region, l.Zone, err
-}
-
-// foreign refuses a child's word on a cluster that another speaks for by the inventory, or that has it stand elsewhere.
-func foreign(key record.Key, cluster record.Cluster, speaker, name, region, zone string) error {
-	if speaker != name {
-		return fmt.Errorf("record %s: by the inventory %s alone speaks for cluster %s, and %s does not", key, speaker, cluster.Name, name)
-	}
-	if region != cluster.Region || zone != cluster.Zone {
-		return fmt.Errorf("record %s: by the inventory cluster %s is in zone %s of region %s, not in zone %q of region %q", key, cluster.Name,
-			cluster.Zone, cluster.Region, zone, region)
-	}
-	return nil
 }
 
 // speaker is the child that speaks for the cluster of a key; none where the inventory does not list the cluster.

@@ -43,7 +43,7 @@ type runner interface {
 // newChain starts region west with zones a (clusters a-1, a-2) and b (cluster b-1), on stores that open makes.
 func newChain(t testing.TB, open func(name string) store.Store) *chain {
 	t.Helper()
-	c := &chain{parent: tiertest.NewParent(t), agents: map[string]*tiertest.Child{}, restart: map[string]func(){}, stop: map[string]func(){}}
+	c := &chain{parent: tiertest.NewParent(t, "global"), agents: map[string]*tiertest.Child{}, restart: map[string]func(){}, stop: map[string]func(){}}
 	log := slog.New(slog.DiscardHandler)
 	tier := func(name string, build func(s store.Store, l net.Listener) runner) (address string) {
 		s, address := open(name), "127.0.0.1:0"
@@ -76,13 +76,13 @@ func newChain(t testing.TB, open func(name string) store.Store) *chain {
 	up := tier("region", func(s store.Store, l net.Listener) runner {
 		cfg := region.Config{ID: "region-0", Region: "west", Global: []string{c.parent.Address}, Settle: 300 * time.Millisecond}
 		cfg.Default()
-		return region.New(cfg, region.Deps{Store: s, Listener: l, Log: log})
+		return region.New(cfg, region.Deps{Store: s, Listener: l, Log: log, Identity: tiertest.Source(t, "region/west")})
 	})
 	for zone, clusters := range map[string][]string{"a": {"a-1", "a-2"}, "b": {"b-1"}} {
 		address := tier(zone, func(s store.Store, l net.Listener) runner {
 			cfg := az.Config{ID: "zone-0", Region: "west", Zone: zone, Parent: []string{up}, Settle: 300 * time.Millisecond}
 			cfg.Default()
-			return az.New(cfg, az.Deps{Store: s, Listener: l, Log: log})
+			return az.New(cfg, az.Deps{Store: s, Listener: l, Log: log, Identity: tiertest.Source(t, "region/west/zone/"+zone)})
 		})
 		for _, name := range clusters {
 			c.parent.Put(record.Cluster{Name: name, Region: "west", Zone: zone, Environments: []string{"prod"},

@@ -8,8 +8,11 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/credentials"
+
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/feed/feedgrpc"
+	"github.com/meridian-federation/meridian/internal/identity"
 	"github.com/meridian-federation/meridian/internal/record"
 )
 
@@ -17,6 +20,7 @@ import (
 // starts, as an agent's is of its cluster.
 type Child struct {
 	hello   feed.Hello
+	tls     credentials.TransportCredentials
 	targets []string
 	// Outbox is what it reports.
 	Outbox *feed.Outbox
@@ -36,9 +40,13 @@ type Child struct {
 	lastLink *feedgrpc.Link
 }
 
-// NewChild makes a child of the parent at an address, with its path, such as region/west/zone/west-a. Start it.
+// NewChild makes a child of the parent at an address, with its path, such as region/west/zone/west-a, and the certificate
+// for it. Start it.
 func NewChild(t testing.TB, role, path string, targets ...string) *Child {
+	t.Helper()
+	place, parent := relations(t, path)
 	c := &Child{hello: feed.Hello{Role: role, Path: path}, targets: targets, Outbox: feed.NewOutbox(),
+		tls:     credentials.NewTLS(identity.ClientTLS(Source(t, place), parent)),
 		changed: make(chan struct{}), held: map[record.Key]record.Record{}, outcomes: map[record.Key]feed.Outcome{}}
 	c.Outbox.SetComplete(true)
 	t.Cleanup(c.Stop)
@@ -65,7 +73,7 @@ func (c *Child) Start() {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = feedgrpc.Run(ctx, feedgrpc.ClientConfig{Targets: c.targets, Hello: c.hello, Log: slog.New(slog.DiscardHandler)},
+		_ = feedgrpc.Run(ctx, feedgrpc.ClientConfig{Targets: c.targets, Hello: c.hello, Credentials: c.tls, Log: slog.New(slog.DiscardHandler)},
 			feedgrpc.Endpoint{Outbox: c.Outbox, Ledger: ledger, Apply: c.apply, Answer: c.respond,
 				Acked:  c.acked,
 				Opened: func(l *feedgrpc.Link) { c.change(func() { c.lastLink = l }) },

@@ -10,9 +10,11 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/feed/feedgrpc"
+	"github.com/meridian-federation/meridian/internal/identity"
 	"github.com/meridian-federation/meridian/internal/record"
 )
 
@@ -22,6 +24,7 @@ type Parent struct {
 	Outbox  *feed.Outbox
 	Address string
 
+	source   *identity.Source
 	mu       sync.Mutex
 	changed  chan struct{}                // closed and replaced at every change
 	ledger   *feed.Ledger                 // what is held of the child's reports
@@ -33,10 +36,10 @@ type Parent struct {
 	revision int64
 }
 
-// NewParent starts a parent, which the test's end stops.
-func NewParent(t testing.TB) *Parent {
+// NewParent starts a parent with a path and the certificate for it, which the test's end stops.
+func NewParent(t testing.TB, path string) *Parent {
 	t.Helper()
-	p := &Parent{Outbox: feed.NewOutbox(), Address: "127.0.0.1:0", changed: make(chan struct{}),
+	p := &Parent{source: Source(t, path), Outbox: feed.NewOutbox(), Address: "127.0.0.1:0", changed: make(chan struct{}),
 		ledger: feed.NewLedger(feed.State{}, nil), reports: map[record.Key]record.Record{}, outcomes: map[record.Key]feed.Outcome{}}
 	p.Edit()
 	p.Outbox.SetComplete(true)
@@ -75,7 +78,8 @@ func (p *Parent) Start(t testing.TB) {
 		Accept: func(context.Context, feed.Hello, feedgrpc.Identity) (feedgrpc.Endpoint, error) {
 			return p.endpoint(), nil
 		}})
-	server := grpc.NewServer(feedgrpc.ServerOptions(feedgrpc.Limits{})...)
+	tls := credentials.NewTLS(identity.ServerTLS(p.source, nil, nil))
+	server := grpc.NewServer(append(feedgrpc.ServerOptions(feedgrpc.Limits{}), grpc.Creds(tls))...)
 	feeds.Register(server)
 	done := make(chan struct{})
 	go func() {

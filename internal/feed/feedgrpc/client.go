@@ -12,7 +12,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/meridian-federation/meridian/internal/feed"
@@ -38,7 +37,7 @@ type ClientConfig struct {
 	Kept []string
 	// Hello is what the child says of itself: Role, Path, Release.
 	Hello feed.Hello
-	// Credentials are those of the transport; nil is plain text.
+	// Credentials are those of the transport, required.
 	Credentials credentials.TransportCredentials
 	// Session holds the sessions' tunables: Window, CompareEvery, Stats.
 	Session feed.Config
@@ -50,12 +49,12 @@ func Run(ctx context.Context, cfg ClientConfig, ep Endpoint) error {
 	if len(cfg.Targets) == 0 {
 		return errors.New("dialling the parent: no address is known")
 	}
+	if cfg.Credentials == nil {
+		return errors.New("dialling the parent: no credentials are given")
+	}
 	cfg.Session.Hello = cfg.Hello
 	if cfg.Session.Stats == nil {
 		cfg.Session.Stats = &feed.Stats{}
-	}
-	if cfg.Credentials == nil {
-		cfg.Credentials = insecure.NewCredentials()
 	}
 	r := newRoute(cfg.Targets, cfg.Kept...)
 	for {

@@ -47,6 +47,9 @@ type conn struct {
 	// impatient tells whether the session ends once the peer was refused for refusedPatience, because there is somewhere
 	// else to go; nil is never.
 	impatient func() bool
+	// valid tells whether the peer may be served, and until when that is so; nil is for ever. until is its last answer.
+	valid func() (until time.Time, err error)
+	until time.Time
 	// takePatience is how long the transport may take to accept a message.
 	takePatience time.Duration
 
@@ -148,6 +151,9 @@ func (c *conn) loop(ctx context.Context, first []feed.Message) error {
 		if len(c.queue) > maxOwed {
 			return errUntaken
 		}
+		if err := c.revalidate(); err != nil {
+			return dismissal{err}
+		}
 		var out chan<- feed.Message
 		var message feed.Message
 		next := c.next()
@@ -218,6 +224,15 @@ func (c *conn) step(m feed.Message) error {
 	return c.session.Step(m)
 }
 
+// revalidate asks again whether the peer may be served, when the last answer no longer counts.
+func (c *conn) revalidate() (err error) {
+	if c.until.IsZero() || time.Now().Before(c.until) {
+		return nil
+	}
+	c.until, err = c.valid()
+	return err
+}
+
 // incoming is where the peer's next message comes from; nil while it tells more than its share, so that it has to wait.
 func (c *conn) incoming() <-chan feed.Message {
 	if time.Now().Before(c.session.Resume()) {
@@ -239,6 +254,9 @@ func (c *conn) deadline() (at time.Time, ok bool) {
 	}
 	if resume := c.session.Resume(); resume.After(time.Now()) && (!ok || resume.Before(at)) {
 		at, ok = resume, true
+	}
+	if !c.until.IsZero() && (!ok || c.until.Before(at)) {
+		at, ok = c.until, true
 	}
 	if patience := c.refusedSince.Add(refusedPatience); !c.refusedSince.IsZero() && (!ok || patience.Before(at)) {
 		at, ok = patience, true

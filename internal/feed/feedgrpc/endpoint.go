@@ -3,6 +3,7 @@ package feedgrpc
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/record"
@@ -44,6 +45,9 @@ type Identity struct {
 	Role string
 	// Path is the place in the hierarchy, such as region/west/zone/west-a/cluster/west-a-1.
 	Path string
+	// NotAfter is when the certificate ends that it has shown, Serial that certificate's number; zero where it has shown none.
+	NotAfter time.Time
+	Serial   string
 }
 
 // Redirect is the error by which an accept function sends a child elsewhere.

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/feed/feedgrpc"
@@ -233,7 +234,7 @@ func dialAs(tb testing.TB, ep feedgrpc.Endpoint, path string, targets ...string)
 	done := make(chan error, 1)
 	go func() {
 		done <- feedgrpc.Run(ctx, feedgrpc.ClientConfig{Targets: targets,
-			Hello: feed.Hello{Role: "cluster", Path: path}, Log: slog.New(slog.DiscardHandler)}, ep)
+			Hello: feed.Hello{Role: "cluster", Path: path}, Credentials: insecure.NewCredentials(), Log: slog.New(slog.DiscardHandler)}, ep)
 	}()
 	stop = sync.OnceFunc(func() {
 		cancel()

@@ -23,6 +23,9 @@ type ServerConfig struct {
 	// Identify is the one place where a child's claim is held against what the transport knows of it. Nil believes
 	// every claim. ctx ends with the stream, with Close, and when the child comes anew, as Accept's does.
 	Identify func(ctx context.Context, claimed feed.Hello) (Identity, error)
+	// Valid says why a child may no longer be served, and until when it is not to be asked again, unless by Revalidate; the
+	// zero time is until then. It is asked before the child is accepted, with the context of its stream. Nil is always.
+	Valid func(ctx context.Context, peer Identity) (until time.Time, err error)
 	// Accept gives the endpoint for a child. Its error is told to the child and ends the session; a *Redirect sends the
 	// child elsewhere. A child that waited in line is accepted once more when its turn comes, since much may have
 	// changed.
@@ -57,6 +60,8 @@ type Server struct {
 type seat struct {
 	cancel context.CancelCauseFunc
 	done   chan struct{}
+	// valid asks whether it may be served.
+	valid func() (until time.Time, err error)
 }
 
 // NewServer makes a server; Register it with a gRPC server made with ServerOptions of the same Limits.
@@ -65,6 +70,9 @@ func NewServer(cfg ServerConfig) *Server {
 		cfg.Identify = func(_ context.Context, claimed feed.Hello) (Identity, error) {
 			return Identity{Role: claimed.Role, Path: claimed.Path}, nil
 		}
+	}
+	if cfg.Valid == nil {
+		cfg.Valid = func(context.Context, Identity) (time.Time, error) { return time.Time{}, nil }
 	}
 	if cfg.Session.Stats == nil {
 		cfg.Session.Stats = &feed.Stats{}
@@ -164,11 +172,15 @@ func (s *Server) serve(c *conn) error {
 	if err := s.knocks.admit(peer.Path, time.Now()); err != nil {
 		return dismissal{err}
 	}
+	c.valid = func() (time.Time, error) { return s.cfg.Valid(c.ctx, peer) }
 	seat, err := s.sit(c, peer.Path)
 	if err != nil {
 		return dismissal{err}
 	}
 	defer s.rise(peer.Path, seat)
+	if c.until, err = c.valid(); err != nil { // Revalidate may have come before there was a seat
+		return dismissal{err}
+	}
 	log := s.cfg.Log.With("peer", peer.Path)
 	accept := func() (Endpoint, error) { return s.cfg.Accept(c.ctx, hello, peer) }
 	endpoint, leave, err := s.admit(c.ctx, accept)
@@ -204,6 +216,17 @@ func (s *Server) admit(ctx context.Context, accept func() (Endpoint, error)) (ep
 	return ep, leave, err
 }
 
+// Revalidate ends the sessions of children that may no longer be served.
+func (s *Server) Revalidate() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, seat := range s.seats {
+		if _, err := seat.valid(); err != nil {
+			seat.cancel(dismissal{err})
+		}
+	}
+}
+
 func awaitHello(c *conn, patience time.Duration) (feed.Hello, error) {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
@@ -222,7 +245,7 @@ func awaitHello(c *conn, patience time.Duration) (feed.Hello, error) {
 
 // sit takes the seat of a child, after whoever has it was asked to leave and has left.
 func (s *Server) sit(c *conn, path string) (*seat, error) {
-	mine := &seat{cancel: c.cancel, done: make(chan struct{})}
+	mine := &seat{cancel: c.cancel, done: make(chan struct{}), valid: c.valid}
 	for {
 		s.mu.Lock()
 		other, taken := s.seats[path]
