@@ -118,5 +118,12 @@ func (e *enroller) askOnce(ctx context.Context, request question.TokenRequest) (
 	if err != nil {
 		return issued, err
 	}
-	return question.Decode[question.IssuedToken](answer)
+	node, err := question.Decode[question.Node](answer)
+	if err != nil {
+		return issued, err
+	}
+	if node.Issued == nil {
+		return issued, errors.New("Global has answered with no token")
+	}
+	return *node.Issued, nil
 }
