@@ -146,7 +146,7 @@ func (z *Zone) overview(ctx context.Context, q feed.Question, node *question.Nod
 	position := snapshot.Position()
 	o := &question.Overview{Epoch: question.EpochText(position.Epoch), Revision: position.Revision, Leader: z.cfg.ID,
 		Version: buildinfo.Read().Version, Applications: count(snapshot, record.KindAssignment),
-		Clusters: count(snapshot, record.KindCluster)}
+		Clusters: count(snapshot, record.KindCluster), Identity: z.identity.Describe()}
 	if sums := z.sums.Load(); sums != nil {
 		o.Nodes = sums.nodes()
 	}
@@ -167,8 +167,12 @@ func (z *Zone) overview(ctx context.Context, q feed.Question, node *question.Nod
 	}
 	z.lament(node, answers, all)
 	for _, m := range z.roster.replicas() {
-		o.Replicas = append(o.Replicas, question.Replica{ID: m.ID, Address: m.Address, Clusters: claimed[m.ID],
-			Leaving: m.Leaving, Connected: m.ID == z.cfg.ID || z.replicas.Connected(m.ID)})
+		replica := question.Replica{ID: m.ID, Address: m.Address, Clusters: claimed[m.ID],
+			Leaving: m.Leaving, Connected: m.ID == z.cfg.ID || z.replicas.Connected(m.ID)}
+		if a := answers[m.ID].Overview; a != nil {
+			replica.Identity = a.Identity
+		}
+		o.Replicas = append(o.Replicas, replica)
 	}
 	z.parent.Describe("region/"+z.cfg.Region, o)
 }

@@ -23,7 +23,7 @@ func (z *Zone) answerHere(ctx context.Context, q feed.Question) ([]byte, error) 
 		}
 		node.Children = z.applicationHere(req)
 	case question.KindOverview:
-		node.Overview = &question.Overview{}
+		node.Overview = &question.Overview{Identity: z.identity.Describe()}
 		z.overviewHere(ctx, q, &node)
 	case question.KindConfirm:
 		req, err := question.Decode[question.ConfirmRequest](q.Payload)

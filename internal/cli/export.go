@@ -50,17 +50,20 @@ func newExport(o *options) *cobra.Command {
 	return cmd
 }
 
-// run writes page after page. What could not be had, or changed on the way, is an error at the end: what was written is
-// then not a whole.
-func (e *export) run(ctx context.Context) error {
+// run writes page after page.
+func (e *export) run(ctx context.Context) error { return e.pages(ctx, e.cluster, e.write) }
+
+// pages hands on all that is compiled for a cluster, page by page. What could not be had, or changed on the way, is an
+// error at the end: what was handed on is then not a whole.
+func (a *asking) pages(ctx context.Context, cluster string, do func(*question.Page) error) error {
 	var gaps []string
-	digest, request := "", question.ExportRequest{Cluster: e.cluster}
+	digest, request := "", question.ExportRequest{Cluster: cluster}
 	for first := true; ; first = false {
-		page, omitted, err := e.page(ctx, request)
+		page, omitted, err := a.page(ctx, request)
 		if err != nil {
 			return err
 		}
-		if err := e.write(page); err != nil {
+		if err := do(page); err != nil {
 			return err
 		}
 		if first {
@@ -84,25 +87,25 @@ func (e *export) run(ctx context.Context) error {
 		gaps = append(gaps, "what is compiled for it changed on the way; run it again for a state that was")
 	}
 	if len(gaps) > 0 {
-		return fmt.Errorf("exporting cluster %s: %s", e.cluster, strings.Join(gaps, "; "))
+		return fmt.Errorf("exporting cluster %s: %s", cluster, strings.Join(gaps, "; "))
 	}
 	return nil
 }
 
 // page asks for one page, and for what the owner of the cluster leaves out.
-func (e *export) page(ctx context.Context, request question.ExportRequest) (*question.Page, string, error) {
-	top, err := e.ask(ctx, question.KindExport, request)
+func (a *asking) page(ctx context.Context, request question.ExportRequest) (*question.Page, string, error) {
+	top, err := a.ask(ctx, question.KindExport, request)
 	if err != nil {
 		return nil, "", err
 	}
 	for n := top; ; n = &n.Children[0] {
 		switch {
 		case n.Unanswered != "":
-			return nil, "", fmt.Errorf("exporting cluster %s: %s %s: %s", e.cluster, n.Tier, n.Name, n.Unanswered)
+			return nil, "", fmt.Errorf("exporting cluster %s: %s %s: %s", request.Cluster, n.Tier, n.Name, n.Unanswered)
 		case n.Page != nil:
 			return n.Page, n.Omitted, nil
 		case len(n.Children) != 1:
-			return nil, "", fmt.Errorf("exporting cluster %s: no replica of its zone spoke of it; it is changing hands, ask again", e.cluster)
+			return nil, "", fmt.Errorf("exporting cluster %s: no replica of its zone spoke of it; it is changing hands, ask again", request.Cluster)
 		}
 	}
 }

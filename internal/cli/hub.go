@@ -9,12 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
-	"google.golang.org/grpc/credentials/insecure"
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/meridian-federation/meridian/internal/hubclient"
 	"github.com/meridian-federation/meridian/internal/question"
 )
 
@@ -37,11 +33,11 @@ func (a *asking) ask(ctx context.Context, kind string, request any) (*question.N
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
-	address, err := a.hubAddress(ctx)
+	s, err := a.connect()
 	if err != nil {
 		return nil, err
 	}
-	client, err := question.Dial(address, insecure.NewCredentials())
+	client, err := hubclient.Dial(ctx, s.config, hubclient.Options{Address: a.hub, CAFile: a.hubCAFile})
 	if err != nil {
 		return nil, err
 	}
@@ -59,31 +55,6 @@ func (a *asking) ask(ctx context.Context, kind string, request any) (*question.N
 		return nil, fmt.Errorf("reading the hub's answer: %w", err)
 	}
 	return &node, nil
-}
-
-// hubAddress is the flag's, or what Global wrote beside its resources.
-func (a *asking) hubAddress(ctx context.Context) (string, error) {
-	if a.hub != "" {
-		return a.hub, nil
-	}
-	s, err := a.connect()
-	if err != nil {
-		return "", err
-	}
-	where := question.HubNamespace + "/" + question.HubConfigMap
-	configMap, err := s.dynamic.Resource(corev1.SchemeGroupVersion.WithResource("configmaps")).Namespace(question.HubNamespace).
-		Get(ctx, question.HubConfigMap, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return "", fmt.Errorf("there is no ConfigMap %s at %s: Global has not run there yet; or give its address with --hub", where, s.config.Host)
-	}
-	if err != nil {
-		return "", fmt.Errorf("looking for the hub's address in ConfigMap %s: %w", where, err)
-	}
-	address, _, _ := unstructured.NestedString(configMap.Object, "data", question.HubAddressKey)
-	if address == "" {
-		return "", fmt.Errorf("the ConfigMap %s has no %s; give it with --hub", where, question.HubAddressKey)
-	}
-	return address, nil
 }
 
 // application reads NAMESPACE/NAME, or NAME in the namespace of the flag or context.

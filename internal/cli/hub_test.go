@@ -2,6 +2,8 @@ package cli_test
 
 import (
 	"context"
+	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"net"
 	"strings"
@@ -9,8 +11,12 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 
+	"github.com/meridian-federation/meridian/internal/identity"
+	"github.com/meridian-federation/meridian/internal/identity/identitytest"
 	"github.com/meridian-federation/meridian/internal/question"
+	"github.com/meridian-federation/meridian/internal/tiertest"
 )
 
 // smallTree answers as a Global with one region and one zone would.
@@ -55,7 +61,8 @@ func serveHub(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := grpc.NewServer()
+	source := tiertest.Source(t, "global")
+	server := grpc.NewServer(grpc.Creds(credentials.NewTLS(identity.ServerTLS(source, nil, nil))))
 	question.Serve(server, smallTree{accepted: time.Now().Add(-time.Minute)})
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
@@ -68,6 +75,22 @@ func serveHub(t *testing.T) string {
 	return listener.Addr().String()
 }
 
+// hubData is what Global writes into its ConfigMap, as JSON.
+func hubData(t *testing.T, address string) string {
+	t.Helper()
+	var roots strings.Builder
+	for _, root := range tiertest.Root().Roots() {
+		if err := pem.Encode(&roots, &pem.Block{Type: "CERTIFICATE", Bytes: root.Raw}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	data, err := json.Marshal(map[string]string{"address": address, "ca.crt": roots.String(), "trust-domain": identitytest.Domain})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
 func TestQuestions(t *testing.T) {
 	tm := startServer(t)
 	r := tm.run("", "status")
@@ -76,7 +99,7 @@ func TestQuestions(t *testing.T) {
 	}
 	// What Global writes when it starts, and the inventory.
 	tm.ok("apiVersion: v1\nkind: Namespace\nmetadata: {name: meridian-system}\n---\n"+
-		"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: meridian-hub, namespace: meridian-system}\ndata: {address: '"+serveHub(t)+"'}\n---\n"+
+		"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: meridian-hub, namespace: meridian-system}\ndata: "+hubData(t, serveHub(t))+"\n---\n"+
 		"apiVersion: meridian.dev/v1alpha1\nkind: Region\nmetadata: {name: west}\n---\n"+
 		"apiVersion: meridian.dev/v1alpha1\nkind: Zone\nmetadata: {name: west}\nspec: {region: west}\n---\n"+
 		"apiVersion: meridian.dev/v1alpha1\nkind: Zone\nmetadata: {name: west-a}\nspec: {region: west}\n", "apply", "-f", "-")

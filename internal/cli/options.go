@@ -22,6 +22,7 @@ type options struct {
 	context    string
 	namespace  string
 	hub        string
+	hubCAFile  string
 }
 
 func (o *options) addTo(flags *pflag.FlagSet) {
@@ -29,6 +30,7 @@ func (o *options) addTo(flags *pflag.FlagSet) {
 	flags.StringVar(&o.context, "context", "", "context of the kubeconfig to use")
 	flags.StringVarP(&o.namespace, "namespace", "n", "", "namespace; default: that of the context")
 	flags.StringVar(&o.hub, "hub", "", "address at which Global answers questions; default: what Global wrote to its API server")
+	flags.StringVar(&o.hubCAFile, "hub-ca-file", "", "roots of Global's identity, PEM; default: what Global wrote to its API server")
 }
 
 // client reads the kubeconfig as kubectl does.

@@ -103,6 +103,11 @@ func (c *Cluster) prepare() error {
 	if err := writeTokens(c.cfg, c.state); err != nil {
 		return err
 	}
+	if c.cfg.ClientCA != nil {
+		if err := writeFile(c.cfg.file(clientCAFile), c.cfg.ClientCA); err != nil {
+			return err
+		}
+	}
 	if c.cfg.AuditLog {
 		if err := writeFile(c.cfg.file(auditPolicyFile), []byte(auditPolicy)); err != nil {
 			return err

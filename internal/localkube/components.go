@@ -93,6 +93,9 @@ func (c *Cluster) apiServerArgs() []string {
 		"--max-mutating-requests-inflight=1000",
 		"--feature-gates=APIServerIdentity=false,UnknownVersionInteroperabilityProxy=false",
 	}
+	if c.cfg.ClientCA != nil {
+		args = append(args, "--client-ca-file="+c.cfg.file(clientCAFile))
+	}
 	if c.cfg.AuditLog {
 		args = append(args,
 			"--audit-policy-file="+c.cfg.file(auditPolicyFile),

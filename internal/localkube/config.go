@@ -37,6 +37,9 @@ type Config struct {
 	EtcdPort int
 	// Users may log in beside the administrator; nil means DefaultUsers.
 	Users []User
+	// ClientCA is an authority, PEM, by whose client certificates people log in too;
+	// nil means by none.
+	ClientCA []byte
 	// AuditLog records every write for AuditWrites.
 	AuditLog bool
 	// Detached lets the processes outlive this program.

@@ -20,6 +20,7 @@ const validity = 10 * 365 * 24 * time.Hour
 // Files of keys in a cluster's folder.
 const (
 	caFile         = "ca.crt"
+	clientCAFile   = "client-ca.crt"
 	servingCert    = "apiserver.crt"
 	servingKey     = "apiserver.key"
 	serviceAcctKey = "service-accounts.key"
