@@ -15,10 +15,13 @@ type accessPolicies struct {
 	names map[string][]string
 	// callers and tenants are inverted indexes: the policies that name a namespace, or a tenant, as callers.
 	callers, tenants index
+	// limited are what is in force of those that a quota keeps from being so in whole.
+	limited map[string]*v1alpha1.AccessPolicy
 }
 
 func newAccessPolicies() *accessPolicies {
-	return &accessPolicies{specs: map[string]*v1alpha1.AccessPolicy{}, names: map[string][]string{}, callers: index{}, tenants: index{}}
+	return &accessPolicies{specs: map[string]*v1alpha1.AccessPolicy{}, names: map[string][]string{}, callers: index{}, tenants: index{},
+		limited: map[string]*v1alpha1.AccessPolicy{}}
 }
 
 // set notes what a policy says now, nil if it is gone, and returns what it said before.
@@ -63,11 +66,19 @@ func eachCaller(p *v1alpha1.AccessPolicy, look func(v1alpha1.CallerSelector)) {
 	}
 }
 
-// concerning lists the policies that concern an application, by name.
+// inForce is a policy as far as it is in force; nil if there is none.
+func (x *accessPolicies) inForce(key string) *v1alpha1.AccessPolicy {
+	if part := x.limited[key]; part != nil {
+		return part
+	}
+	return x.specs[key]
+}
+
+// concerning lists the policies that concern an application, by name, as far as they are in force.
 func (x *accessPolicies) concerning(namespace, application string) []*v1alpha1.AccessPolicy {
 	var out []*v1alpha1.AccessPolicy
 	for _, name := range x.names[namespace] {
-		p := x.specs[record.ServiceName(namespace, name)]
+		p := x.inForce(record.ServiceName(namespace, name))
 		if len(p.Spec.Applications) == 0 || slices.Contains(p.Spec.Applications, application) {
 			out = append(out, p)
 		}

@@ -50,7 +50,8 @@ type board struct {
 
 	mu        sync.Mutex
 	plans     map[string]plan
-	policies  map[string]judgement // by AccessPolicy, NAMESPACE/NAME
+	policies  map[string]judgement     // by AccessPolicy, NAMESPACE/NAME
+	quotas    map[string]quotaStanding // by TenantQuota
 	inventory *inventory
 	last      map[target]time.Time // of writes less than statusInterval ago
 }
@@ -59,7 +60,7 @@ func newBoard(g *Global, h *hub) *board {
 	pace := workqueue.NewTypedItemExponentialFailureRateLimiter[target](statusInterval, statusPatience)
 	return &board{log: g.log, client: g.client, hub: h, reports: g.reports, metrics: g.metrics, pace: newPace(),
 		queue: workqueue.NewTypedRateLimitingQueue(pace),
-		plans: map[string]plan{}, policies: map[string]judgement{}, last: map[target]time.Time{}}
+		plans: map[string]plan{}, policies: map[string]judgement{}, quotas: map[string]quotaStanding{}, last: map[target]time.Time{}}
 }
 
 // run writes until ctx ends.
@@ -153,6 +154,8 @@ func (b *board) compute(t target) (uid types.UID, before, after any) {
 		return b.cluster(t)
 	case "accesspolicies":
 		return b.accessPolicy(t)
+	case "tenantquotas":
+		return b.tenantQuota(t)
 	case "zones":
 		return b.zone(t)
 	default:

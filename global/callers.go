@@ -48,8 +48,13 @@ func (p *planner) rehome(namespace string, dirty *todo) {
 		return
 	}
 	dirty.addAll(p.namespaces[namespace])
+	for name := range p.namespaces[namespace] {
+		p.quotas.settle(name, before.tenant)
+		p.quotas.move(name, now.tenant)
+	}
 	for _, name := range p.callers.policies.names[namespace] {
 		p.callers.touched[record.ServiceName(namespace, name)] = true
+		p.recount(record.ServiceName(namespace, name))
 	}
 	p.reconsider(p.callers.policies.callers[namespace], dirty)
 	for _, tenant := range slices.Compact([]string{before.tenant, now.tenant}) {
@@ -61,6 +66,7 @@ func (p *planner) rehome(namespace string, dirty *todo) {
 func (p *planner) reconsider(policies map[string]bool, dirty *todo) {
 	for key := range policies {
 		p.callers.touched[key] = true
+		p.recountCounted(key)
 		p.concerned(p.callers.policies.specs[key], dirty.add)
 	}
 }
@@ -97,6 +103,7 @@ func (p *planner) revise(key string, dirty *todo) {
 	p.callers.edit(key, p.guard.doubtful() && succeeds(before, now) || p.callers.edited[key] && sameSpec(before, now))
 	p.concerned(before, dirty.add)
 	p.concerned(now, dirty.add)
+	p.permit(key, dirty)
 }
 
 // edit notes whether a person was seen to make an AccessPolicy what it is.

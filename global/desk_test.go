@@ -39,7 +39,7 @@ func newDesk(t testing.TB, before *desk) *desk {
 	d := &desk{t: t, records: mem.New(), reports: newReports(), first: true}
 	h := &hub{applications: played[*v1alpha1.Application](), environments: played[*v1alpha1.Environment](),
 		networks: played[*v1alpha1.Network](), regions: played[*v1alpha1.Region](), zones: played[*v1alpha1.Zone](),
-		clusters: played[*v1alpha1.Cluster](), namespaces: played[*corev1.Namespace](), policies: played[*v1alpha1.AccessPolicy]()}
+		clusters: played[*v1alpha1.Cluster](), namespaces: played[*corev1.Namespace](), policies: played[*v1alpha1.AccessPolicy](), quotas: played[*v1alpha1.TenantQuota]()}
 	if before != nil {
 		d.records, h = before.records, before.hub
 	}

@@ -49,6 +49,8 @@ func (p *planner) judgement(key string, policy *v1alpha1.AccessPolicy) *judgemen
 	case !exists:
 		out.refused = &refusal{v1alpha1.ReasonUnknownEnvironment, fmt.Sprintf(
 			"namespace %s is labelled %s=%s, and there is no Environment of that name", policy.Namespace, v1alpha1.LabelEnvironment, environment)}
+	case p.outsiders.refused[key] != nil:
+		out.refused = p.outsiders.refused[key]
 	case len(p.callers.surplus[key]) > 0:
 		over := p.callers.surplus[key]
 		first := slices.Sorted(maps.Keys(over))[0]

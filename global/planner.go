@@ -38,6 +38,10 @@ type planner struct {
 	dependents index
 	callers    *callers
 	audiences  *audiences
+	quotas     *quotas
+	outsiders  *outsiders
+	// present are the applications that have a spec, by namespace.
+	present index
 }
 
 // application is what the planner knows of one spec.
@@ -73,7 +77,7 @@ func (x index) remove(name, app string) {
 func newPlanner(g *Global, h *hub, w *store.Writer, b *board) *planner {
 	return &planner{log: g.log, hub: h, queue: g.queue, mirror: g.mirror, writer: w, guard: g.guard, board: b, places: newPlaces(g, h),
 		metrics: g.metrics, settled: g.reports.settled, claims: newClaims(), apps: map[string]*application{}, namespaces: index{},
-		dependents: index{}, callers: newCallers(), audiences: newAudiences(g.cfg.AudienceDelay)}
+		dependents: index{}, callers: newCallers(), audiences: newAudiences(g.cfg.AudienceDelay), quotas: newQuotas(), outsiders: newOutsiders(), present: index{}}
 }
 
 // run plans until ctx ends or the term does. The hub's resources must have been listed once.
@@ -109,6 +113,7 @@ func (p *planner) run(ctx context.Context) error {
 func (p *planner) restore() {
 	snapshot := p.mirror.Snapshot()
 	p.acquaint(snapshot)
+	p.recall(snapshot)
 	claimed := map[record.Key]bool{}
 	for e := range snapshot.All(record.KindAssignment) {
 		a, err := record.DecodeAssignment(e.Record)
@@ -124,6 +129,9 @@ func (p *planner) restore() {
 		revision, err := record.DecodeRevision(r.Record)
 		if err == nil {
 			err = p.reclaim(revision)
+		}
+		if err == nil {
+			err = p.reckon(revision)
 		}
 		if err != nil {
 			p.log.Error("objects of the revision in force cannot be claimed", "record", r.Key, "error", err)
@@ -181,6 +189,9 @@ func (p *planner) work(ctx context.Context, w work) error {
 		p.guard.back(name)
 		dirty.add(name)
 	}
+	for name := range w.quotas {
+		p.requota(name, dirty)
+	}
 	for namespace := range w.namespaces {
 		p.rehome(namespace, dirty)
 	}
@@ -191,10 +202,13 @@ func (p *planner) work(ctx context.Context, w work) error {
 	for name := range w.removed {
 		dirty.add(name)
 	}
+	dirty.names = oldest(dirty.in, p.created)
 	planned := map[string][]store.Write{}
-	for name, ok := dirty.next(); ok; name, ok = dirty.next() {
-		p.metrics.planned.Inc()
-		planned[name] = p.plan(name, w.removed, dirty)
+	for more := true; more; more = p.retry(dirty) {
+		for name, ok := dirty.next(); ok; name, ok = dirty.next() {
+			p.metrics.planned.Inc()
+			planned[name] = p.plan(name, w.removed, dirty)
+		}
 	}
 	grown, shrunk := p.audiences.writes(p.mirror.Snapshot(), p.inventory.networksOf, time.Now())
 	writes = sequence(p.mirror.Snapshot(), append(writes, grown...), planned, shrunk)

@@ -13,6 +13,7 @@ func (p *planner) publish(w work, planned map[string][]store.Write) {
 	}
 	p.board.set(plans, p.inventory)
 	p.publishPolicies()
+	p.publishQuotas()
 	for name := range planned {
 		p.board.touch(applicationTarget(name))
 	}

@@ -31,6 +31,8 @@ type work struct {
 	namespaces map[string]bool
 	// policies are AccessPolicies, NAMESPACE/NAME, that were created, changed or deleted.
 	policies map[string]bool
+	// quotas are TenantQuotas that were created, changed or deleted.
+	quotas map[string]bool
 	// inventory says that some resource of the inventory changed; clusters are those that were seen to be deleted.
 	inventory bool
 	clusters  map[string]record.Cause
@@ -47,7 +49,7 @@ type work struct {
 
 func newWork() work {
 	return work{applications: map[string]bool{}, removed: map[string]record.Cause{}, namespaces: map[string]bool{},
-		policies: map[string]bool{}, clusters: map[string]record.Cause{}, left: map[question.Path]bool{}, reported: map[string]bool{}, health: map[string]bool{}, regions: map[string]bool{}}
+		policies: map[string]bool{}, quotas: map[string]bool{}, clusters: map[string]record.Cause{}, left: map[question.Path]bool{}, reported: map[string]bool{}, health: map[string]bool{}, regions: map[string]bool{}}
 }
 
 func newQueue() *queue { return &queue{work: newWork(), wake: make(chan struct{}, 1)} }
@@ -120,6 +122,10 @@ func (q *queue) namespaceEvents() cache.ResourceEventHandler {
 
 func (q *queue) policyEvents() cache.ResourceEventHandler {
 	return named(func(key string) { q.add(func(w *work) { w.policies[key] = true }) })
+}
+
+func (q *queue) quotaEvents() cache.ResourceEventHandler {
+	return named(func(key string) { q.add(func(w *work) { w.quotas[key] = true }) })
 }
 
 // named serves kinds of which it only matters which object changed.

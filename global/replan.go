@@ -30,13 +30,23 @@ func (p *planner) plan(name string, removed map[string]record.Cause, dirty *todo
 		p.apps[name] = app
 		p.namespaces.add(namespace, name)
 		p.appears(name)
+		p.comes(name)
 	}
 	wants := declared(namespace, spec.Spec.DependsOn)
 	app.now = now
 	p.reindex(name, app, wants, now)
 
-	in, refused := admit(spec, p.labels(namespace), p.inventory)
+	p.quotas.settle(name, p.tenantOf(name))
 	before := p.claims.of(name)
+	in, refused := admit(spec, p.labels(namespace), p.inventory)
+	var zones map[string]int32
+	var unplaced *refusal
+	if refused == nil {
+		zones, unplaced = p.inventory.place(name, in.environment, &spec.Spec, now.assignments)
+	}
+	if refused == nil && unplaced == nil {
+		refused = p.afford(name, spec, in.environment, zones)
+	}
 	if refused == nil {
 		refused = p.claim(name, in.ids, dirty)
 	}
@@ -50,7 +60,6 @@ func (p *planner) plan(name string, removed map[string]record.Cause, dirty *todo
 	}
 	app.environment = in.environment
 	dependencies, unresolved := resolve(callerOf(name), wants, p.judge(name))
-	zones, unplaced := p.inventory.place(name, in.environment, &spec.Spec, now.assignments)
 	if unplaced != nil {
 		if len(now.assignments) > 0 {
 			p.claims.hold(name, before)
@@ -59,6 +68,7 @@ func (p *planner) plan(name string, removed map[string]record.Cause, dirty *todo
 		app.plan.unplaced, app.plan.unresolved = unplaced, unresolved
 		return writes
 	}
+	p.charge(name, in.environment, &spec.Spec, zones)
 	who, policy := p.compile(name, calleeOf(namespace, short, in.environment, spec.Spec.Ports))
 	app.plan = decide(spec, in, policy, dependencies, zones, p.inventory, now.permitted(p.judge(name)), time.Now(), p.settled)
 	app.plan.unresolved = unresolved
@@ -96,6 +106,9 @@ func (p *planner) drop(name, namespace string, now force, cause record.Cause, di
 		delete(p.apps, name)
 		p.appears(name)
 	}
+	p.goes(name)
+	p.quotas.settle(name, p.tenantOf(name))
+	p.quotas.release(name)
 	for _, waiter := range p.claims.forget(name) {
 		dirty.add(waiter)
 	}
@@ -159,6 +172,7 @@ func (p *planner) inventoryWrites(w work, dirty *todo) []store.Write {
 		return nil
 	}
 	p.inventory = p.newInventory(w.clusters)
+	p.recharge()
 	p.audiences.touchAll()
 	var out []store.Write
 	snapshot := p.mirror.Snapshot()

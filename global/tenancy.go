@@ -47,6 +47,17 @@ func (t *tenancy) set(namespace string, now home) (before home) {
 	return before
 }
 
+// namespacesOf lists a tenant's namespaces in all environments.
+func (t *tenancy) namespacesOf(tenant string) []string {
+	var out []string
+	for h, namespaces := range t.members {
+		if h.tenant == tenant {
+			out = append(out, namespaces...)
+		}
+	}
+	return out
+}
+
 // ofTenant lists a tenant's namespaces in one environment. The caller must not write to the list.
 func (t *tenancy) ofTenant(environment, tenant string) []string {
 	return t.members[home{true, environment, tenant}]

@@ -21,6 +21,7 @@ type hub struct {
 	clusters     *kind[*v1alpha1.Cluster]
 	namespaces   *kind[*corev1.Namespace]
 	policies     *kind[*v1alpha1.AccessPolicy]
+	quotas       *kind[*v1alpha1.TenantQuota]
 }
 
 // newHub prepares the watches; what they see goes to the queue.
@@ -34,6 +35,7 @@ func newHub(c *client, q *queue, who *hubIdentity) *hub {
 		clusters:     resource(c, "clusters", fresh[v1alpha1.Cluster], fresh[v1alpha1.ClusterList], who, q.clusterEvents()),
 		namespaces:   namespaces(c, who, q.namespaceEvents()),
 		policies:     resource(c, "accesspolicies", fresh[v1alpha1.AccessPolicy], fresh[v1alpha1.AccessPolicyList], who, q.policyEvents()),
+		quotas:       resource(c, "tenantquotas", fresh[v1alpha1.TenantQuota], fresh[v1alpha1.TenantQuotaList], who, q.quotaEvents()),
 	}
 }
 
@@ -42,7 +44,7 @@ func fresh[T any]() *T { return new(T) }
 // controllers are the watches to run.
 func (h *hub) controllers() []cache.Controller {
 	return []cache.Controller{h.environments.controller, h.networks.controller, h.regions.controller,
-		h.zones.controller, h.clusters.controller, h.namespaces.controller, h.policies.controller, h.applications.controller}
+		h.zones.controller, h.clusters.controller, h.namespaces.controller, h.policies.controller, h.quotas.controller, h.applications.controller}
 }
 
 // run keeps the watches going until ctx ends.
