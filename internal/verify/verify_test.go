@@ -229,6 +229,8 @@ func TestFindings(t *testing.T) {
 		{"an agent with a right that it has already", give("Role x", "shop", "apps", "deployments", "get"), nil},
 		{"an agent with any Lease", give("Role x", "meridian-system", "coordination.k8s.io", "leases", "get"),
 			[]string{"warning agent-role west-a-1: Role x: the agent has rights that it does not need: get leases.coordination.k8s.io in namespace meridian-system"}},
+		{"an agent with its Lease's name everywhere", func(_ *testing.T, w *world) { w.agent.Given[1].Namespace = "" },
+			[]string{"warning agent-role west-a-1: Role meridian-agent: the agent has rights that it does not need: get leases.coordination.k8s.io meridian-agent"}},
 		{"an agent that lacks a right", func(_ *testing.T, w *world) { w.agent.Given = w.agent.Given[:1] },
 			[]string{"warning agent-role west-a-1: the agent lacks rights that it needs: get leases.coordination.k8s.io meridian-agent in namespace meridian-system"}},
 		{"metrics in plain text", func(_ *testing.T, w *world) { w.visits[0].Status = http.StatusOK },
