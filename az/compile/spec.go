@@ -2,9 +2,7 @@ package compile
 
 import (
 	"cmp"
-	"crypto/sha256"
 	"encoding/binary"
-	"hash"
 
 	"github.com/meridian-federation/meridian/internal/mesh"
 	"github.com/meridian-federation/meridian/internal/record"
@@ -98,38 +96,36 @@ func (s *spec) make(d digest, compile func() ([]mesh.Object, error)) (*output, e
 // the revision is in use. It stays shared by the units that have it.
 func (s *spec) settle() { s.made, s.wanted = s.wanted, map[record.Version]*output{} }
 
-// digest hashes all that an output depends on beside the spec.
-type digest struct{ hash.Hash }
+// digest is all that an output depends on beside the spec.
+type digest struct{ content []byte }
 
 // digestOf begins with records and the cluster's shape.
 func digestOf(shape, policy, audience record.Version, faces []*face) digest {
-	d := digest{sha256.New()}
+	d := digest{make([]byte, 0, 1024)}
 	for _, v := range []record.Version{shape, policy, audience} {
-		d.Write(v[:])
+		d.content = append(d.content, v[:]...)
 	}
 	d.number(uint64(len(faces)))
 	for _, f := range faces {
 		d.text(f.Namespace, f.Application)
-		d.Write(f.version[:])
+		d.content = append(d.content, f.version[:]...)
 	}
 	return d
 }
 
 // text writes a list, so that no two lists give the same bytes.
-func (d digest) text(list ...string) {
+func (d *digest) text(list ...string) {
 	d.number(uint64(len(list)))
 	for _, s := range list {
 		d.number(uint64(len(s)))
-		d.Write([]byte(s))
+		d.content = append(d.content, s...)
 	}
 }
 
-func (d digest) number(list ...uint64) {
-	var b [8]byte
+func (d *digest) number(list ...uint64) {
 	for _, n := range list {
-		binary.BigEndian.PutUint64(b[:], n)
-		d.Write(b[:])
+		d.content = binary.BigEndian.AppendUint64(d.content, n)
 	}
 }
 
-func (d digest) sum() record.Version { return record.Version(d.Sum(nil)[:16]) }
+func (d *digest) sum() record.Version { return record.VersionOf(d.content) }

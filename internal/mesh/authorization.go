@@ -21,7 +21,7 @@ func (s *Subject) authorization(p record.Policy) (Object, error) {
 	allowed, err := allowances(p, s.ports)
 	var rules []any
 	if len(p.IsolatedBy) == 0 {
-		rules = append(rules, map[string]any{"from": []any{sourceOf("namespaces", []string{s.namespace})}})
+		rules = append(rules, fields{{"from", []any{sourceOf("namespaces", []string{s.namespace})}}})
 	}
 	for _, a := range allowed {
 		if len(a.tcp) == 0 {
@@ -30,7 +30,7 @@ func (s *Subject) authorization(p record.Policy) (Object, error) {
 		from, wrong := sources(p.TrustDomain, a.callers)
 		err = cmp.Or(err, wrong)
 		if len(from) > 0 {
-			rules = append(rules, map[string]any{"from": from, "to": []any{map[string]any{"operation": operation(a)}}})
+			rules = append(rules, fields{{"from", from}, {"to", []any{fields{{"operation", operation(a)}}}}})
 		}
 	}
 	if len(rules) > maxRules {
@@ -40,24 +40,24 @@ func (s *Subject) authorization(p record.Policy) (Object, error) {
 	if err != nil {
 		err = fmt.Errorf("policy: %w", err)
 	}
-	spec := map[string]any{"action": "ALLOW", "selector": map[string]any{"matchLabels": selectorOf(s.application)}}
+	spec := fields{{"action", "ALLOW"}, {"selector", fields{{"matchLabels", selectorOf(s.application)}}}}
 	if len(rules) > 0 {
-		spec["rules"] = rules
+		spec = append(spec, field{"rules", rules})
 	}
-	return s.draft(s.authorizationID(), map[string]any{"spec": spec}).seal(), err
+	return s.draft(s.authorizationID(), spec).seal(), err
 }
 
-func operation(a allowance) map[string]any {
+func operation(a allowance) fields {
 	ports := make([]string, len(a.tcp))
 	for i, p := range a.tcp {
 		ports[i] = strconv.Itoa(int(p))
 	}
-	out := map[string]any{"ports": ports}
+	out := fields{{"ports", ports}}
 	if len(a.methods) > 0 {
-		out["methods"] = a.methods
+		out = append(out, field{"methods", a.methods})
 	}
 	if len(a.paths) > 0 {
-		out["paths"] = a.paths
+		out = append(out, field{"paths", a.paths})
 	}
 	return out
 }
@@ -86,6 +86,6 @@ func sources(trustDomain string, callers []record.Caller) ([]any, error) {
 	return out, err
 }
 
-func sourceOf(field string, values []string) map[string]any {
-	return map[string]any{"source": map[string]any{field: values}}
+func sourceOf(of string, values []string) fields {
+	return fields{{"source", fields{{of, values}}}}
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/meridian-federation/meridian/internal/object"
 	"github.com/meridian-federation/meridian/internal/record"
 )
 
@@ -134,7 +133,7 @@ func (c *callee) draft(group, version, kind, name string, spec fields) draft {
 
 // endpointLabels are matched by the Service's selector, and tell proxies to use mutual TLS.
 func (c *callee) endpointLabels() fields {
-	return fields{{object.LabelApplication, c.service.Application}, {"security.istio.io/tlsMode", "istio"}}
+	return append(selectorOf(c.service.Application), field{"security.istio.io/tlsMode", "istio"})
 }
 
 // serviceAccount is the application's in every cluster, so that the identities behind its host never change.

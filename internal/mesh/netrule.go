@@ -21,7 +21,7 @@ type peer struct {
 	// namespace is empty for the policy's own.
 	namespace string
 	// pods is nil for all of the namespace.
-	pods map[string]string
+	pods fields
 }
 
 // podsOf are an application's pods, or with an empty one all of the namespace.
@@ -92,7 +92,7 @@ func appendPeer(b []byte, p peer) []byte {
 	if p.pods != nil {
 		b = append(appendField(b, "podSelector"), '{')
 		if len(p.pods) > 0 {
-			b = appendMap(appendField(b, "matchLabels"), p.pods, appendString)
+			b = appendFields(appendField(b, "matchLabels"), p.pods)
 		}
 		b = append(b, '}')
 	}
@@ -108,15 +108,15 @@ func appendField(b []byte, name string) []byte {
 }
 
 // networkSpec is the spec of a NetworkPolicy for some pods of its namespace. Without egress it says nothing of what they send.
-func networkSpec(pods map[string]string, ingress []netRule, egress json.RawMessage) json.RawMessage {
-	b := append(make([]byte, 0, 2048), '{')
+func networkSpec(pods fields, ingress []netRule, egress json.RawMessage) json.RawMessage {
+	b := append(make([]byte, 0, len(egress)+2048), '{')
 	if egress != nil {
 		b = append(appendField(b, "egress"), egress...)
 	}
 	if len(ingress) > 0 {
 		b = appendRules(appendField(b, "ingress"), "from", ingress)
 	}
-	b = append(appendMap(append(appendField(b, "podSelector"), `{"matchLabels":`...), pods, appendString), '}')
+	b = append(appendFields(append(appendField(b, "podSelector"), `{"matchLabels":`...), pods), '}')
 	if egress == nil {
 		return append(appendField(b, "policyTypes"), `["Ingress"]}`...)
 	}

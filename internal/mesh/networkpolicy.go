@@ -26,7 +26,7 @@ func (in *WorkloadInput) networkPolicies() ([]Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := []Object{in.Spec.networkPolicy(rules.all, appendRules(nil, "to", egress))}
+	out := []Object{in.Spec.networkPolicy(rules.all, appendRules(make([]byte, 0, 2048), "to", egress))}
 	if len(rules.proxied) > 0 {
 		out = append(out, in.Spec.proxiedPolicy(rules.proxied))
 	}
@@ -34,13 +34,12 @@ func (in *WorkloadInput) networkPolicies() ([]Object, error) {
 }
 
 func (s *Subject) networkPolicy(ingress []netRule, egress json.RawMessage) Object {
-	return s.draft(s.networkPolicyID(), map[string]any{"spec": networkSpec(selectorOf(s.application), ingress, egress)}).seal()
+	return s.draft(s.networkPolicyID(), networkSpec(selectorOf(s.application), ingress, egress)).seal()
 }
 
 func (s *Subject) proxiedPolicy(ingress []netRule) Object {
-	pods := selectorOf(s.application)
-	pods[labelInject] = "true"
-	return s.draft(s.proxiedPolicyID(), map[string]any{"spec": networkSpec(pods, ingress, nil)}).seal()
+	pods := append(selectorOf(s.application), field{labelInject, "true"})
+	return s.draft(s.proxiedPolicyID(), networkSpec(pods, ingress, nil)).seal()
 }
 
 // egressOf is what a compiled NetworkPolicy lets out.
@@ -71,7 +70,7 @@ func (in *EnforceInput) ingress() (ingress, error) {
 	var out ingress
 	inside := len(in.Policy.IsolatedBy) == 0
 	if inside {
-		out.all = append(out.all, netRule{peers: []peer{{pods: map[string]string{}}}})
+		out.all = append(out.all, netRule{peers: []peer{{pods: fields{}}}})
 	}
 	plain := slices.DeleteFunc(slices.Clone(allowed), allowance.requestsOnly)
 	out.all = append(out.all, byPorts(plain)...)
@@ -133,7 +132,7 @@ func (in *EnforceInput) remoteCallers() ([]peer, error) {
 			err = fmt.Errorf("cluster %s: mesh.gateway.selector: it is empty, which would be every pod of %s",
 				in.Cluster.Name, gateway.Namespace)
 		} else {
-			from = append(from, peer{namespace: gateway.Namespace, pods: gateway.Selector})
+			from = append(from, peer{namespace: gateway.Namespace, pods: labelsOf(gateway.Selector)})
 		}
 	}
 	if !slices.Contains(in.Audience.Networks, in.Cluster.Network) {

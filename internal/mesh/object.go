@@ -3,6 +3,7 @@ package mesh
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"slices"
 
 	"github.com/meridian-federation/meridian/internal/object"
@@ -66,16 +67,19 @@ func (d draft) seal() Object {
 	for key, value := range d.body {
 		root = append(root, field{key, value})
 	}
-	content, version := encodeVersioned(root, self)
+	room := 1024
+	if spec, ok := d.spec.(json.RawMessage); ok {
+		room += len(spec)
+	}
+	content, version := encodeVersioned(make([]byte, 0, room), root, self)
 	return Object{ID: d.id, Record: record.Record{Key: record.Key{Kind: record.KindObject, Name: self}, Version: version, Content: content}}
 }
 
 // encodeVersioned writes the object without its version mark, hashes that, and puts the mark where it belongs in the order
 // of annotations: after the mark that names the object itself, of which metadata holds no second one, because no one else
 // may use its name there.
-func encodeVersioned(root fields, self string) ([]byte, record.Version) {
+func encodeVersioned(content []byte, root fields, self string) ([]byte, record.Version) {
 	sortFields(root)
-	content := make([]byte, 0, 1024)
 	at := 0
 	for _, f := range root {
 		content = append(appendString(append(content, ','), f.key), ':')

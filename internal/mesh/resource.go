@@ -63,7 +63,8 @@ func (s *Spec) resource(field string, raw runtime.RawExtension) (draft, error) {
 	if err != nil {
 		return draft{}, err
 	}
-	d := s.draft(id, body)
+	d := s.draft(id, nil)
+	d.body = body
 	if err := d.takeMetadata(field); err != nil {
 		return draft{}, err
 	}

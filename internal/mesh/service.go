@@ -65,8 +65,16 @@ func (f face) service() (Object, error) {
 }
 
 // selectorOf picks an application's pods. A Deployment's selector can never change, so it is one label.
-func selectorOf(application string) map[string]string {
-	return map[string]string{object.LabelApplication: application}
+func selectorOf(application string) fields {
+	return fields{{object.LabelApplication, application}}
+}
+
+func labelsOf(labels map[string]string) fields {
+	list := make(fields, 0, len(labels))
+	for key, value := range labels {
+		list = append(list, field{key, value})
+	}
+	return list
 }
 
 // portsOf checks a spec's ports and fills in their defaults.

@@ -31,11 +31,11 @@ func (s *Spec) sidecar(in *ConfigInput) (Object, error) {
 	if err != nil {
 		return Object{}, err
 	}
-	return s.draft(s.sidecarID(), map[string]any{"spec": map[string]any{
-		"workloadSelector":      map[string]any{"labels": selectorOf(s.application)},
-		"egress":                []any{map[string]any{"hosts": hosts}},
-		"outboundTrafficPolicy": map[string]any{"mode": "REGISTRY_ONLY"},
-	}}).seal(), nil
+	return s.draft(s.sidecarID(), fields{
+		{"workloadSelector", fields{{"labels", selectorOf(s.application)}}},
+		{"egress", []any{fields{{"hosts", hosts}}}},
+		{"outboundTrafficPolicy", fields{{"mode", "REGISTRY_ONLY"}}},
+	}).seal(), nil
 }
 
 // hosts are the exact egress hosts, sorted. Each is NAMESPACE/HOST: exact ones take a path in istiod that is linear in

@@ -53,7 +53,7 @@ func Decode(rev record.Revision) (*Spec, error) {
 func Check(namespace, name string, spec *v1alpha1.ApplicationSpec) ([]object.ID, error) {
 	doc := document{Replicas: spec.Replicas, Ports: spec.Ports, Resources: spec.Resources, DependsOn: spec.DependsOn, Adopt: spec.Adopt}
 	var err error
-	if doc.Template, err = readTemplate(&spec.Template); err != nil {
+	if doc.Template, err = templateOf(&spec.Template); err != nil {
 		return nil, err
 	}
 	s, err := newSpec(namespace, name, &doc)
@@ -75,6 +75,9 @@ func newSpec(namespace, name string, doc *document) (*Spec, error) {
 	}
 	if err := checkReferences(namespace, doc); err != nil {
 		return nil, err
+	}
+	if err := doc.Template.read(); err != nil {
+		return nil, invalidTemplate("spec.template.spec", "it cannot be read: %v", err)
 	}
 	if err := checkTemplate(name, &doc.Template); err != nil {
 		return nil, err

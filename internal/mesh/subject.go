@@ -16,8 +16,8 @@ type Subject struct {
 	proxied bool
 }
 
-func (s *Subject) draft(id object.ID, body map[string]any) draft {
-	return draft{id: id, application: s.application, adopt: s.adopt, body: body}
+func (s *Subject) draft(id object.ID, spec any) draft {
+	return draft{id: id, application: s.application, adopt: s.adopt, spec: spec}
 }
 
 func (s *Subject) authorizationID() object.ID {

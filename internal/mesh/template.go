@@ -19,12 +19,17 @@ const (
 	labelInject = "sidecar.istio.io/inject"
 )
 
-// podTemplate is a pod template as far as the compiler looks into it. By far the most is handed on as it is written.
+// podTemplate is a pod template as far as the compiler looks into it. By far the most is handed on as it is written, and not
+// checked either: clusters refuse what is wrong with it.
 type podTemplate struct {
-	labels, annotations map[string]string
-	// spec has the fields of the pod's spec as JSON, pod those of them that are looked into.
-	spec map[string]json.RawMessage
-	pod  podSpec
+	Metadata struct {
+		Labels      map[string]string `json:"labels"`
+		Annotations map[string]string `json:"annotations"`
+	} `json:"metadata"`
+	Spec json.RawMessage `json:"spec"`
+	// fields are those of Spec, pod what is looked into; see read.
+	fields map[string]json.RawMessage
+	pod    podSpec
 }
 
 type podSpec struct {
@@ -60,35 +65,24 @@ type volumeMount struct {
 	MountPath string `json:"mountPath"`
 }
 
-// UnmarshalJSON reads a template. What is not looked into is not checked either: clusters refuse what is wrong with it.
-func (t *podTemplate) UnmarshalJSON(content []byte) error {
-	var raw struct {
-		Metadata struct {
-			Labels      map[string]string `json:"labels"`
-			Annotations map[string]string `json:"annotations"`
-		} `json:"metadata"`
-		Spec json.RawMessage `json:"spec"`
-	}
-	if err := json.Unmarshal(content, &raw); err != nil {
-		return err
-	}
-	*t = podTemplate{labels: raw.Metadata.Labels, annotations: raw.Metadata.Annotations}
-	if raw.Spec == nil {
+// read reads the pod's spec.
+func (t *podTemplate) read() error {
+	if t.Spec == nil {
 		return nil
 	}
-	if err := json.Unmarshal(raw.Spec, &t.spec); err != nil {
+	if err := json.Unmarshal(t.Spec, &t.fields); err != nil {
 		return err
 	}
-	return json.Unmarshal(raw.Spec, &t.pod)
+	return json.Unmarshal(t.Spec, &t.pod)
 }
 
-// readTemplate reads a template that a person wrote.
-func readTemplate(template *corev1.PodTemplateSpec) (podTemplate, error) {
+// templateOf reads a template that a person wrote.
+func templateOf(template *corev1.PodTemplateSpec) (podTemplate, error) {
 	var t podTemplate
 	fields, err := fieldsOf(template)
 	if err == nil {
 		pruneTemplate(fields)
-		err = t.UnmarshalJSON(encode(fields))
+		err = json.Unmarshal(encode(fields), &t)
 	}
 	if err != nil {
 		return t, invalidTemplate("spec.template", "it cannot be written: %v", err)
@@ -99,34 +93,34 @@ func readTemplate(template *corev1.PodTemplateSpec) (podTemplate, error) {
 // proxied tells whether the mesh gives the template's pods a proxy: not where they ask for none, and never in the network of
 // their node. A word that only some installations of Istio take for a yes is none.
 func (t *podTemplate) proxied() bool {
-	asked, ok := t.labels[labelInject]
+	asked, ok := t.Metadata.Labels[labelInject]
 	if !ok {
-		asked, ok = t.annotations[labelInject]
+		asked, ok = t.Metadata.Annotations[labelInject]
 	}
 	return !t.pod.HostNetwork && (!ok || asked == "true")
 }
 
 // Proxied tells whether the mesh, where there is one, gives the pods of a template a proxy.
 func Proxied(template *corev1.PodTemplateSpec) bool {
-	t := podTemplate{labels: template.Labels, annotations: template.Annotations, pod: podSpec{HostNetwork: template.Spec.HostNetwork}}
+	var t podTemplate
+	t.Metadata.Labels, t.Metadata.Annotations, t.pod.HostNetwork = template.Labels, template.Annotations, template.Spec.HostNetwork
 	return t.proxied()
 }
 
 // compile writes the template for clusters with the mesh and without. An application can keep its pods out of the mesh.
 func (t *podTemplate) compile(name string) (meshed, plain json.RawMessage) {
 	labels := map[string]string{labelName: name, object.LabelApplication: name}
-	maps.Copy(labels, t.labels)
-	spec := maps.Clone(t.spec)
+	maps.Copy(labels, t.Metadata.Labels)
+	spec := maps.Clone(t.fields)
 	delete(spec, "serviceAccount")
 	spec["serviceAccountName"] = encode(name)
-	fields := map[string]any{"spec": json.RawMessage(encode(spec))}
+	encoded := json.RawMessage(encode(spec))
 	with := func(labels map[string]string) json.RawMessage {
-		metadata := map[string]any{"labels": labels}
-		if len(t.annotations) > 0 {
-			metadata["annotations"] = t.annotations
+		metadata := fields{{"labels", labels}}
+		if len(t.Metadata.Annotations) > 0 {
+			metadata = append(metadata, field{"annotations", t.Metadata.Annotations})
 		}
-		fields["metadata"] = metadata
-		return encode(fields)
+		return appendFields(make([]byte, 0, len(encoded)+512), fields{{"metadata", metadata}, {"spec", encoded}})
 	}
 	plain = with(labels)
 	if _, ok := labels[labelInject]; ok || !t.proxied() {

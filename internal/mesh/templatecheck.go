@@ -16,7 +16,7 @@ import (
 // all of Kubernetes' validation: what it lets through, clusters still report.
 func checkTemplate(name string, t *podTemplate) error {
 	const field = "spec.template"
-	if v, ok := t.labels[object.LabelApplication]; ok && v != name {
+	if v, ok := t.Metadata.Labels[object.LabelApplication]; ok && v != name {
 		return invalidTemplate(field+".metadata.labels", "%s is the label by which pods are selected and must be %s; leave it out",
 			object.LabelApplication, name)
 	}
@@ -41,8 +41,8 @@ func checkTemplate(name string, t *podTemplate) error {
 }
 
 func checkMarks(field string, t *podTemplate) error {
-	for _, key := range slices.Sorted(maps.Keys(t.labels)) {
-		value := t.labels[key]
+	for _, key := range slices.Sorted(maps.Keys(t.Metadata.Labels)) {
+		value := t.Metadata.Labels[key]
 		if strings.HasPrefix(key, reservedPrefix) && key != object.LabelApplication {
 			return invalidTemplate(field+".labels", "%s is Meridian's own; leave it out", key)
 		}
@@ -50,7 +50,7 @@ func checkMarks(field string, t *podTemplate) error {
 			return invalidTemplate(field+".labels", "%s: %q is not valid: %s", key, value, problems[0])
 		}
 	}
-	for _, key := range slices.Sorted(maps.Keys(t.annotations)) {
+	for _, key := range slices.Sorted(maps.Keys(t.Metadata.Annotations)) {
 		if strings.HasPrefix(key, reservedPrefix) {
 			return invalidTemplate(field+".annotations", "%s is Meridian's own; leave it out", key)
 		}

@@ -110,9 +110,9 @@ func (s *Spec) deployment(replicas int32, meshed bool) Object {
 	if meshed {
 		template = s.meshed
 	}
-	spec := map[string]any{"selector": map[string]any{"matchLabels": selectorOf(s.application)}, "template": template}
+	spec := fields{{"selector", fields{{"matchLabels", selectorOf(s.application)}}}, {"template", template}}
 	if !s.autoscaled {
-		spec["replicas"] = replicas
+		spec = append(spec, field{"replicas", replicas})
 	}
-	return s.draft(s.deploymentID(), map[string]any{"spec": spec}).seal()
+	return s.draft(s.deploymentID(), spec).seal()
 }
