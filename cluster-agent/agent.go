@@ -57,7 +57,7 @@ func (a *agent) run(ctx context.Context, state feed.State) error {
 	listed := a.watch(ctx, g)
 	g.Go(func() error { return a.count(ctx) })
 	w := &workers{desk: a.desk, gate: a.lease, n: a.cfg.Workers,
-		writer: &writer{kube: a.kube, applied: a.workloads.applied}}
+		writer: &writer{kube: a.kube, applied: a.workloads.applied, mayRun: a.desk.mayRun}}
 	g.Go(func() error {
 		select {
 		case <-listed:

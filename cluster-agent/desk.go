@@ -1,6 +1,7 @@
 package clusteragent
 
 import (
+	"cmp"
 	"iter"
 	"log/slog"
 	"sync"
@@ -200,8 +201,8 @@ func (d *desk) accepted(e *entry) {
 	case was != nil:
 		d.reconsidered(e)
 	}
-	if e.id.Kind == "Namespace" {
-		d.kick(func(r *entry) bool { return r.id.Namespace == e.id.Name })
+	if bears(e.id) {
+		d.kick(func(r *entry) bool { return r.id.Namespace == cmp.Or(e.id.Namespace, e.id.Name) })
 	}
 }
 

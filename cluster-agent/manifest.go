@@ -2,6 +2,7 @@ package clusteragent
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,8 +19,23 @@ type manifest struct {
 	at          int
 	application string
 	adopt       bool
-	// replicas: the spec sets them.
+	// replicas: the spec of a workload sets them.
 	replicas bool
+	// account is the service account that a workload's pods run as; empty for none that is named.
+	account string
+}
+
+// podTemplate is what the agent reads of a template in a workload's spec.
+type podTemplate struct {
+	Spec struct {
+		ServiceAccountName string `json:"serviceAccountName"`
+		// ServiceAccount is the old spelling, which counts where the other is empty.
+		ServiceAccount string `json:"serviceAccount"`
+	} `json:"spec"`
+}
+
+func (t podTemplate) account() string {
+	return cmp.Or(t.Spec.ServiceAccountName, t.Spec.ServiceAccount)
 }
 
 // head is what the agent reads of a manifest.
@@ -45,11 +61,12 @@ func parseManifest(id object.ID, version record.Version, content []byte) (manife
 		case "metadata":
 			h, m.at, err = parseHead(dec, content)
 		case "spec":
-			var spec struct {
-				Replicas json.RawMessage `json:"replicas"`
+			if object.RunsPods(id.Group, id.Kind) {
+				err = m.readWorkload(dec)
+				break
 			}
-			err = dec.Decode(&spec)
-			m.replicas = len(spec.Replicas) > 0
+			var skipped json.RawMessage
+			err = dec.Decode(&skipped)
 		default:
 			var skipped json.RawMessage
 			err = dec.Decode(&skipped)
@@ -70,6 +87,25 @@ func parseManifest(id object.ID, version record.Version, content []byte) (manife
 	m.application = h.Labels[object.LabelApplication]
 	m.adopt = h.Annotations[object.AnnotationAdopt] == "true"
 	return m, nil
+}
+
+// readWorkload reads the spec of an object that runs pods.
+func (m *manifest) readWorkload(dec *json.Decoder) error {
+	var spec struct {
+		Replicas    json.RawMessage `json:"replicas"`
+		Template    podTemplate     `json:"template"`
+		JobTemplate struct {
+			Spec struct {
+				Template podTemplate `json:"template"`
+			} `json:"spec"`
+		} `json:"jobTemplate"`
+	}
+	if err := dec.Decode(&spec); err != nil {
+		return err
+	}
+	m.replicas = len(spec.Replicas) > 0
+	m.account = cmp.Or(spec.Template.account(), spec.JobTemplate.Spec.Template.account())
+	return nil
 }
 
 // eachField calls f at the value of each field of a JSON object; f consumes the value.

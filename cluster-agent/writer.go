@@ -22,6 +22,8 @@ type writer struct {
 	kube *kube
 	// applied is told of an object after its manifest was applied, before anybody else is.
 	applied func(id object.ID, m manifest, obj *metav1.PartialObjectMetadata)
+	// mayRun says why a manifest must not be applied though the API server would take it.
+	mayRun func(id object.ID, m manifest) error
 }
 
 // do carries out a task.
@@ -33,6 +35,9 @@ func (w *writer) do(ctx context.Context, t task) result {
 	m, err := parseManifest(t.id, t.want.record.Version, t.want.record.Content)
 	if err != nil {
 		return result{err: refuse(reasonManifest, "%v", err)}
+	}
+	if err := w.mayRun(t.id, m); err != nil {
+		return result{err: err}
 	}
 	seen, err := w.put(ctx, t.id, m, t.seen)
 	if err != nil {
