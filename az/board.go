@@ -100,6 +100,7 @@ func (b *board) expect(cluster string, change *compile.Shift, at time.Time) {
 	if s == nil {
 		return
 	}
+	s.await(change.Awaits)
 	for _, app := range change.Applications {
 		s.expect(app, at)
 		b.say(s, app.Name())
@@ -191,7 +192,7 @@ func (b *board) session(cluster string, connected bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if s := b.sites[cluster]; s != nil {
-		s.connected, s.fresh = connected, false
+		s.connected, s.fresh, s.settled = connected, false, false
 		if !connected {
 			s.refused = nil
 		} else if !s.due.IsZero() {
@@ -208,6 +209,10 @@ func (b *board) state(cluster string, status feed.Status) {
 	s := b.sites[cluster]
 	if s == nil {
 		return
+	}
+	if status.InSync && !s.settled {
+		s.settled = true
+		b.echoes.add(compile.Echo{Cluster: cluster})
 	}
 	before := s.heard()
 	s.synced, s.told = s.synced || status.InSync, s.told || status.Heard

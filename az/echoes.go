@@ -9,7 +9,8 @@ import (
 )
 
 // echoes are what agents made of objects, on the way from their sessions to the shard's loop, as far as the compiler has to
-// hear of it: objects that are no application's own and were refused, until they no longer are. It is safe for concurrent use.
+// hear of it: objects that it waits for, and objects that are no application's own and were refused, until they no longer are.
+// It is safe for concurrent use.
 type echoes struct {
 	// wake receives when there is something to take.
 	wake chan struct{}
@@ -45,7 +46,7 @@ func (e *echoes) take() []compile.Echo {
 // echo is what the compiler has to hear of an outcome, if anything.
 func (s *site) echo(o feed.Outcome) (e compile.Echo, ok bool) {
 	_, own := s.items[o.Key]
-	if o.Held || !s.refusals[o.Key] && (own || o.Rejection == nil) {
+	if o.Held || !s.awaited[o.Key] && !s.refusals[o.Key] && (own || o.Rejection == nil) {
 		return compile.Echo{}, false
 	}
 	if o.Rejection != nil && !own {
@@ -57,4 +58,16 @@ func (s *site) echo(o feed.Outcome) (e compile.Echo, ok bool) {
 		delete(s.refusals, o.Key)
 	}
 	return compile.Echo{Cluster: s.cluster, Key: o.Key, Version: o.Version, Rejection: o.Rejection}, true
+}
+
+// await notes of which objects the compiler waits to hear.
+func (s *site) await(keys []record.Key) {
+	s.awaited = nil
+	if len(keys) == 0 {
+		return
+	}
+	s.awaited = make(map[record.Key]bool, len(keys))
+	for _, key := range keys {
+		s.awaited[key] = true
+	}
 }

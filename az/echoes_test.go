@@ -43,6 +43,20 @@ func TestEchoes(t *testing.T) {
 			}
 		}
 	}
+	b.expect("c1", &compile.Shift{Awaits: []record.Key{key("own"), key("gone")}}, time.Now())
+	b.acked("c1", []feed.Outcome{{Key: key("own"), Version: version}, {Key: key("gone")}, {Key: key("another"), Version: version}})
+	if got := b.echoes.take(); len(got) != 2 || got[0].Version != version || got[1].Key != key("gone") {
+		t.Errorf("of what it waits for, the compiler hears %+v, want that one is there and one is gone", got)
+	}
+	for _, inSync := range []bool{false, true, false, true} {
+		b.state("c1", feed.Status{InSync: inSync})
+	}
+	b.session("c1", false)
+	b.session("c1", true)
+	b.state("c1", feed.Status{InSync: true})
+	if got := b.echoes.take(); len(got) != 2 || got[0] != (compile.Echo{Cluster: "c1"}) {
+		t.Errorf("of two sessions in which all was in sync, the compiler hears %+v, want once of each", got)
+	}
 	b.acked("c2", []feed.Outcome{{Key: key("stub"), Rejection: refused}})
 	if got := b.echoes.take(); len(got) > 0 {
 		t.Errorf("of a cluster that is not owned, the compiler hears %+v", got)

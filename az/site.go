@@ -28,9 +28,12 @@ type site struct {
 	items map[record.Key]*item
 	// refusals are objects that are no application's own and that the cluster refused, as the compiler has heard.
 	refusals map[record.Key]bool
-	apps     map[string]*standing
-	reports  map[string]record.Status
-	health   record.Health
+	// awaited are objects of which the compiler waits to hear; settled: the agent was in sync in its present session.
+	awaited map[record.Key]bool
+	settled bool
+	apps    map[string]*standing
+	reports map[string]record.Status
+	health  record.Health
 	// located is where its agent says that applications are.
 	located map[record.Key]record.Location
 	// notes are the problems that the compiler has with the cluster itself.

@@ -44,6 +44,7 @@ func New(cfg Config) *Compiler {
 // each, and for others that the taking changed.
 func (c *Compiler) Own(names ...string) map[string]*Shift {
 	r := newRound()
+	r.found = true
 	fresh := map[string]struct{}{}
 	for _, name := range names {
 		cluster, known := c.clusters[name]
@@ -78,7 +79,7 @@ func (c *Compiler) Own(names ...string) map[string]*Shift {
 // Whole tells how all applications of a cluster stand, as if it had just been compiled, but for the edits.
 func (c *Compiler) Whole(name string) *Shift {
 	t := c.targets[name]
-	s := &Shift{Problems: t.problems(), Complete: len(t.blank) == 0}
+	s := &Shift{Problems: t.problems(), Awaits: t.awaits(), Complete: len(t.blank) == 0}
 	for _, a := range c.sorted() {
 		if b := a.bound[name]; b != nil {
 			s.Applications = append(s.Applications, c.application(t, b))

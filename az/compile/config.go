@@ -30,7 +30,11 @@ func (c *Compiler) prepareConfig(t *target, key unitKey, cause record.Cause, r *
 			r.standing(m, a)
 		}
 	}
+	if first == nil && t.governs() && c.needed(t, key) {
+		return nil
+	}
 	if first == nil || !t.governs() {
+		delete(t.unheard, key)
 		t.inhabit(t.units[key], nil, cause, r)
 		t.drop(key, cause)
 		return nil

@@ -9,7 +9,7 @@ import (
 	"github.com/meridian-federation/meridian/internal/record"
 )
 
-// Echo is what a cluster made of an object.
+// Echo is what a cluster made of an object; without a key, that it has all that it should have.
 type Echo struct {
 	Cluster string
 	// Version is zero for the object's removal.
@@ -23,8 +23,13 @@ type Echo struct {
 func (c *Compiler) Hear(echoes []Echo) map[string]*Shift {
 	r := newRound()
 	for _, e := range echoes {
-		if t := c.targets[e.Cluster]; t != nil && t.mine {
+		switch t := c.targets[e.Cluster]; {
+		case t == nil || !t.mine:
+		case e.Key == (record.Key{}):
+			c.settled(t, r)
+		default:
 			c.reject(t, e, r)
+			c.heard(t, e, r)
 		}
 	}
 	return c.compile(r)

@@ -40,6 +40,8 @@ type zone struct {
 	now      time.Time
 	held     map[string]held
 	apps     map[string]map[string]compile.Application
+	// mute: what the clusters make of objects is not heard.
+	mute bool
 }
 
 // held is a cluster's objects as edits built them up.
@@ -133,7 +135,31 @@ func (z *zone) follow(shifts map[string]*compile.Shift) map[string]*compile.Shif
 			delete(z.apps[cluster], name)
 		}
 	}
+	if !z.mute {
+		z.echo(shifts)
+	}
 	return shifts
+}
+
+// echo has the clusters take in what is awaited.
+func (z *zone) echo(shifts map[string]*compile.Shift) {
+	z.t.Helper()
+	var echoes []compile.Echo
+	for cluster, s := range shifts {
+		for _, e := range s.Edits {
+			if !slices.Contains(s.Awaits, e.Key) {
+				continue
+			}
+			echo := compile.Echo{Cluster: cluster, Key: e.Key}
+			if e.Record != nil {
+				echo.Version = e.Record.Version
+			}
+			echoes = append(echoes, echo)
+		}
+	}
+	if len(echoes) > 0 {
+		z.follow(z.compiler.Hear(echoes))
+	}
 }
 
 // scratch compiles the zone's records of the moment from nothing, for the clusters that are owned.

@@ -121,6 +121,9 @@ func (c *Compiler) accept(m made, out *output, err error, r *round) {
 			r.mark(m.target.cluster.Name, unitKey{kind: kindStub, namespace: m.unit.key.namespace, application: m.unit.key.application}, m.cause)
 		}
 	case kindConfig:
+		if first {
+			c.await(m, out, r)
+		}
 		in.strict = len(out.objects) > 0
 	}
 	m.unit.subject, m.unit.policy = out.subject, m.policy.version

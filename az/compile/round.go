@@ -34,6 +34,8 @@ type round struct {
 	// loose are revisions that lost a user, idle applications on which less hangs.
 	loose map[record.Key]struct{}
 	idle  map[*app]struct{}
+	// found: what is compiled counts as being in the clusters.
+	found bool
 	// specs are those of which something was compiled.
 	specs map[*spec]struct{}
 }
@@ -124,7 +126,7 @@ func (c *Compiler) report(r *round, out map[string]*Shift) {
 	}
 	for name, s := range out {
 		t := c.targets[name]
-		s.Edits, s.Problems, s.Complete = t.edits(), t.problems(), len(t.blank) == 0
+		s.Edits, s.Problems, s.Complete, s.Awaits = t.edits(), t.problems(), len(t.blank) == 0, t.awaits()
 		for _, a := range slices.SortedFunc(maps.Keys(r.stand[name]), (*app).compare) {
 			if b := a.bound[name]; b != nil {
 				s.Applications = append(s.Applications, c.application(t, b))

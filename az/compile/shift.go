@@ -21,6 +21,8 @@ type Shift struct {
 	Gone         []string
 	// Problems are all of the cluster itself.
 	Problems []record.Problem
+	// Awaits are all the objects of which the compiler waits to hear what the cluster made of them.
+	Awaits []record.Key
 	// Complete: everything that the cluster should hold is known.
 	Complete bool
 }
@@ -90,7 +92,7 @@ func (c *Compiler) application(t *target, b *bound) Application {
 	if p != nil {
 		if config := p.units[b.app.key(kindConfig)]; config != nil {
 			out.Current = out.Current && config.problem == nil
-			if u.problem == nil {
+			if u.problem == nil || u.problem.Reason == reasonPrimaryBehind {
 				note(config.problem)
 			}
 			if p == t {

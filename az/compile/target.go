@@ -36,6 +36,11 @@ type target struct {
 	// refused is what the cluster refused of what istiod is told, by subject; refusedOf is the same by object.
 	refused   map[subject]map[record.Key]record.Problem
 	refusedOf map[record.Key]subject
+	// unheard are, of a primary, configs that are new, each with its AuthorizationPolicy, of which it has not been heard that
+	// the cluster has them; leaving are, of a member, workloads that are to go, by config, of which it has not been heard that
+	// they are gone.
+	unheard map[unitKey]record.Key
+	leaving map[unitKey]departure
 	// touched are the objects that a round has changed, as they were before it.
 	touched map[record.Key]touch
 }
@@ -63,6 +68,7 @@ func (t *target) clear() {
 	t.units, t.held = map[unitKey]*unit{}, map[record.Key]holding{}
 	t.rivals, t.spaces = map[record.Key]map[*unit]struct{}{}, map[string]map[traits]int{}
 	t.refused, t.refusedOf = map[subject]map[record.Key]record.Problem{}, map[record.Key]subject{}
+	t.unheard, t.leaving = map[unitKey]record.Key{}, map[unitKey]departure{}
 	t.blank, t.touched = map[unitKey]struct{}{}, map[record.Key]touch{}
 }
 

@@ -24,12 +24,16 @@ func (c *Compiler) prepareWorkload(t *target, key unitKey, cause record.Cause, r
 	r.loosen(record.Key{}, a)
 	b := a.bound[t.cluster.Name]
 	if b == nil {
+		c.depart(t, t.units[key], cause)
 		t.inhabit(t.units[key], nil, cause, r)
 		t.drop(key, cause)
 		r.mark(t.cluster.Name, a.key(kindStub), cause)
 		return nil
 	}
 	u := t.unit(key)
+	if u.problem = c.waits(t, u, r); u.problem != nil {
+		return nil
+	}
 	sp, policy, problem := c.references(b)
 	if problem != nil {
 		u.problem = problem
