@@ -211,3 +211,13 @@ func testAlone(t *testing.T, s *server) {
 		t.Errorf("removed by hand: %v, want it refused", err)
 	}
 }
+
+// TestPrepareHub holds that a hub which is prepared notes who changes a spec, from the first change on.
+func TestPrepareHub(t *testing.T) {
+	kube := localkube.ForTest(t, localkube.Config{APIOnly: true})
+	if err := local.PrepareHub(t.Context(), kube); err != nil {
+		t.Fatal(err)
+	}
+	u, err := client(t, kube.RESTConfig()).Resource(applications).Namespace("default").Create(t.Context(), application("first"), metav1.CreateOptions{})
+	wantBy(t, u, err, localkube.AdminUser)
+}

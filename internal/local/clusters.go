@@ -1,7 +1,6 @@
 package local
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/meridian-federation/meridian/api/crds"
 	"github.com/meridian-federation/meridian/deploy/agent"
 	"github.com/meridian-federation/meridian/internal/localkube"
 )
@@ -27,18 +25,6 @@ func (l layout) kube(name string, port int, o Options) localkube.Config {
 		cfg.Nodes = o.Nodes
 	}
 	return cfg
-}
-
-// startHub starts the hub's API server and gives it the resources' definitions.
-func startHub(ctx context.Context, l layout, t Topology, o Options) (*localkube.Cluster, error) {
-	cfg := l.kube(hubName, t.Hub, o)
-	hub, err := localkube.Start(ctx, cfg)
-	if err != nil {
-		return nil, err
-	}
-	return hub, once(cfg.Dir, "installed", bytes.Join(crds.All(), nil), func() error {
-		return hub.InstallCRDs(ctx, crds.All()...)
-	})
 }
 
 // startCluster starts one cluster, prepares it, and writes a kubeconfig of the agent's role for its agent.

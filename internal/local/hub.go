@@ -1,0 +1,75 @@
+package local
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/meridian-federation/meridian/api/crds"
+	"github.com/meridian-federation/meridian/api/v1alpha1"
+	"github.com/meridian-federation/meridian/deploy/changes"
+	"github.com/meridian-federation/meridian/deploy/rbac"
+	"github.com/meridian-federation/meridian/internal/localkube"
+)
+
+// startHub starts the hub's API server and gives it what hubManifests are.
+func startHub(ctx context.Context, l layout, t Topology, o Options) (*localkube.Cluster, error) {
+	cfg := l.kube(hubName, t.Hub, o)
+	hub, err := localkube.Start(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return hub, once(cfg.Dir, "installed", hubManifests(), func() error { return PrepareHub(ctx, hub) })
+}
+
+// hubManifests are the resources' definitions, people's roles, and the policies that note who changes a spec.
+func hubManifests() []byte {
+	return bytes.Join(append(crds.All(), rbac.Roles(), changes.Policies()), nil)
+}
+
+// PrepareHub gives an API server hubManifests, and returns when they are in force.
+func PrepareHub(ctx context.Context, hub *localkube.Cluster) error {
+	if err := hub.InstallCRDs(ctx, crds.All()...); err != nil {
+		return err
+	}
+	for _, manifests := range [][]byte{rbac.Roles(), changes.Policies()} {
+		if err := Apply(ctx, hub.RESTConfig(), manifests); err != nil {
+			return err
+		}
+	}
+	return awaitNoted(ctx, hub)
+}
+
+// notedWithin bounds the wait for policies to be in force.
+const notedWithin = time.Minute
+
+// awaitNoted waits until the API server notes who changes a spec: the policy that refuses what is not noted may be in force
+// before the one that notes it.
+func awaitNoted(ctx context.Context, hub *localkube.Cluster) error {
+	client, err := dynamic.NewForConfig(hub.RESTConfig())
+	if err != nil {
+		return fmt.Errorf("making a client: %w", err)
+	}
+	probe := &unstructured.Unstructured{}
+	probe.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("Environment"))
+	probe.SetName("noted")
+	environments := client.Resource(v1alpha1.GroupVersion.WithResource("environments"))
+	err = wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, notedWithin, true, func(ctx context.Context) (bool, error) {
+		made, err := environments.Create(ctx, probe, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		if apierrors.IsInvalid(err) {
+			return false, nil
+		}
+		return err == nil && made.GetAnnotations()[v1alpha1.AnnotationChangedBy] != "", err
+	})
+	if err != nil {
+		return fmt.Errorf("waiting until the hub notes who changes a spec: %w", err)
+	}
+	return nil
+}
