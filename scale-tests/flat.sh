@@ -3,7 +3,7 @@
 # passes through, and keeps the result in scale-tests/results/flat.txt.
 set -eu -o pipefail
 cd "$(dirname "$0")/.."
-packages="./internal/store ./internal/store/etcd ./internal/scope ./az ./az/compile ./internal/tiertest"
+packages="./internal/store ./internal/store/etcd ./internal/scope ./internal/location ./az ./az/compile ./internal/tiertest"
 mkdir -p scale-tests/results
 out=scale-tests/results/flat.txt
 {
