@@ -16,9 +16,11 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/grpc/credentials/insecure"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/dynamic"
 
+	"github.com/meridian-federation/meridian/internal/hubclient"
 	"github.com/meridian-federation/meridian/internal/local"
 	"github.com/meridian-federation/meridian/internal/localkube"
 	"github.com/meridian-federation/meridian/internal/process"
@@ -152,13 +154,16 @@ func (f *federation) connect(ctx context.Context) error {
 	if f.run, err = local.Open(o); err != nil {
 		return err
 	}
-	if f.question, err = question.Dial(f.run.HubAddress(), insecure.NewCredentials()); err != nil {
-		return err
-	}
 	if f.hubKube, err = f.run.Kube(ctx, "global"); err != nil {
 		return err
 	}
+	if f.question, err = hubclient.Dial(ctx, f.hubKube.RESTConfig(), hubclient.Options{}); err != nil {
+		return err
+	}
 	if f.hub, err = dynamic.NewForConfig(f.hubKube.RESTConfig()); err != nil {
+		return err
+	}
+	if err := f.keepRoots(ctx); err != nil {
 		return err
 	}
 	f.clusters = map[string]*cluster{}
@@ -173,6 +178,18 @@ func (f *federation) connect(ctx context.Context) error {
 	}
 	return nil
 }
+
+// keepRoots writes the roots of Global's identity to a file, for those who ask it while the hub that tells them is empty.
+func (f *federation) keepRoots(ctx context.Context) error {
+	hub, err := f.hub.Resource(configMaps).Namespace(question.HubNamespace).Get(ctx, question.HubConfigMap, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	roots, _, err := unstructured.NestedString(hub.Object, "data", question.HubCAKey)
+	return errors.Join(err, os.WriteFile(f.rootsFile(), []byte(roots), 0o600))
+}
+
+func (f *federation) rootsFile() string { return filepath.Join(f.dir, "roots.crt") }
 
 // end ends the run unless it is to be kept.
 func (f *federation) end() error {

@@ -14,6 +14,8 @@ import (
 	clusteragent "github.com/meridian-federation/meridian/cluster-agent"
 	"github.com/meridian-federation/meridian/internal/config"
 	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/identity"
+	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/internal/run"
 	"github.com/meridian-federation/meridian/internal/telemetry"
 )
@@ -31,12 +33,17 @@ func body(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	id, err := identity.Open(ctx, identity.Config{Identity: cfg.Identity, Parents: cfg.ZoneAddresses, Log: log,
+		Path: question.Path{Region: cfg.Region, Zone: cfg.Zone, Cluster: cfg.Cluster}})
+	if err != nil {
+		return err
+	}
 	kube, err := kubeconfig(cfg.Kubeconfig)
 	if err != nil {
 		return err
 	}
 	registry, health, stats := telemetry.NewRegistry(name), telemetry.NewHealth(), &feed.Stats{}
-	registry.MustRegister(telemetry.FeedCollector("parent", stats))
+	registry.MustRegister(telemetry.FeedCollector("parent", stats), id.Collector())
 	admin, err := telemetry.Listen(cfg.Admin, telemetry.Admin{Health: health, Registry: registry, Log: log})
 	if err != nil {
 		return err
@@ -44,9 +51,11 @@ func body(ctx context.Context, args []string) error {
 	log.Info("starting", slog.String("cluster", cfg.Cluster), slog.Any("zone", cfg.ZoneAddresses),
 		slog.String("admin", admin.Address()))
 	g := run.NewGroup(log)
+	g.Add("identity", id.Run)
 	g.Add("admin server", admin.Run)
 	g.Add("agent", func(ctx context.Context) error {
-		return clusteragent.Run(ctx, cfg, clusteragent.Deps{Log: log, Kube: kube, Health: health, Registry: registry, Stats: stats})
+		return clusteragent.Run(ctx, cfg, clusteragent.Deps{Log: log, Kube: kube, Identity: id.Source, Learned: id.Learned,
+			Health: health, Registry: registry, Stats: stats})
 	})
 	return g.Run(ctx)
 }
