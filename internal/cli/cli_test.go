@@ -18,6 +18,7 @@ import (
 type terminal struct {
 	t          *testing.T
 	kubeconfig string
+	cluster    *localkube.Cluster
 }
 
 // result is what a command wrote and how it ended.
@@ -53,7 +54,7 @@ func startServer(t *testing.T) terminal {
 	if err := c.InstallCRDs(t.Context(), crds.All()...); err != nil {
 		t.Fatal(err)
 	}
-	return terminal{t: t, kubeconfig: c.Kubeconfig()}
+	return terminal{t: t, kubeconfig: c.Kubeconfig(), cluster: c}
 }
 
 func wantEqual(t *testing.T, what, got, want string) {
