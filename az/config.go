@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/meridian-federation/meridian/internal/children"
 	"github.com/meridian-federation/meridian/internal/config"
 )
 
@@ -28,10 +29,12 @@ type Config struct {
 	// Authorization is served by every replica, from its mirror.
 	Authorization AuthorizationConfig
 	Identity      config.Identity
-	Etcd          config.Etcd
-	Admin         config.Admin
-	Audit         config.Audit
-	Log           config.Log
+	// Children bounds what each child may tell.
+	Children children.Limits
+	Etcd     config.Etcd
+	Admin    config.Admin
+	Audit    config.Audit
+	Log      config.Log
 }
 
 // GossipConfig is how the zone's replicas find out about each other. Without Bind a replica has none: it is the zone's
@@ -86,6 +89,7 @@ func (c *Config) Default() {
 	if c.Etcd.DataDir == "" {
 		c.Etcd.DataDir = "data/zone"
 	}
+	c.Children.DefaultAgent()
 	c.Etcd.Default()
 	if c.Admin.Address == "" {
 		c.Admin.Address = config.Loopback(config.ZoneAdminPort)
@@ -106,6 +110,7 @@ func (c *Config) Validate() error {
 		notNegative("stale-after", c.StaleAfter),
 		config.Prefix("gossip", c.Gossip.Validate()),
 		config.Prefix("authorization", c.Authorization.Validate()),
+		config.Prefix("children", c.Children.Validate()),
 		config.Prefix("etcd", c.Etcd.Validate()),
 		config.Prefix("identity", c.Identity.Validate()),
 		config.Prefix("admin", c.Admin.Validate()),

@@ -206,7 +206,7 @@ func (s *clusterShard) prepare(wanted []taking) {
 	}
 	began := time.Now()
 	for _, name := range fresh {
-		s.prepared[name] = newOwned()
+		s.prepared[name] = newOwned(s.limits)
 	}
 	s.publish(s.compiler.Own(fresh...))
 	s.compiled(time.Since(began))

@@ -32,6 +32,7 @@ type clusterShard struct {
 	log      *slog.Logger
 	stats    *stats
 	compiled func(time.Duration)
+	limits   children.Limits // of one cluster's agent
 
 	// The loop alone uses these.
 	compiler *compile.Compiler
@@ -81,8 +82,8 @@ type owned struct {
 	ledger *feed.Ledger
 }
 
-func newOwned() *owned {
-	return &owned{outbox: feed.NewOutbox(), ledger: feed.NewLedger(feed.State{}, nil).Unguarded()}
+func newOwned(limits children.Limits) *owned {
+	return &owned{outbox: feed.NewOutbox(), ledger: limits.Ledger()}
 }
 
 func newShard(cfg compile.Config, s store.Registry, mirror *store.Mirror, r *roster, b *board, agents *children.Table, stats *stats,

@@ -91,6 +91,7 @@ func New(cfg Config, deps Deps) *Zone {
 	}
 	z.roster = newRoster(store.Member{ID: cfg.ID, Address: address}, deps.Store, deps.Gossip, deps.Log)
 	z.shard = newShard(compile.Config{Zone: cfg.Zone, StaleAfter: cfg.StaleAfter}, deps.Store, z.mirror, z.roster, z.board, z.agents, &z.stats, deps.Log)
+	z.shard.limits = cfg.Children
 	z.parent = intake.NewParent(feedgrpc.ClientConfig{Targets: cfg.Parent, Hello: z.hello(),
 		Credentials: credentials.NewTLS(identity.ClientTLS(deps.Identity, question.Path{Region: cfg.Region})),
 		Session:     feed.Config{Stats: &z.up}, Log: deps.Log}, z.answer)

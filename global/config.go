@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/meridian-federation/meridian/internal/children"
 	"github.com/meridian-federation/meridian/internal/config"
 )
 
@@ -19,10 +20,12 @@ type Config struct {
 	// AudienceDelay holds back changes that only tidy up: each costs every proxy that sees the application a full push.
 	AudienceDelay time.Duration `usage:"how long after an application's last consumer in a namespace, zone or network is gone it is still made visible there, unless something else changes that earlier; 30s by default"`
 	Identity      config.Identity
-	Etcd          config.Etcd
-	Admin         config.Admin
-	Audit         config.Audit
-	Log           config.Log
+	// Children bounds what each child may tell.
+	Children children.Limits
+	Etcd     config.Etcd
+	Admin    config.Admin
+	Audit    config.Audit
+	Log      config.Log
 }
 
 // Default fills in zero fields. The ID is the host's name: a replica that restarts on its host takes its own leadership
@@ -43,6 +46,7 @@ func (c *Config) Default() {
 	if c.Etcd.DataDir == "" {
 		c.Etcd.DataDir = "data/global"
 	}
+	c.Children.DefaultTier()
 	c.Etcd.Default()
 	if c.Admin.Address == "" {
 		c.Admin.Address = config.Loopback(config.GlobalAdminPort)
@@ -64,6 +68,7 @@ func (c *Config) Validate() error {
 		config.Required("id", c.ID),
 		config.Address("listen", c.Listen),
 		config.Address("advertise", c.advertised()),
+		config.Prefix("children", c.Children.Validate()),
 		config.Prefix("etcd", c.Etcd.Validate()),
 		config.Prefix("identity", c.Identity.Validate()),
 		config.Prefix("admin", c.Admin.Validate()),

@@ -81,7 +81,7 @@ func (g *Global) ledger(region string) *feed.Ledger {
 	defer g.mu.Unlock()
 	l := g.ledgers[region]
 	if l == nil {
-		l = feed.NewLedger(feed.State{}, nil).Unguarded()
+		l = g.cfg.Children.Ledger()
 		g.ledgers[region] = l
 	}
 	return l

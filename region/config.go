@@ -5,6 +5,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/meridian-federation/meridian/internal/children"
 	"github.com/meridian-federation/meridian/internal/config"
 )
 
@@ -16,6 +17,8 @@ type Config struct {
 	Listen   string        `usage:"address at which the zones connect"`
 	Settle   time.Duration `usage:"how long after its start the region waits for zones before it reports without them; and how long a zone may be away before its clusters count as stale to callers elsewhere"`
 	Identity config.Identity
+	// Children bounds what each child may tell.
+	Children children.Limits
 	Etcd     config.Etcd
 	Admin    config.Admin
 	Audit    config.Audit
@@ -43,6 +46,7 @@ func (c *Config) Default() {
 	if c.Etcd.DataDir == "" {
 		c.Etcd.DataDir = "data/region"
 	}
+	c.Children.DefaultTier()
 	c.Etcd.Default()
 	if c.Admin.Address == "" {
 		c.Admin.Address = config.Loopback(config.RegionAdminPort)
@@ -59,6 +63,7 @@ func (c *Config) Validate() error {
 		config.Required("id", c.ID),
 		config.Required("region", c.Region),
 		config.Address("listen", c.Listen),
+		config.Prefix("children", c.Children.Validate()),
 		config.Prefix("etcd", c.Etcd.Validate()),
 		config.Prefix("identity", c.Identity.Validate()),
 		config.Prefix("admin", c.Admin.Validate()),

@@ -68,7 +68,7 @@ func (r *Region) ledger(zone string) *feed.Ledger {
 	defer r.mu.Unlock()
 	l := r.ledgers[zone]
 	if l == nil {
-		l = feed.NewLedger(feed.State{}, nil).Unguarded()
+		l = r.cfg.Children.Ledger()
 		r.ledgers[zone] = l
 	}
 	return l
