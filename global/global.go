@@ -70,6 +70,8 @@ type Global struct {
 	// register decides on enrolments; door lets people's questions in.
 	register *enrol.Register
 	door     door
+	// trusted is closed when this process' root was held against those that are written down.
+	trusted chan struct{}
 	// rotating is held for one step of the replacement of the root.
 	rotating sync.Mutex
 	// writer is the term's; nil while this replica does not lead.
@@ -100,7 +102,7 @@ func New(cfg Config, deps Deps) (*Global, error) {
 	g := &Global{cfg: cfg, deps: deps, log: deps.Log, client: c, identity: &hubIdentity{ask: c.uid, log: deps.Log},
 		mirror: mirror, views: views, locations: locations,
 		reports: newReports(), queue: newQueue(), guard: newGuard(), sessions: children.NewTable(),
-		register: enrol.New(mirror, deps.Log), metrics: newMetrics(deps.Registry), ledgers: map[string]*feed.Ledger{}}
+		register: enrol.New(mirror, deps.Log), trusted: make(chan struct{}), metrics: newMetrics(deps.Registry), ledgers: map[string]*feed.Ledger{}}
 	g.door = door{people: people, audit: deps.Audit, answer: g.Reply}
 	return g, nil
 }
@@ -122,6 +124,11 @@ func (g *Global) Run(ctx context.Context) error {
 	group.Add("roots", g.believe)
 	group.Add("leader", func(ctx context.Context) error {
 		if err := g.mirror.WaitReady(ctx); err != nil {
+			return nil
+		}
+		select { // a process with a root of its own must not lead, not for a moment
+		case <-g.trusted:
+		case <-ctx.Done():
 			return nil
 		}
 		return term.Lead(ctx, g.deps.Store, g.cfg.ID, g.log, g.lead)

@@ -92,6 +92,18 @@ func (h *hub) of(kind, namespace string) dynamic.ResourceInterface {
 	return h.client.Resource(gvr).Namespace(namespace)
 }
 
+// configMap reads the data of a ConfigMap.
+func (h *hub) configMap(t *testing.T, namespace, name string) (map[string]string, error) {
+	t.Helper()
+	obj, err := h.client.Resource(schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}).Namespace(namespace).
+		Get(t.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		return nil, err
+	}
+	data, _, err := unstructured.NestedStringMap(obj.Object, "data")
+	return data, err
+}
+
 // apply applies one object.
 func (h *hub) apply(t *testing.T, manifest string) {
 	t.Helper()
@@ -138,11 +150,41 @@ func startGlobal(t *testing.T, s store.Store, h *hub) *tier {
 
 func startGlobalAt(t *testing.T, s store.Store, hub *rest.Config) *tier {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	own, err := identities.Authority(question.Path{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	own, err := identities.Authority(question.Path{})
+	return startGlobalAs(t, s, hub, &identity.Identity{Source: own.Source(), Authority: own})
+}
+
+// startGlobalAs runs Global with an identity of its own.
+func startGlobalAs(t *testing.T, s store.Store, hub *rest.Config, id *identity.Identity) *tier {
+	t.Helper()
+	made := newGlobal(t, s, hub, id)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- made.global.Run(ctx) }()
+	made.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Global ended with %v", err)
+		}
+	})
+	t.Cleanup(made.stop)
+	return made
+}
+
+// tryGlobal runs Global until it ends by itself, and returns why.
+func tryGlobal(t *testing.T, s store.Store, hub *rest.Config, id *identity.Identity) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	return newGlobal(t, s, hub, id).global.Run(ctx)
+}
+
+func newGlobal(t *testing.T, s store.Store, hub *rest.Config, id *identity.Identity) *tier {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,21 +193,11 @@ func startGlobalAt(t *testing.T, s store.Store, hub *rest.Config) *tier {
 		AudienceDelay: 50 * time.Millisecond}
 	g, err := global.New(cfg, global.Deps{Store: s, Hub: hub, Listener: listener,
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Stats: &feed.Stats{}, Registry: prometheus.NewRegistry(),
-		Identity: own.Source(), Authority: own, Audit: trail.Log()})
+		Identity: id.Source, Authority: id.Authority, Audit: trail.Log()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- g.Run(ctx) }()
-	stop := sync.OnceFunc(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("Global ended with %v", err)
-		}
-	})
-	t.Cleanup(stop)
-	return &tier{g, listener.Addr().String(), trail, stop}
+	return &tier{global: g, address: listener.Addr().String(), trail: trail}
 }
 
 // ask asks Global a question.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/meridian-federation/meridian/internal/identity"
 	"github.com/meridian-federation/meridian/internal/record"
@@ -16,9 +17,11 @@ import (
 // than Meridian issue identities there is nothing to follow. It fails where the process' own root is none of them.
 func (g *Global) believe(ctx context.Context) error {
 	if g.deps.Authority == nil {
+		close(g.trusted)
 		<-ctx.Done()
 		return nil
 	}
+	checked := sync.OnceFunc(func() { close(g.trusted) })
 	sub := g.mirror.Subscribe()
 	defer sub.Close()
 	for {
@@ -31,6 +34,7 @@ func (g *Global) believe(ctx context.Context) error {
 		}
 		i, changed := slices.BinarySearchFunc(u.Changes, record.TrustKey(), func(c store.Change, k record.Key) int { return c.Key.Compare(k) })
 		if !changed || u.Changes[i].New == nil {
+			checked() // nothing is written down yet
 			continue
 		}
 		trust, err := record.DecodeTrust(u.Changes[i].New.Record)
@@ -40,6 +44,7 @@ func (g *Global) believe(ctx context.Context) error {
 		if err := g.adopt(trust); err != nil {
 			return err
 		}
+		checked()
 	}
 }
 
