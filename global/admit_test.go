@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/meridian-federation/meridian/api/v1alpha1"
 	"github.com/meridian-federation/meridian/internal/record"
@@ -30,6 +31,20 @@ func TestAdmit(t *testing.T) {
 		"unknown environment": {"shop", map[string]string{v1alpha1.LabelEnvironment: "lab"}, nil, "UnknownEnvironment: no Environment"},
 		"no container": {"shop", prod, func(s *v1alpha1.ApplicationSpec) { s.Template.Spec.Containers = nil },
 			"InvalidTemplate: containers"},
+		"an account with more rights": {"shop", prod, func(s *v1alpha1.ApplicationSpec) { s.Template.Spec.ServiceAccountName = "admin" },
+			"InvalidTemplate: spec.template.spec.serviceAccountName: \"admin\" is not the application's own account, web"},
+		"a role": {"shop", prod, bringing(`{"apiVersion":"rbac.authorization.k8s.io/v1","kind":"RoleBinding","metadata":{"name":"a"}}`),
+			"ResourceNotAllowed: spec.resources[0].kind: kind \"RoleBinding\""},
+		"an object of the cluster": {"shop", prod, bringing(`{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"bank"}}`),
+			"ResourceNotAllowed: spec.resources[0].kind: kind \"Namespace\""},
+		"another namespace": {"shop", prod, bringing(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","namespace":"bank"}}`),
+			"InvalidSpec: spec.resources[0].metadata.namespace: it is \"bank\" but must be"},
+		"jobs as another": {"shop", prod, bringing(`{"apiVersion":"batch/v1","kind":"CronJob","metadata":{"name":"a"},` +
+			`"spec":{"jobTemplate":{"spec":{"template":{"spec":{"serviceAccountName":"till"}}}}}}`),
+			"ResourceNotAllowed: spec.resources[0].spec.jobTemplate.spec.template.spec.serviceAccountName: \"till\""},
+		"another's autoscaler": {"shop", prod, bringing(`{"apiVersion":"autoscaling/v2","kind":"HorizontalPodAutoscaler","metadata":{"name":"a"},` +
+			`"spec":{"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"till"}}}`),
+			"ResourceNotAllowed: spec.resources[0].spec.scaleTargetRef: it must be the application's own workload"},
 		"too large": {"shop", prod, func(s *v1alpha1.ApplicationSpec) {
 			s.Template.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "X", Value: strings.Repeat("x", 300<<10)}}
 		}, "SpecTooLarge: at most 256 KiB"},
@@ -63,6 +78,13 @@ func TestAdmit(t *testing.T) {
 				t.Errorf("revision is %+v, %v", r, err)
 			}
 		})
+	}
+}
+
+// bringing has a spec bring one object along.
+func bringing(manifest string) func(*v1alpha1.ApplicationSpec) {
+	return func(s *v1alpha1.ApplicationSpec) {
+		s.Resources = append(s.Resources, runtime.RawExtension{Raw: []byte(manifest)})
 	}
 }
 

@@ -68,8 +68,10 @@ type ApplicationSpec struct {
 
 	// resources are further objects, as whole manifests, that go to every
 	// cluster where the Application runs, into its namespace: ConfigMaps and
-	// other kinds that Global allows. One object belongs to one Application
-	// only. At most 64.
+	// other kinds that Global allows. What they refer to is the Application's own:
+	// its account in a CronJob, its Deployment in an autoscaler, its pods (by the
+	// label meridian.dev/application) in a PodDisruptionBudget. One object belongs
+	// to one Application only. At most 64.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
@@ -100,7 +102,9 @@ type ApplicationSpec struct {
 
 	// adopt lets Meridian take over objects of the Application's that exist in a
 	// cluster already and are not Meridian's. By default such an object is left
-	// alone and reported as a problem.
+	// alone and reported as a problem, and no pods are run in a namespace, or as
+	// an account, that is not Meridian's: with adopt they have the rights and the
+	// Secrets that were given to these before.
 	// +optional
 	Adopt bool `json:"adopt,omitempty"`
 }
