@@ -21,8 +21,9 @@ type judgement struct {
 	note string
 }
 
-// publishPolicies judges the AccessPolicies that were touched, and has their statuses computed anew.
-func (p *planner) publishPolicies() {
+// publishPolicies judges the AccessPolicies that were touched, and has their statuses computed anew. One that is gone has no
+// judgement.
+func (p *planner) publishPolicies() map[string]*judgement {
 	judged := map[string]*judgement{}
 	for key := range p.callers.touched {
 		judged[key] = nil
@@ -36,6 +37,7 @@ func (p *planner) publishPolicies() {
 		namespace, name, _ := strings.Cut(key, "/")
 		p.board.touch(target{"accesspolicies", namespace, name})
 	}
+	return judged
 }
 
 func (p *planner) judgement(key string, policy *v1alpha1.AccessPolicy) *judgement {

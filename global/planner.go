@@ -40,6 +40,7 @@ type planner struct {
 	audiences  *audiences
 	quotas     *quotas
 	outsiders  *outsiders
+	changes    *changes
 	// present are the applications that have a spec, by namespace.
 	present index
 }
@@ -77,7 +78,8 @@ func (x index) remove(name, app string) {
 func newPlanner(g *Global, h *hub, w *store.Writer, b *board) *planner {
 	return &planner{log: g.log, hub: h, queue: g.queue, mirror: g.mirror, writer: w, guard: g.guard, board: b, places: newPlaces(g, h),
 		metrics: g.metrics, settled: g.reports.settled, claims: newClaims(), apps: map[string]*application{}, namespaces: index{},
-		dependents: index{}, callers: newCallers(), audiences: newAudiences(g.cfg.AudienceDelay), quotas: newQuotas(), outsiders: newOutsiders(), present: index{}}
+		dependents: index{}, callers: newCallers(), audiences: newAudiences(g.cfg.AudienceDelay), quotas: newQuotas(), outsiders: newOutsiders(),
+		changes: newChanges(g.deps.Audit), present: index{}}
 }
 
 // run plans until ctx ends or the term does. The hub's resources must have been listed once.
@@ -218,7 +220,7 @@ func (p *planner) work(ctx context.Context, w work) error {
 	if w.inventory {
 		p.places.settled(ctx, revoked)
 	}
-	p.publish(w, planned)
+	p.tell(ctx, w, planned, p.publish(w, planned))
 	return nil
 }
 

@@ -2,8 +2,9 @@ package global
 
 import "github.com/meridian-federation/meridian/internal/store"
 
-// publish hands what was decided to the board, and has every status computed anew that can have changed.
-func (p *planner) publish(w work, planned map[string][]store.Write) {
+// publish hands what was decided to the board, and has every status computed anew that can have changed. It returns
+// what it made of the AccessPolicies that were touched.
+func (p *planner) publish(w work, planned map[string][]store.Write) map[string]*judgement {
 	plans := map[string]*plan{}
 	for name := range planned {
 		plans[name] = nil
@@ -12,7 +13,7 @@ func (p *planner) publish(w work, planned map[string][]store.Write) {
 		}
 	}
 	p.board.set(plans, p.inventory)
-	p.publishPolicies()
+	judged := p.publishPolicies()
 	p.publishQuotas()
 	for name := range planned {
 		p.board.touch(applicationTarget(name))
@@ -22,7 +23,7 @@ func (p *planner) publish(w work, planned map[string][]store.Write) {
 	}
 	if w.inventory {
 		p.touchInventory()
-		return
+		return judged
 	}
 	for region := range w.regions {
 		p.touchRegion(region)
@@ -33,6 +34,7 @@ func (p *planner) publish(w work, planned map[string][]store.Write) {
 		p.board.touch(target{"zones", "", c.Zone})
 		p.board.touch(target{"regions", "", c.Region})
 	}
+	return judged
 }
 
 func (p *planner) touchInventory() {
