@@ -153,6 +153,7 @@ func (b *board) take(cluster string, batch feed.Batch) []feed.Rejection {
 		switch r.Key.Kind {
 		case record.KindStatus:
 			delete(s.reports, r.Key.Name)
+			b.echoes.add(s.ended(r.Key.Name)...)
 			b.say(s, r.Key.Name)
 		case record.KindLocation:
 			b.takeAway(s, r.Key)
@@ -210,9 +211,9 @@ func (b *board) state(cluster string, status feed.Status) {
 	if s == nil {
 		return
 	}
-	if status.InSync && !s.settled {
+	if status.InSync && status.Heard && !s.settled {
 		s.settled = true
-		b.echoes.add(compile.Echo{Cluster: cluster})
+		b.echoes.add(s.settle()...)
 	}
 	before := s.heard()
 	s.synced, s.told = s.synced || status.InSync, s.told || status.Heard

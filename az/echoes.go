@@ -5,6 +5,7 @@ import (
 
 	"github.com/meridian-federation/meridian/az/compile"
 	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/object"
 	"github.com/meridian-federation/meridian/internal/record"
 )
 
@@ -46,6 +47,9 @@ func (e *echoes) take() []compile.Echo {
 // echo is what the compiler has to hear of an outcome, if anything.
 func (s *site) echo(o feed.Outcome) (e compile.Echo, ok bool) {
 	_, own := s.items[o.Key]
+	if o.Version == (record.Version{}) && s.runs(o.Key) {
+		return compile.Echo{}, false // ended tells
+	}
 	if o.Held || !s.awaited[o.Key] && !s.refusals[o.Key] && (own || o.Rejection == nil) {
 		return compile.Echo{}, false
 	}
@@ -70,4 +74,39 @@ func (s *site) await(keys []record.Key) {
 	for _, key := range keys {
 		s.awaited[key] = true
 	}
+}
+
+// runs tells whether the agent reports a workload, which it does until nothing of it runs any more: that its removal is under way
+// it acknowledges before.
+func (s *site) runs(key record.Key) bool {
+	id, err := object.FromKey(key)
+	if err != nil || id.Kind != kindDeployment {
+		return false
+	}
+	_, reported := s.reports[record.ServiceName(id.Namespace, id.Name)]
+	return reported
+}
+
+const kindDeployment = "Deployment"
+
+// ended is what the compiler has to hear of the end of an application's workload, if anything.
+func (s *site) ended(app string) []compile.Echo {
+	namespace, name := cutName(app)
+	key := object.ID{Group: "apps", Version: "v1", Kind: kindDeployment, Namespace: namespace, Name: name}.Key()
+	if !s.awaited[key] {
+		return nil
+	}
+	return []compile.Echo{{Cluster: s.cluster, Key: key}}
+}
+
+// settle is what the compiler has to hear when the agent has all that it should have, and has told all: that, and which of the
+// workloads that are awaited do not run.
+func (s *site) settle() []compile.Echo {
+	out := []compile.Echo{{Cluster: s.cluster}}
+	for key := range s.awaited {
+		if id, err := object.FromKey(key); err == nil && id.Kind == kindDeployment && !s.runs(key) {
+			out = append(out, compile.Echo{Cluster: s.cluster, Key: key})
+		}
+	}
+	return out
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/meridian-federation/meridian/az/compile"
 	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/object"
 	"github.com/meridian-federation/meridian/internal/record"
 )
 
@@ -49,16 +50,45 @@ func TestEchoes(t *testing.T) {
 		t.Errorf("of what it waits for, the compiler hears %+v, want that one is there and one is gone", got)
 	}
 	for _, inSync := range []bool{false, true, false, true} {
-		b.state("c1", feed.Status{InSync: inSync})
+		b.state("c1", feed.Status{InSync: inSync, Heard: true})
 	}
 	b.session("c1", false)
 	b.session("c1", true)
 	b.state("c1", feed.Status{InSync: true})
+	b.state("c1", feed.Status{InSync: true, Heard: true})
 	if got := b.echoes.take(); len(got) != 2 || got[0] != (compile.Echo{Cluster: "c1"}) {
 		t.Errorf("of two sessions in which all was in sync, the compiler hears %+v, want once of each", got)
 	}
 	b.acked("c2", []feed.Outcome{{Key: key("stub"), Rejection: refused}})
 	if got := b.echoes.take(); len(got) > 0 {
 		t.Errorf("of a cluster that is not owned, the compiler hears %+v", got)
+	}
+}
+
+// TestWorkloadEnds has a workload go of which the compiler waits to hear: it is gone when its agent no longer reports it.
+func TestWorkloadEnds(t *testing.T) {
+	key := func(name string) record.Key {
+		return object.ID{Group: "apps", Version: "v1", Kind: "Deployment", Namespace: "n", Name: name}.Key()
+	}
+	report := func(name string) record.Record { return record.Status{Namespace: "n", Application: name}.Record() }
+	b := newBoard("a", "west", time.Minute)
+	b.add("c1", feed.Fence{})
+	b.expect("c1", &compile.Shift{Awaits: []record.Key{key("slow"), key("quick"), key("lost")}}, time.Now())
+	b.take("c1", feed.Batch{Puts: []*record.Record{new(report("slow")), new(report("other"))}})
+	b.acked("c1", []feed.Outcome{{Key: key("slow")}, {Key: key("quick")}})
+	if got := b.echoes.take(); len(got) != 1 || got[0].Key != key("quick") {
+		t.Errorf("removals are acknowledged, and the compiler hears %+v, want of the one that does not run", got)
+	}
+	b.state("c1", feed.Status{InSync: true, Heard: true})
+	heard := map[record.Key]bool{}
+	for _, e := range b.echoes.take() {
+		heard[e.Key] = true
+	}
+	if !heard[key("lost")] || heard[key("slow")] {
+		t.Errorf("all is in sync, and the compiler hears of %v, want of what does not run alone", heard)
+	}
+	b.take("c1", feed.Batch{Removals: []feed.Removal{{Key: report("slow").Key}, {Key: report("other").Key}}})
+	if got := b.echoes.take(); len(got) != 1 || got[0].Key != key("slow") {
+		t.Errorf("it has ended, and the compiler hears %+v", got)
 	}
 }

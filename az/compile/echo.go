@@ -12,7 +12,7 @@ import (
 // Echo is what a cluster made of an object; without a key, that it has all that it should have.
 type Echo struct {
 	Cluster string
-	// Version is zero for the object's removal.
+	// Version is zero when the object is gone.
 	Key     record.Key
 	Version record.Version
 	// Rejection is nil where it took effect.

@@ -9,7 +9,7 @@ import (
 // order between what two clusters apply, so it is made here, by what they acknowledge:
 //
 //	member's workload   waits until the primary has taken in the AuthorizationPolicy, if that is new there
-//	primary's config    stays until the members have taken the workload away
+//	primary's config    stays until the members have taken the workload away, and nothing of it runs any more
 //
 // What a shard finds when it takes clusters over counts as taken in.
 
@@ -95,16 +95,11 @@ func (c *Compiler) heard(t *target, e Echo, r *round) {
 }
 
 // settled takes in that a cluster has all that it should have, as at the beginning of a session: what it acknowledged in the
-// last one may not have been heard.
+// last one may not have been heard. What is gone is told one by one.
 func (c *Compiler) settled(t *target, r *round) {
 	for key, object := range t.unheard {
 		if _, refused := t.refusedOf[object]; !refused {
 			c.present(t, key, r)
-		}
-	}
-	for key, d := range t.leaving {
-		if t.held[d.workload].is == nil {
-			c.gone(t, key, r)
 		}
 	}
 }
