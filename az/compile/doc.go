@@ -14,6 +14,9 @@
 //	gateway    istiod × part of the exported hosts: an east-west Gateway
 //	root       istiod: the Sidecar of the mesh's root namespace
 //
+// What a policy takes away waits for nothing: a unit that cannot be compiled follows it all the same. And between clusters that
+// share an istiod there is an order (order.go), which takes what agents acknowledge (Hear).
+//
 // An istiod stands for the clusters that it configures, its group: it is named by the cluster that it runs in, their
 // primary, and what it reads is compiled into that cluster alone. Every object has one unit that writes it.
 //
