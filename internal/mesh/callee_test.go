@@ -168,7 +168,9 @@ func TestCalleeChanges(t *testing.T) {
 					removed = append(removed, id.Kind)
 				}
 			}
-			slices.Sort(changed)
+			for _, kinds := range [][]string{changed, added, removed} {
+				slices.Sort(kinds)
+			}
 			if diff := cmp.Diff([][]string{c.changed, c.added, c.removed}, [][]string{changed, added, removed}); diff != "" {
 				t.Errorf("changed, added and removed (-want +got):\n%s", diff)
 			}
