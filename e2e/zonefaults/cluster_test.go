@@ -75,8 +75,10 @@ func (c *cluster) start(t *testing.T, address string) {
 	port, err := process.FreePort()
 	must(t, err)
 	c.admin = config.Loopback(port)
-	c.agent, err = c.programs.start(t.Context(), nil, name, "meridian-agent", c.admin, "--id", name, "--region", region,
-		"--zone", zone, "--cluster", c.kube.Name(), "--kubeconfig", kubeconfig, "--admin-address", c.admin, "--zone-addresses", address)
+	identity, err := c.programs.identity(name, clusterPlace(c.kube.Name()))
+	must(t, err)
+	c.agent, err = c.programs.start(t.Context(), nil, name, "meridian-agent", c.admin, append(identity, "--id", name, "--region", region,
+		"--zone", zone, "--cluster", c.kube.Name(), "--kubeconfig", kubeconfig, "--admin-address", c.admin, "--zone-addresses", address)...)
 	c.whole.Cleanup(c.stop)
 	must(t, err)
 }

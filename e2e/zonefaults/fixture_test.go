@@ -160,14 +160,16 @@ func (f *fixture) startParents(t *testing.T) {
 	f.startParent(t, "etcd", "localkube", endpoint, "etcd", "--etcd-data-dir", f.data("etcd"), "--etcd-listen", endpoint,
 		"--etcd-fsync", "--etcd-cert-file", f.files().Cert, "--etcd-key-file", f.files().Key, "--etcd-trusted-ca-file", f.files().CA)
 	var err error
-	f.intent, err = newIntent(tiertest.NewParent(t))
+	f.intent, err = newIntent(tiertest.NewParent(t, "global"))
 	must(t, err)
 	port, err := process.FreePort()
 	must(t, err)
 	admin := config.Loopback(port)
-	f.startParent(t, "region", "meridian-region", admin, "--id", "region-0", "--region", region,
+	identity, err := f.identity("region", regionPlace)
+	must(t, err)
+	f.startParent(t, "region", "meridian-region", admin, append(identity, "--id", "region-0", "--region", region,
 		"--global", f.intent.parent.Address, "--listen", legParent.address(self, portRegion), "--admin-address", admin,
-		"--etcd-data-dir", f.data("region"), "--settle", "3s")
+		"--etcd-data-dir", f.data("region"), "--settle", "3s")...)
 }
 
 // startParent starts a program that runs until the test ends, and is gone when its data is removed.
@@ -216,7 +218,9 @@ func guarded() []string {
 // startReplica starts a replica that does not run.
 func (f *fixture) startReplica(t *testing.T, r *replica) {
 	t.Helper()
-	proc, err := f.start(t.Context(), r.host, r.id, "meridian-zone", r.admin(), r.args(f.replicas, f.key, f.guard)...)
+	identity, err := f.identity(r.id, zonePlace)
+	must(t, err)
+	proc, err := f.start(t.Context(), r.host, r.id, "meridian-zone", r.admin(), append(identity, r.args(f.replicas, f.key, f.guard)...)...)
 	r.proc = proc
 	must(t, err)
 }
