@@ -31,14 +31,14 @@ var kinds = []kind{
 	}},
 	{"ready elsewhere", func(b *bench) ([]string, func()) {
 		a := b.pick()
-		if a.Clusters[far] == 0 || len(b.callers[a.ID()]) == 0 {
+		if a.Clusters[far] == 0 || !b.called(a) {
 			return nil, nil
 		}
 		return []string{a.ID()}, func() { a.Ready[far] = next(a.Ready[far]) }
 	}},
 	{"address nearby", func(b *bench) ([]string, func()) {
 		a := b.pick()
-		if a.Clusters[near] == 0 || len(b.callers[a.ID()]) == 0 {
+		if a.Clusters[near] == 0 || !b.called(a) {
 			return nil, nil
 		}
 		return []string{a.ID()}, func() { a.Ready[near] = next(a.Ready[near]) }
@@ -83,6 +83,11 @@ var kinds = []kind{
 
 func (b *bench) pick() *graphtest.Application {
 	return b.world.Applications[b.ids[b.rng.IntN(len(b.ids))]]
+}
+
+// called tells whether an application is called in the zone: of others it is not told where they are.
+func (b *bench) called(a *graphtest.Application) bool {
+	return slices.ContainsFunc(b.callers[a.ID()], func(c *graphtest.Application) bool { return c.Clusters[home] > 0 })
 }
 
 // next is another number of pods, of about a dozen.
