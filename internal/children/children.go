@@ -186,6 +186,8 @@ func (t *Table) Sessions(tier question.Tier, names []string) []question.Session 
 			status := s.link.Status()
 			session.InSync, session.Pending = status.InSync, status.Pending
 			session.Refused = RefusalOf(status.RefusedBy, s.refusedSince)
+			peer := s.link.Peer()
+			session.Serial, session.Expires = peer.Serial, peer.NotAfter
 		}
 		out = append(out, session)
 	}

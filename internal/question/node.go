@@ -185,6 +185,9 @@ type Session struct {
 	Since time.Time `json:"since,omitzero"`
 	// Refused is what the peer refuses to take from this node.
 	Refused *Refusal `json:"refused,omitempty"`
+	// Serial and Expires are those of the certificate that a connected child has shown.
+	Serial  string    `json:"serial,omitempty"`
+	Expires time.Time `json:"expires,omitzero"`
 }
 
 // Refusal is something that will not be accepted until a person confirms it or its cause goes away.

@@ -14,9 +14,8 @@ const (
 	mostUses     = 10
 )
 
-// Tree examines the processes by the answer to KindOverview: that each shows an identity and believes those of its
-// neighbours, and how old certificates are. No process of Meridian's speaks without TLS, so a hop between two nodes that
-// show identities which each other believe is one of mutual TLS.
+// Tree examines the processes by the answer to KindOverview: that each has an identity and believes those of its
+// neighbours, that each parent has seen its children's certificates, and how old certificates are.
 func (r *Report) Tree(top *question.Node, now time.Time) {
 	r.node(top, question.Path{}, now)
 }
@@ -30,6 +29,7 @@ func (r *Report) node(n *question.Node, at question.Path, now time.Time) {
 		r.Skip(CheckIdentity, subject, "it told nothing of itself")
 	default:
 		r.process(subject, n.Overview.Identity, now)
+		r.sessions(subject, n.Overview.Sessions)
 		for _, replica := range n.Overview.Replicas {
 			if len(n.Overview.Replicas) > 1 {
 				r.process(subject+" replica "+replica.ID, replica.Identity, now)
@@ -59,6 +59,19 @@ func (r *Report) process(subject string, id *question.Identity, now time.Time) {
 	}
 	if len(id.Believes) > 1 {
 		r.add(Info, CheckRoot, subject, "it believes %d roots; finish the rotation with `meridian authority rotate`", len(id.Believes))
+	}
+}
+
+// sessions examines whether every child that is connected has shown a certificate.
+func (r *Report) sessions(subject string, sessions []question.Session) {
+	for _, s := range sessions {
+		if !s.Connected {
+			continue
+		}
+		r.examined(CheckIdentity)
+		if s.Serial == "" {
+			r.add(Critical, CheckIdentity, subject, "its session with %s is with somebody who has shown no certificate", s.Peer)
+		}
 	}
 }
 

@@ -81,8 +81,10 @@ func newWorld(t *testing.T) *world {
 	zone := question.Node{Tier: question.TierZone, Name: "west-a", Overview: overview()}
 	zone.Overview.Replicas = []question.Replica{{ID: "a", Identity: identity(24 * time.Hour)}, {ID: "b", Identity: identity(24 * time.Hour)}}
 	region := question.Node{Tier: question.TierRegion, Name: "west", Overview: overview(), Children: []question.Node{zone}}
+	top := overview()
+	top.Sessions = []question.Session{{Peer: "region/west", Connected: true, Serial: "1f"}}
 	return &world{
-		top:    question.Node{Tier: question.TierGlobal, Name: "global", Overview: overview(), Children: []question.Node{region}},
+		top:    question.Node{Tier: question.TierGlobal, Name: "global", Overview: top, Children: []question.Node{region}},
 		tokens: []question.Token{{ID: "abc", Uses: 1, Created: now, Expires: now.Add(time.Hour), Target: question.Path{Region: "west"}}},
 		mesh: verify.Mesh{Cluster: "west-a-1", Source: "live", RootNamespace: "istio-system", DefaultSidecar: true,
 			Namespaces: []string{"shop"}, Objects: objects(t, meshYAML)},
@@ -156,6 +158,11 @@ func TestFindings(t *testing.T) {
 			[]string{"critical mutual-tls " + zone + ": it shows no identity"}},
 		{"a replica that shows none", func(_ *testing.T, w *world) { w.zone().Overview.Replicas[1].Identity = nil },
 			[]string{"critical mutual-tls " + zone + " replica b: it shows no identity"}},
+		{"a child that has shown no certificate", func(_ *testing.T, w *world) { w.top.Overview.Sessions[0].Serial = "" },
+			[]string{"critical mutual-tls global: its session with region/west is with somebody"}},
+		{"a child that is not connected", func(_ *testing.T, w *world) {
+			w.top.Overview.Sessions = []question.Session{{Peer: "region/west"}}
+		}, nil},
 		{"a node that does not answer", func(_ *testing.T, w *world) { w.zone().Overview, w.zone().Unanswered = nil, "no session" },
 			[]string{"warning mutual-tls " + zone + ": not examined: no session"}},
 		{"a part that was left out", func(_ *testing.T, w *world) { w.top.Omitted = "3 regions" },
