@@ -105,6 +105,7 @@ func edit(t *rapid.T, w *graphtest.World, z *zone, stale map[string]time.Time) {
 		for _, c := range slices.Sorted(maps.Keys(a.Clusters)) {
 			a.Ready[c] = rapid.SampledFrom([]int32{0, 1, 2, 150}).Draw(t, "ready")
 		}
+		a.Broken = rapid.Bool().Draw(t, "broken")
 	case 6, 10:
 		name := rapid.SampledFrom(allClusters).Draw(t, "cluster")
 		w.Clusters[name] = reshape(t, w.Clusters[name])

@@ -176,6 +176,9 @@ func (w *World) chunks(a *Application, l record.Location) []record.Location {
 		last.Endpoints = append(last.Endpoints, record.Endpoint{Address: fmt.Sprintf("10.%d.%d.%d", number, i/250, i%250+1)})
 	}
 	for i := range out {
+		if a.Broken {
+			out[i].Endpoints[0].Address = "broken"
+		}
 		slices.SortFunc(out[i].Endpoints, func(a, b record.Endpoint) int { return strings.Compare(a.Address, b.Address) })
 	}
 	return out

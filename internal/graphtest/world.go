@@ -44,6 +44,8 @@ type Application struct {
 	// Clusters it is bound to, sorted, with its replicas in each; Ready are those that are ready, by cluster.
 	Clusters map[string]int32
 	Ready    map[string]int32
+	// Broken: an address in each chunk is no host's.
+	Broken bool
 	// Allowed are the other namespaces that an AccessPolicy lets call, sorted.
 	Allowed []string
 
