@@ -201,7 +201,7 @@ func (d *desk) accepted(e *entry) {
 	case was != nil:
 		d.reconsidered(e)
 	}
-	if bears(e.id) {
+	if isFooting(e.id) {
 		d.kick(func(r *entry) bool { return r.id.Namespace == cmp.Or(e.id.Namespace, e.id.Name) })
 	}
 }

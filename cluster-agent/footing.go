@@ -1,6 +1,8 @@
 package clusteragent
 
 import (
+	"fmt"
+
 	"github.com/meridian-federation/meridian/internal/object"
 )
 
@@ -13,25 +15,27 @@ func (d *desk) mayRun(id object.ID, m manifest) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	namespace := object.ID{Version: "v1", Kind: "Namespace", Name: id.Namespace}
-	account := object.ID{Version: "v1", Kind: "ServiceAccount", Namespace: id.Namespace, Name: m.account}
-	switch {
-	case !d.has(namespace):
-		return refuse(reasonForeign, "%s is not Meridian's, and no pods are run there; set spec.adopt, or use another namespace",
-			namespace.Short())
-	case m.account != "" && !d.has(account):
-		return refuse(reasonForeign, "%s is not Meridian's, and no pods are run as it; set spec.adopt, or rename", account.Short())
+	if err := d.bears(object.ID{Version: "v1", Kind: "Namespace", Name: id.Namespace}); err != nil || m.account == "" {
+		return err
 	}
-	return nil
+	return d.bears(object.ID{Version: "v1", Kind: "ServiceAccount", Namespace: id.Namespace, Name: m.account})
 }
 
-// has tells whether an object is there, and Meridian's.
-func (d *desk) has(id object.ID) bool {
+// bears is nil if an object is there that is Meridian's. An object that is being put there is worth waiting for.
+func (d *desk) bears(id object.ID) error {
 	e := d.entries[id.Key()]
-	return e != nil && e.seen != nil && e.seen.ours() && e.rejection == nil
+	switch {
+	case e != nil && e.rejection != nil:
+		return refuse(e.rejection.Reason, "its pods need %s, which was rejected: %s", id.Short(), e.rejection.Message)
+	case e != nil && e.seen != nil && e.seen.ours():
+		return nil
+	case e != nil && e.want != nil && !e.want.gone:
+		return fmt.Errorf("%s is not there yet", id.Short())
+	}
+	return refuse(reasonForeign, "its pods need %s, which is not Meridian's; set spec.adopt, or use another name", id.Short())
 }
 
-// bears tells whether an object is one that workloads stand on.
-func bears(id object.ID) bool {
+// isFooting tells whether an object is one that workloads need.
+func isFooting(id object.ID) bool {
 	return id.Group == "" && (id.Kind == "Namespace" || id.Kind == "ServiceAccount")
 }

@@ -295,6 +295,10 @@ func TestLateWorkload(t *testing.T) {
 				d.release(key)
 			}
 		}()
+		defer func() {
+			d.close()
+			<-done
+		}()
 		at := func(version string) *sighting {
 			return &sighting{uid: "1", resourceVersion: version, label: true, self: true, manager: true, application: "cart"}
 		}
@@ -325,7 +329,5 @@ func TestLateWorkload(t *testing.T) {
 		if n := len(d.leaving.left) + len(d.leaving.waiting) + len(d.leaving.late) + len(d.entries); n != 0 {
 			t.Errorf("%d things are remembered of what is gone, want none", n)
 		}
-		d.close()
-		<-done
 	})
 }
