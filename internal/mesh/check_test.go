@@ -147,6 +147,8 @@ func TestCheckRefuses(t *testing.T) {
 			"spec.resources[0].spec.scaleTargetRef", v1alpha1.ReasonResourceNotAllowed, "kind Deployment, name cart of apiVersion apps/v1"},
 		"autoscaler of another kind": {autoscaler(`{"apiVersion":"example.com/v1","kind":"Deployment","name":"cart"}`),
 			"spec.resources[0].spec.scaleTargetRef", v1alpha1.ReasonResourceNotAllowed, "kind Deployment, name cart of apiVersion apps/v1"},
+		"autoscaler of what it does not have": {autoscaler(`{"apiVersion":"apps/v1","kind":"StatefulSet","name":"cart"}`),
+			"spec.resources[0].spec.scaleTargetRef", v1alpha1.ReasonResourceNotAllowed, "kind Deployment, name cart of apiVersion apps/v1"},
 		"autoscaler of nothing": {autoscaler(`null`),
 			"spec.resources[0].spec.scaleTargetRef", v1alpha1.ReasonResourceNotAllowed, "kind Deployment, name cart of apiVersion apps/v1"},
 		"budget for all pods": {budget(`{}`),
