@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/meridian-federation/meridian/internal/question"
+	"github.com/meridian-federation/meridian/internal/verify"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -69,6 +70,8 @@ func golden(t *testing.T, archive *txtar.Archive) []byte {
 		if target, err = question.ParsePath(strings.TrimSpace(string(file(archive, "target").Data))); err == nil {
 			err = Confirm(&out, read[question.Node](t, input), target, question.WhatRemovals)
 		}
+	case "report":
+		err = Report(&out, read[verify.Report](t, input))
 	case "table", "table wide", "table namespaces":
 		err = Table(&out, read[metav1.Table](t, input), TableOptions{Wide: what == "table wide", Namespaces: what == "table namespaces"})
 	case "describe":

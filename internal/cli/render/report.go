@@ -27,6 +27,6 @@ func Report(w io.Writer, r *verify.Report) error {
 	if err := columns(w, rows); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "\n%d critical, %d warnings, %d for information\n", r.Count(verify.Critical), r.Count(verify.Warning), r.Count(verify.Info))
+	_, err := fmt.Fprintf(w, "\n%d critical, %s, %d for information\n", r.Count(verify.Critical), count(int32(r.Count(verify.Warning)), "warning"), r.Count(verify.Info))
 	return err
 }
