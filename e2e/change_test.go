@@ -94,7 +94,7 @@ func TestChangesArriveWhereTheyConcern(t *testing.T) {
 		for _, c := range west {
 			want[c] = append(want[c], "patch "+toCache[c])
 		}
-		want[eastA1] = []string{"patch services change/cache", "patch networkpolicies change/cache", "patch gateways istio-system/" + gatewayOf("change/cache")}
+		want[eastA1] = []string{"patch services change/cache", "patch networkpolicies change/cache.proxied", "patch gateways istio-system/" + gatewayOf("change/cache")}
 		return want
 	})
 
@@ -115,11 +115,11 @@ func TestChangesArriveWhereTheyConcern(t *testing.T) {
 		f.unlabelled(t, eastA1, "change", "cache")
 	}, func() map[string][]string {
 		want := each(append(removal("change", "web", false), "delete destinationrules change/cache", "delete destinationrules change/store",
-			"delete services change/cache", "patch services change/store", "patch networkpolicies change/store")...)
+			"delete services change/cache", "patch services change/store", "delete networkpolicies change/store.proxied")...)
 		for _, c := range west {
 			want[c] = append(want[c], "delete "+toCache[c], "delete "+toStore[c])
 		}
-		want[eastA1] = []string{"patch services change/cache", "patch networkpolicies change/cache", ungated}
+		want[eastA1] = []string{"patch services change/cache", "delete networkpolicies change/cache.proxied", ungated}
 		return want
 	})
 

@@ -75,7 +75,7 @@ func TestBadApplicationsSayWhatIsWrong(t *testing.T) {
 			}
 		}
 		// What the second one may call is now called.
-		want = append(want, "patch destinationrules bad/owner", "patch networkpolicies bad/owner")
+		want = append(want, "patch destinationrules bad/owner", "patch networkpolicies bad/owner.proxied")
 		f.wrote(t, since, map[string][]string{eastA1: want})
 	})
 	t.Run("the object passes on when its owner goes", func(t *testing.T) {

@@ -54,6 +54,17 @@ func (w world) called(cluster string) map[string]bool {
 	return out
 }
 
+// isCalled tells whether anything that is placed depends on an application: then its proxies are reached from other clusters,
+// whose pods and gateways only they can judge.
+func (w world) isCalled(callee string) bool {
+	for name, app := range w.apps {
+		if len(w.placed[name]) > 0 && slices.Contains(calleesOf(app), callee) {
+			return true
+		}
+	}
+	return false
+}
+
 // calledFromOutside tells whether an application is called from another network than a cluster's.
 func (w world) calledFromOutside(callee, cluster string) bool {
 	for name, app := range w.apps {
@@ -88,6 +99,9 @@ func (w world) objects(cluster string) []string {
 			if err := o.UnmarshalJSON(r.Raw); err == nil {
 				set[o.GetKind()+" "+app.Namespace+"/"+o.GetName()] = true
 			}
+		}
+		if w.isCalled(name) {
+			set["NetworkPolicy "+name+".proxied"] = true
 		}
 		if w.calledFromOutside(name, cluster) {
 			set["Gateway istio-system/"+gatewayOf(name)] = true
