@@ -142,7 +142,7 @@ func measure(ctx context.Context, o options, f *fleet.Fleet, t target, clusters 
 		}
 		s.results[step.name] = r
 		if fed != nil && step.verb != remove {
-			if s.way[step.name], err = way(ctx, fed.Address, r.begun); err != nil {
+			if s.way[step.name], err = way(ctx, fed.Hub.RESTConfig(), r.begun); err != nil {
 				return s, err
 			}
 		}

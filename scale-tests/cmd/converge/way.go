@@ -9,8 +9,9 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/grpc/credentials/insecure"
+	"k8s.io/client-go/rest"
 
+	"github.com/meridian-federation/meridian/internal/hubclient"
 	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/scale-tests/internal/latency"
 )
@@ -26,8 +27,8 @@ const asked = 200
 
 // way asks Global when each node had the applications, and returns the medians of the time since their writes were begun.
 // Where there are several clusters, the last one counts.
-func way(ctx context.Context, address string, begun map[string]time.Time) ([]stop, error) {
-	client, err := question.Dial(address, insecure.NewCredentials())
+func way(ctx context.Context, hub *rest.Config, begun map[string]time.Time) ([]stop, error) {
+	client, err := hubclient.Dial(ctx, hub, hubclient.Options{})
 	if err != nil {
 		return nil, err
 	}

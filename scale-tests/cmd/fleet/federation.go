@@ -17,7 +17,11 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/meridian-federation/meridian/internal/config"
+	"github.com/meridian-federation/meridian/internal/hubclient"
+	"github.com/meridian-federation/meridian/internal/identity"
+	"github.com/meridian-federation/meridian/internal/identity/identitytest"
 	"github.com/meridian-federation/meridian/internal/process"
+	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/scale-tests/internal/fleet"
 	"github.com/meridian-federation/meridian/scale-tests/internal/simagent"
 )
@@ -33,21 +37,23 @@ const (
 
 // federation is a whole Meridian: workers that run the tiers, a hub, and simulated agents in this process.
 type federation struct {
-	o       options
-	fleet   *fleet.Fleet
-	dir     string
-	exe     string
-	topo    topology
-	hub     *hub
-	workers map[string]*worker
-	journal *journal
-	agents  []*simagent.Agent
+	o     options
+	fleet *fleet.Fleet
+	dir   string
+	exe   string
+	topo  topology
+	hub   *hub
+	// identities issues the certificates of all.
+	identities *identitytest.Root
+	workers    map[string]*worker
+	journal    *journal
+	agents     []*simagent.Agent
 	// past is what the killed workers had counted.
 	past counters
 	// base are the applications that the hub has.
 	base []*application
-	// query is where Global answers questions.
-	query string
+	// dial makes a client of Global, as a user of the hub's.
+	dial func(ctx context.Context) (*question.Client, error)
 
 	// profiling is what takes profiles in the scenario that runs.
 	profiling []*errgroup.Group
@@ -56,6 +62,9 @@ type federation struct {
 	endAgents  context.CancelFunc
 	ports      map[int]bool
 }
+
+// identityLife is longer than any run: nobody renews.
+const identityLife = 24 * time.Hour
 
 // worker is one process of this program.
 type worker struct {
@@ -70,12 +79,18 @@ func newFederation(ctx context.Context, o options, root, dir string) (*federatio
 		journal: newJournal(), past: counters{}, ports: map[int]bool{}, endAgents: func() {}}
 	f.fleet, ctx = fleet.New(ctx, root, dir)
 	var err error
+	if f.identities, err = identitytest.New(identitytest.Options{Lives: identity.Lives{CA: identityLife, Leaf: identityLife}}); err != nil {
+		return f, ctx, err
+	}
 	if f.exe, err = os.Executable(); err != nil {
 		return f, ctx, fmt.Errorf("finding this program: %w", err)
 	}
 	kube, err := f.fleet.Hub(ctx)
 	if err != nil {
 		return f, ctx, err
+	}
+	f.dial = func(ctx context.Context) (*question.Client, error) {
+		return hubclient.Dial(ctx, kube.RESTConfig(), hubclient.Options{})
 	}
 	if f.hub, err = newHub(kube.RESTConfig(), o.writers); err != nil {
 		return f, ctx, err
@@ -106,7 +121,6 @@ func (f *federation) startTiers(ctx context.Context, kubeconfig string) error {
 	if err != nil {
 		return err
 	}
-	f.query = top.Listen
 	regions, addresses, err := f.regionNodes(top.Listen)
 	if err != nil {
 		return err
@@ -128,6 +142,15 @@ func (f *federation) startTiers(ctx context.Context, kubeconfig string) error {
 	}
 	for _, spec := range specs {
 		spec.Etcd = etcdAt
+		for i, n := range spec.Nodes {
+			dir := filepath.Join(f.dir, "identity", n.ID)
+			if err := os.MkdirAll(dir, 0o700); err != nil {
+				return err
+			}
+			if spec.Nodes[i].Identity, err = f.identities.Files(dir, n.path()); err != nil {
+				return err
+			}
+		}
 		if err := f.add(ctx, spec); err != nil {
 			return err
 		}
@@ -283,7 +306,7 @@ func (f *federation) kill(ctx context.Context, name string) (time.Time, error) {
 }
 
 // startAgents starts the agents, which stop ends.
-func (f *federation) startAgents(ctx context.Context) {
+func (f *federation) startAgents(ctx context.Context) error {
 	addresses := map[string][]string{}
 	for _, w := range f.workers {
 		for _, n := range w.spec.Nodes {
@@ -293,12 +316,17 @@ func (f *federation) startAgents(ctx context.Context) {
 	run, end := context.WithCancel(ctx)
 	f.endAgents = end
 	for _, c := range f.topo.clusters {
-		a := simagent.New(simagent.Config{Region: c.region, Zone: c.zone, Cluster: c.name, Targets: addresses[c.zone],
+		source, err := f.identities.Source(question.Path{Region: c.region, Zone: c.zone, Cluster: c.name})
+		if err != nil {
+			return fmt.Errorf("issuing the certificate of agent %s: %w", c.name, err)
+		}
+		a := simagent.New(simagent.Config{Region: c.region, Zone: c.zone, Cluster: c.name, Identity: source, Targets: addresses[c.zone],
 			Latency: f.o.latency, FailureRate: f.o.failures, RetryAfter: time.Second, Wrote: f.journal.wrote,
 			Log: slog.New(slog.DiscardHandler)})
 		f.agents = append(f.agents, a)
 		f.agentsDone.Go(func() { _ = a.Run(run) }) // it ends without error, having addresses
 	}
+	return nil
 }
 
 // allSynced waits until all agents have agreed with their zones.

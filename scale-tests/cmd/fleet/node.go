@@ -14,7 +14,7 @@ import (
 	"github.com/meridian-federation/meridian/global"
 	"github.com/meridian-federation/meridian/internal/config"
 	"github.com/meridian-federation/meridian/internal/feed"
-	"github.com/meridian-federation/meridian/internal/identity/identitytest"
+	"github.com/meridian-federation/meridian/internal/identity"
 	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/internal/shard/gossip"
 	"github.com/meridian-federation/meridian/internal/store/etcd"
@@ -34,6 +34,9 @@ func storePrefix(n nodeSpec) string {
 	}
 }
 
+// path is the node's place.
+func (n nodeSpec) path() question.Path { return question.Path{Region: n.Region, Zone: n.Zone} }
+
 // serveNode runs one instance of a tier, with its own connection to the etcd. Its metrics carry its name.
 func serveNode(ctx context.Context, spec workerSpec, n nodeSpec, registry *prometheus.Registry, log *slog.Logger) (err error) {
 	listener, err := net.Listen("tcp", n.Listen)
@@ -49,15 +52,19 @@ func serveNode(ctx context.Context, spec workerSpec, n nodeSpec, registry *prome
 		return err
 	}
 	defer func() { err = errors.Join(err, closeStore()) }()
+	id, err := identity.Open(ctx, identity.Config{Identity: n.Identity, Path: n.path(), Parents: n.Parents, Log: log})
+	if err != nil {
+		return err
+	}
 	switch spec.Tier {
 	case tierZones:
-		return serveZone(ctx, n, at, az.Deps{Store: store, Listener: listener, Log: log, Registry: own})
+		return serveZone(ctx, n, at, az.Deps{Store: store, Identity: id.Source, Listener: listener, Log: log, Registry: own})
 	case tierRegions:
 		cfg := region.Config{ID: n.ID, Region: n.Region, Global: n.Parents, Listen: n.Listen, Etcd: at}
 		cfg.Default()
-		return region.New(cfg, region.Deps{Store: store, Listener: listener, Log: log, Registry: own}).Run(ctx)
+		return region.New(cfg, region.Deps{Store: store, Identity: id.Source, Listener: listener, Log: log, Registry: own}).Run(ctx)
 	default:
-		return serveGlobal(ctx, spec, n, at, global.Deps{Store: store, Listener: listener, Log: log, Registry: own, Stats: &feed.Stats{}})
+		return serveGlobal(ctx, spec, n, at, global.Deps{Store: store, Identity: id.Source, Listener: listener, Log: log, Registry: own, Stats: &feed.Stats{}})
 	}
 }
 
@@ -68,13 +75,6 @@ func serveGlobal(ctx context.Context, spec workerSpec, n nodeSpec, at config.Etc
 	}
 	hub.QPS = -1
 	deps.Hub = hub
-	identities, err := identitytest.New(identitytest.Options{})
-	if err != nil {
-		return err
-	}
-	if deps.Identity, err = identities.Source(question.Path{}); err != nil {
-		return err
-	}
 	cfg := global.Config{ID: n.ID, Listen: n.Listen, Kubeconfig: spec.Kubeconfig, Etcd: at}
 	cfg.Default()
 	tier, err := global.New(cfg, deps)

@@ -9,8 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"google.golang.org/grpc/credentials/insecure"
-
 	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/scale-tests/internal/latency"
 	"github.com/meridian-federation/meridian/scale-tests/internal/simagent"
@@ -121,7 +119,7 @@ func (f *federation) restart(ctx context.Context, name string, wait func(context
 // awaitChildren waits until all children of Global, or of a region, have acknowledged what they should have, in sessions
 // that were opened since.
 func (f *federation) awaitChildren(ctx context.Context, worker, region string, since time.Time) error {
-	client, err := question.Dial(f.query, insecure.NewCredentials())
+	client, err := f.dial(ctx)
 	if err != nil {
 		return err
 	}

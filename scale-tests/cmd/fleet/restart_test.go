@@ -10,6 +10,10 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/meridian-federation/meridian/internal/question"
 )
 
 // TestWaitingForChildrenSaysWhatIsMissing has a worker whose children never come.
@@ -26,7 +30,10 @@ func TestWaitingForChildrenSaysWhatIsMissing(t *testing.T) {
 	}))
 	defer server.Close()
 	defer http.DefaultClient.CloseIdleConnections()
-	f := &federation{query: "127.0.0.1:1", topo: newTopology(4, 2, 2, 1, false),
+	f := &federation{dial: func(context.Context) (*question.Client, error) {
+		return question.Dial("127.0.0.1:1", insecure.NewCredentials())
+	},
+		topo:    newTopology(4, 2, 2, 1, false),
 		workers: map[string]*worker{"global": {spec: workerSpec{Admin: strings.TrimPrefix(server.URL, "http://")}}}}
 	err := f.awaitChildren(ctx, "global", "", time.Now())
 	if !errors.Is(err, over) || !strings.Contains(err.Error(), "global has 1 sessions and should have 2") {

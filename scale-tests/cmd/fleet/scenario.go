@@ -116,7 +116,9 @@ func measureRound(ctx context.Context, o options, root string, list []scenario) 
 
 // measure runs scenarios. After an error it returns the results of those before.
 func (f *federation) measure(ctx context.Context, list []scenario) ([]result, error) {
-	f.startAgents(ctx)
+	if err := f.startAgents(ctx); err != nil {
+		return nil, err
+	}
 	if err := f.within(ctx, f.allSynced); err != nil {
 		return nil, fmt.Errorf("connecting the clusters: %w", err)
 	}

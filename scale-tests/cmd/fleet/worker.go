@@ -41,8 +41,10 @@ type workerSpec struct {
 // nodeSpec is one instance of a tier.
 type nodeSpec struct {
 	ID, Region, Zone string
-	Listen           string
-	Parents          []string
+	// Identity is where its certificate is.
+	Identity config.Identity
+	Listen   string
+	Parents  []string
 	// Gossip is where a zone's replica hears of the others, Join where it finds them; none for a lone replica.
 	Gossip  string
 	Join    []string

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -12,9 +13,12 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/meridian-federation/meridian/internal/config"
+	"github.com/meridian-federation/meridian/internal/identity"
+	"github.com/meridian-federation/meridian/internal/identity/identitytest"
 	"github.com/meridian-federation/meridian/internal/local"
 	"github.com/meridian-federation/meridian/internal/localkube"
 	"github.com/meridian-federation/meridian/internal/process"
+	"github.com/meridian-federation/meridian/internal/question"
 )
 
 // Names of the processes of a federation, beside its members' MEMBER-1 and so on and their agents' AGENT-1 and so on.
@@ -34,6 +38,9 @@ const (
 	zoneName    = "west-a"
 )
 
+// identityLife is longer than any run: nobody renews.
+const identityLife = 24 * time.Hour
+
 // readyWithin bounds the start of one tier.
 const readyWithin = time.Minute
 
@@ -41,8 +48,8 @@ const readyWithin = time.Minute
 type Federation struct {
 	Hub     *localkube.Cluster
 	Members []*localkube.Cluster
-	// Address is where Global answers questions.
-	Address string
+	// identities issues the certificates of all.
+	identities *identitytest.Root
 	// Admin are the addresses of health, metrics and profiles, by process.
 	Admin map[string]string
 }
@@ -50,6 +57,11 @@ type Federation struct {
 // Federation starts one with n clusters, whose agents write with so many workers each, and gives it its inventory.
 func (f *Fleet) Federation(ctx context.Context, n, workers int) (*Federation, error) {
 	fed := &Federation{Admin: map[string]string{}}
+	identities, err := identitytest.New(identitytest.Options{Lives: identity.Lives{CA: identityLife, Leaf: identityLife}})
+	if err != nil {
+		return nil, err
+	}
+	fed.identities = identities
 	g, kctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
 		fed.Hub, err = f.Hub(kctx)
@@ -62,16 +74,15 @@ func (f *Fleet) Federation(ctx context.Context, n, workers int) (*Federation, er
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	global, err := f.tier(ctx, fed, Global, "--id", Global, "--kubeconfig", fed.Hub.Kubeconfig())
+	global, err := f.tier(ctx, fed, Global, question.Path{}, "--id", Global, "--kubeconfig", fed.Hub.Kubeconfig())
 	if err != nil {
 		return nil, err
 	}
-	fed.Address = global
-	region, err := f.tier(ctx, fed, Region, "--id", Region, "--region", regionName, "--global", global)
+	region, err := f.tier(ctx, fed, Region, question.Path{Region: regionName}, "--id", Region, "--region", regionName, "--global", global)
 	if err != nil {
 		return nil, err
 	}
-	zone, err := f.tier(ctx, fed, Zone, "--id", Zone, "--region", regionName, "--zone", zoneName, "--parent", region)
+	zone, err := f.tier(ctx, fed, Zone, question.Path{Region: regionName, Zone: zoneName}, "--id", Zone, "--region", regionName, "--zone", zoneName, "--parent", region)
 	if err != nil {
 		return nil, err
 	}
@@ -87,13 +98,13 @@ func (f *Fleet) Federation(ctx context.Context, n, workers int) (*Federation, er
 }
 
 // tier starts a process that keeps records and listens, and returns its address.
-func (f *Fleet) tier(ctx context.Context, fed *Federation, name string, args ...string) (string, error) {
+func (f *Fleet) tier(ctx context.Context, fed *Federation, name string, path question.Path, args ...string) (string, error) {
 	port, err := process.FreePort()
 	if err != nil {
 		return "", err
 	}
 	listen := config.Loopback(port)
-	return listen, f.start(ctx, fed, name, append(args, "--listen", listen, "--etcd-data-dir", f.data(name)))
+	return listen, f.start(ctx, fed, name, path, append(args, "--listen", listen, "--etcd-data-dir", f.data(name)))
 }
 
 func (f *Fleet) agent(ctx context.Context, fed *Federation, name string, member *localkube.Cluster, zone string, workers int) error {
@@ -101,12 +112,23 @@ func (f *Fleet) agent(ctx context.Context, fed *Federation, name string, member 
 	if err := member.WriteKubeconfig(localkube.AgentUser, kubeconfig); err != nil {
 		return err
 	}
-	return f.start(ctx, fed, name, []string{"--id", name, "--region", regionName, "--zone", zoneName, "--cluster", member.Name(),
+	path := question.Path{Region: regionName, Zone: zoneName, Cluster: member.Name()}
+	return f.start(ctx, fed, name, path, []string{"--id", name, "--region", regionName, "--zone", zoneName, "--cluster", member.Name(),
 		"--zone-addresses", zone, "--kubeconfig", kubeconfig, "--workers", strconv.Itoa(workers)})
 }
 
 // start starts a process of Meridian's and waits until it is ready. NAME or NAME-1 runs the program meridian-NAME.
-func (f *Fleet) start(ctx context.Context, fed *Federation, name string, args []string) error {
+func (f *Fleet) start(ctx context.Context, fed *Federation, name string, path question.Path, args []string) error {
+	dir := filepath.Join(f.data(name), "identity")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	id, err := fed.identities.Files(dir, path)
+	if err != nil {
+		return err
+	}
+	args = append(args, "--identity-source", id.Source, "--identity-trust-domain", id.TrustDomain, "--identity-cert-file", id.CertFile,
+		"--identity-key-file", id.KeyFile, "--identity-bundle-file", id.BundleFile)
 	port, err := process.FreePort()
 	if err != nil {
 		return err

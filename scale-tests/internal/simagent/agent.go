@@ -13,8 +13,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"google.golang.org/grpc/credentials"
+
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/feed/feedgrpc"
+	"github.com/meridian-federation/meridian/internal/identity"
 	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/internal/record"
 )
@@ -25,6 +28,8 @@ const nodes = 3
 // Config says whose agent it is and how its cluster behaves.
 type Config struct {
 	Region, Zone, Cluster string
+	// Identity is the agent's.
+	Identity *identity.Source
 	// Targets are the addresses of the zone's replicas.
 	Targets []string
 	// Latency is what a cluster takes to apply 16 objects, which is how many an agent writes at once.
@@ -88,8 +93,10 @@ func (a *Agent) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	path := question.Path{Region: a.cfg.Region, Zone: a.cfg.Zone, Cluster: a.cfg.Cluster}
+	zone, _ := path.Parent()
 	return feedgrpc.Run(ctx, feedgrpc.ClientConfig{Targets: a.cfg.Targets, Log: a.cfg.Log,
-		Hello: feed.Hello{Role: string(question.TierCluster), Path: path.String(), Release: "simulated"},
+		Credentials: credentials.NewTLS(identity.ClientTLS(a.cfg.Identity, zone)),
+		Hello:       feed.Hello{Role: string(question.TierCluster), Path: path.String(), Release: "simulated"},
 	}, feedgrpc.Endpoint{
 		Outbox: a.outbox,
 		Ledger: a.ledger,

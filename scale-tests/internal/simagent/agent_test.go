@@ -24,7 +24,8 @@ func deployment(round string) record.Record {
 // start runs an agent until the test ends.
 func start(t *testing.T, parent *tiertest.Parent, failures float64) (*simagent.Agent, <-chan simagent.Write) {
 	writes := make(chan simagent.Write, 100)
-	a := simagent.New(simagent.Config{Region: "r", Zone: "z", Cluster: "c", Targets: []string{parent.Address}, Latency: time.Millisecond,
+	a := simagent.New(simagent.Config{Region: "r", Zone: "z", Cluster: "c", Targets: []string{parent.Address},
+		Identity: tiertest.Source(t, "region/r/zone/z/cluster/c"), Latency: time.Millisecond,
 		FailureRate: failures, RetryAfter: time.Millisecond, Wrote: func(w simagent.Write) { writes <- w }, Log: slog.New(slog.DiscardHandler)})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
@@ -48,7 +49,7 @@ func synced(t *testing.T, a *simagent.Agent, number int) {
 }
 
 func TestAgentAppliesAndReports(t *testing.T) {
-	parent := tiertest.NewParent(t)
+	parent := tiertest.NewParent(t, "region/r/zone/z")
 	parent.Put(deployment("1"))
 	a, writes := start(t, parent, 0)
 	synced(t, a, 1)
@@ -72,7 +73,7 @@ func TestAgentAppliesAndReports(t *testing.T) {
 }
 
 func TestAgentAcceptsLateWhatItRefused(t *testing.T) {
-	parent := tiertest.NewParent(t)
+	parent := tiertest.NewParent(t, "region/r/zone/z")
 	a, writes := start(t, parent, 0.999999)
 	synced(t, a, 1)
 	parent.Put(deployment("3"))
