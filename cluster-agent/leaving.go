@@ -163,6 +163,13 @@ func (d *desk) remind(e *entry, now time.Time) {
 	l.tell(l.problems())
 }
 
+// late is how many workloads have had their time to end and have not.
+func (d *desk) late() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.leaving.late)
+}
+
 // problems are those of the late workloads, at most as many as a record may have.
 func (l *leaving) problems() []record.Problem {
 	out := make([]record.Problem, 0, len(l.late))

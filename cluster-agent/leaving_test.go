@@ -319,6 +319,9 @@ func TestLateWorkload(t *testing.T) {
 		if len(told) != 1 || len(told[0]) != 1 || told[0][0].Reason != reasonTerminating || !strings.Contains(told[0][0].Object, "shop/cart") {
 			t.Fatalf("after its time: told %v, want one problem with the Deployment", told)
 		}
+		if got := d.late(); got != 1 {
+			t.Errorf("%d workloads are late, want 1", got)
+		}
 		if s := d.survey("shop", "cart"); len(s) != 1 || s[0].ends == nil || !s[0].outstanding {
 			t.Errorf("survey: %+v, want it outstanding and late", s)
 		}

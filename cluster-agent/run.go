@@ -123,6 +123,8 @@ func (r *runner) export(registry *prometheus.Registry) error {
 		gauge("objects", "Objects that are managed.", func(a *agent) int { n, _ := a.desk.count(); return n }),
 		gauge("objects_rejected", "Objects that the cluster refused.", func(a *agent) int { _, n := a.desk.count(); return n }),
 		gauge("objects_queued", "Objects that wait for a worker.", func(a *agent) int { return a.desk.queue.Len() }),
+		gauge("workloads_late", "Workloads that should be gone and whose pods have not ended in a minute.",
+			func(a *agent) int { return a.desk.late() }),
 		gauge("applications", "Applications with workloads here.", func(a *agent) int { return a.workloads.count() }),
 	} {
 		if err := registry.Register(c); err != nil {
