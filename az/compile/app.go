@@ -17,8 +17,9 @@ type app struct {
 	called  map[string]int
 	// sites counts its location records by cluster.
 	sites map[string]int
-	// face is its service record, once it was read; a change of it is forgotten.
-	face *face
+	// face is its service record and heard its audience, once they were read; a change of one has it forgotten.
+	face  *face
+	heard *audienceAt
 	// found is how it is found under an istiod where it is called, by istiod.
 	found map[string]*found
 }

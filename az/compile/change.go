@@ -62,6 +62,7 @@ func (c *Compiler) change(change store.Change, now time.Time, r *round) {
 		}
 	case record.KindAudience:
 		if a := c.apps[change.Key.Name]; a != nil {
+			a.heard = nil
 			c.hear(a, r)
 		}
 	case record.KindLocation:

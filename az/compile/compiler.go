@@ -65,6 +65,7 @@ func (c *Compiler) Own(names ...string) map[string]*Shift {
 			for id := range r.all(name) {
 				t.blank[id] = struct{}{}
 			}
+			t.reserve(len(t.blank))
 		}
 	}
 	out := c.compile(r)

@@ -72,6 +72,11 @@ func (t *target) clear() {
 	t.blank, t.touched = map[unitKey]struct{}{}, map[record.Key]touch{}
 }
 
+// reserve makes room for the objects of some units: about two each. There are none yet.
+func (t *target) reserve(units int) {
+	t.held, t.touched = make(map[record.Key]holding, 2*units), make(map[record.Key]touch, 2*units)
+}
+
 // governs tells whether the cluster's own istiod configures it, so that Istio's objects go there.
 func (t *target) governs() bool { return t.istiod == t.cluster.Name }
 

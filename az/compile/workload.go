@@ -157,12 +157,15 @@ type audienceAt struct {
 
 // audience is who depends on an application; nobody, where there is no record of it.
 func (c *Compiler) audience(a *app) audienceAt {
-	if e, ok := c.snapshot.Get(record.AudienceKey(a.namespace, a.name)); ok {
-		if v, err := record.DecodeAudience(e.Record); err == nil {
-			return audienceAt{v, e.Version}
+	if a.heard == nil {
+		a.heard = &audienceAt{}
+		if e, ok := c.snapshot.Get(record.AudienceKey(a.namespace, a.name)); ok {
+			if v, err := record.DecodeAudience(e.Record); err == nil {
+				*a.heard = audienceAt{v, e.Version}
+			}
 		}
 	}
-	return audienceAt{}
+	return *a.heard
 }
 
 // locate says what the cluster's agent is to report of an application's endpoints: addresses for consumers that may be
