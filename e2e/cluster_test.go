@@ -27,6 +27,7 @@ var (
 	namespaces   = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
 	configMaps   = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
 	services     = schema.GroupVersionResource{Version: "v1", Resource: "services"}
+	accounts     = schema.GroupVersionResource{Version: "v1", Resource: "serviceaccounts"}
 	deployments  = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
 	sidecars     = schema.GroupVersionResource{Group: "networking.istio.io", Version: "v1", Resource: "sidecars"}
 )

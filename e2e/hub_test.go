@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/meridian-federation/meridian/api/v1alpha1"
 	"github.com/meridian-federation/meridian/internal/question"
@@ -133,7 +134,7 @@ func (f *federation) ready(t *testing.T, namespace string, names ...string) {
 	}
 }
 
-// gone waits until an application and all its objects are.
+// gone waits until an application and all its objects are, of which its account goes last.
 func (f *federation) gone(t *testing.T, namespace, name string, clusters ...string) {
 	t.Helper()
 	await(t, namespace+"/"+name+" is gone", func(ctx context.Context) error {
@@ -141,8 +142,10 @@ func (f *federation) gone(t *testing.T, namespace, name string, clusters ...stri
 			return fmt.Errorf("at the hub: %w", cmpErr(err, "it is there"))
 		}
 		for _, c := range clusters {
-			if _, err := f.clusters[c].get(ctx, deployments, namespace, name); !apierrors.IsNotFound(err) {
-				return fmt.Errorf("in %s: %w", c, cmpErr(err, "its Deployment is there"))
+			for _, r := range []schema.GroupVersionResource{deployments, accounts} {
+				if _, err := f.clusters[c].get(ctx, r, namespace, name); !apierrors.IsNotFound(err) {
+					return fmt.Errorf("in %s: %w", c, cmpErr(err, "it is still among "+r.Resource))
+				}
 			}
 		}
 		return nil
