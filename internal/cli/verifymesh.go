@@ -44,7 +44,11 @@ func (v *verification) meshes(ctx context.Context) error {
 	v.inventoried = inventory
 	of := v.compile(ctx, inventory)
 	for _, c := range inventory {
-		if c.Spec.Mesh.Dataplane == v1alpha1.DataplaneNone || !v.known(c.Name, of) {
+		if c.Spec.Mesh.Dataplane == v1alpha1.DataplaneNone {
+			v.report.NoMesh(c.Name)
+			continue
+		}
+		if !v.known(c.Name, of) {
 			continue
 		}
 		if primary := cmp.Or(c.Spec.Mesh.Primary, c.Name); primary != c.Name {

@@ -58,6 +58,11 @@ func (r *Report) Mesh(m Mesh) {
 	}
 }
 
+// NoMesh notes a cluster whose inventory has no mesh in it.
+func (r *Report) NoMesh(cluster string) {
+	r.add(Info, CheckStrict, cluster, "its inventory has mesh.dataplane None: calls between its pods are neither encrypted nor judged by identity")
+}
+
 // peerAuthentication tells whether it makes mTLS strict for the whole of its namespace.
 func (r *Report) peerAuthentication(m Mesh, o *unstructured.Unstructured) bool {
 	r.examined(CheckStrict)

@@ -283,6 +283,14 @@ func TestFindingsAreInOrder(t *testing.T) {
 	}
 }
 
+func TestNoMesh(t *testing.T) {
+	var r verify.Report
+	r.NoMesh("west-a-1")
+	if len(r.Findings) != 1 || r.Findings[0].Severity != verify.Info || r.Findings[0].Subject != "west-a-1" {
+		t.Errorf("findings: got %+v, want one for information", r.Findings)
+	}
+}
+
 // What nobody asked for is told among what was not examined, and is no finding.
 func TestUnasked(t *testing.T) {
 	var r verify.Report
