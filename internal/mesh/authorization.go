@@ -21,7 +21,11 @@ func (s *Subject) authorization(p record.Policy) (Object, error) {
 	allowed, err := allowances(p, s.ports)
 	var rules []any
 	if len(p.IsolatedBy) == 0 {
-		rules = append(rules, fields{{"from", []any{sourceOf("namespaces", []string{s.namespace})}}})
+		from, wrong := sources(p.TrustDomain, []record.Caller{{Namespace: s.namespace}})
+		err = cmp.Or(err, wrong)
+		if len(from) > 0 {
+			rules = append(rules, fields{{"from", from}})
+		}
 	}
 	for _, a := range allowed {
 		if len(a.tcp) == 0 {
@@ -62,30 +66,18 @@ func operation(a allowance) fields {
 	return out
 }
 
-// sources names applications by their identities, and whole namespaces by name. With an error, it leaves the applications out.
+// sources names callers by their identities, those of a whole namespace by how they begin. A namespace's name alone would let
+// in one of another trust domain that is called the same. Nobody is named if the trust domain cannot be one.
 func sources(trustDomain string, callers []record.Caller) ([]any, error) {
-	var principals, namespaces []string
-	for _, c := range callers {
-		if c.Application == "" {
-			namespaces = append(namespaces, c.Namespace)
-		} else {
-			principals = append(principals, trustDomain+"/ns/"+c.Namespace+"/sa/"+c.Application)
-		}
+	if len(callers) == 0 {
+		return nil, nil
 	}
-	var err error
-	if len(principals) > 0 && len(validation.IsDNS1123Subdomain(trustDomain)) > 0 {
-		principals, err = nil, fmt.Errorf("trustDomain: %q is not a DNS name", trustDomain)
+	if len(validation.IsDNS1123Subdomain(trustDomain)) > 0 {
+		return nil, fmt.Errorf("trustDomain: %q is not a DNS name", trustDomain)
 	}
-	var out []any
-	if len(principals) > 0 {
-		out = append(out, sourceOf("principals", principals))
+	principals := make([]string, len(callers))
+	for i, c := range callers {
+		principals[i] = trustDomain + "/ns/" + c.Namespace + "/sa/" + cmp.Or(c.Application, "*")
 	}
-	if len(namespaces) > 0 {
-		out = append(out, sourceOf("namespaces", namespaces))
-	}
-	return out, err
-}
-
-func sourceOf(of string, values []string) fields {
-	return fields{{"source", fields{{of, values}}}}
+	return []any{fields{{"source", fields{{"principals", principals}}}}}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -107,8 +108,9 @@ func violations(t *testing.T, o mesh.Object) []string {
 		for _, rule := range spec.Rules {
 			hold(len(rule.From) > 0, "a rule for everyone")
 			for _, from := range rule.From {
-				names := slices.Concat(from.Source.Principals, from.Source.Namespaces)
-				hold(len(names) > 0 && !slices.ContainsFunc(names, func(s string) bool { return strings.Contains(s, "*") }), "a source for many")
+				names := from.Source.Principals
+				hold(len(names) > 0 && !slices.ContainsFunc(names, func(s string) bool { return !principal.MatchString(s) }), "a source for many")
+				hold(len(from.Source.Namespaces) == 0, "a namespace of any trust domain")
 			}
 			for _, to := range rule.To {
 				hold(len(to.Operation.Ports) > 0, "every port")
@@ -134,6 +136,10 @@ func violations(t *testing.T, o mesh.Object) []string {
 	}
 	return wrong
 }
+
+// principal is an application's identity, or all of a namespace. Istio puts its own trust domain in place of cluster.local
+// only where there are all five parts.
+var principal = regexp.MustCompile(`^[^/*]+/ns/[^/*]+/sa/([^/*]+|\*)$`)
 
 // goodExportTo: ".", "*" and "~" are alone or, the first, among namespaces; nothing is there twice.
 func goodExportTo(list []string) bool {
