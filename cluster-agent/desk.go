@@ -1,7 +1,6 @@
 package clusteragent
 
 import (
-	"cmp"
 	"iter"
 	"log/slog"
 	"sync"
@@ -202,7 +201,7 @@ func (d *desk) accepted(e *entry) {
 		d.reconsidered(e)
 	}
 	if isFooting(e.id) {
-		d.kick(func(r *entry) bool { return r.id.Namespace == cmp.Or(e.id.Namespace, e.id.Name) })
+		d.kick(func(r *entry) bool { return r.standsOn(e, was) })
 	}
 }
 

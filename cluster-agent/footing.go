@@ -3,6 +3,7 @@ package clusteragent
 import (
 	"fmt"
 
+	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/object"
 )
 
@@ -35,7 +36,16 @@ func (d *desk) bears(id object.ID) error {
 	return refuse(reasonForeign, "its pods need %s, which is not Meridian's; set spec.adopt, or use another name", id.Short())
 }
 
-// isFooting tells whether an object is one that workloads need.
+// isFooting tells whether an object is one that others need.
 func isFooting(id object.ID) bool {
 	return id.Group == "" && (id.Kind == "Namespace" || id.Kind == "ServiceAccount")
+}
+
+// standsOn tells whether a rejected object may pass now that a footing is there, after a rejection of its own or after
+// none: all that is in a namespace, and workloads that lacked an account.
+func (e *entry) standsOn(footing *entry, was *feed.Rejection) bool {
+	if footing.id.Kind == "Namespace" {
+		return e.id.Namespace == footing.id.Name
+	}
+	return e.id.Namespace == footing.id.Namespace && e.runsPods() && (was != nil || e.rejection.Reason == reasonForeign)
 }
