@@ -37,14 +37,14 @@ func (g *Global) keepAdvertised(ctx context.Context) error {
 
 // advertise writes a ConfigMap at the hub, where it differs.
 func (g *Global) advertise(ctx context.Context) error {
+	roots := g.deps.Identity.Roots()
 	configMaps := g.client.core.ConfigMaps(question.HubNamespace)
 	want := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: question.HubNamespace, Name: question.HubConfigMap},
-		Data: map[string]string{question.HubAddressKey: g.cfg.advertised(), question.HubCAKey: g.rootsPEM(),
+		Data: map[string]string{question.HubAddressKey: g.cfg.advertised(), question.HubCAKey: rootsPEM(roots),
 			question.HubTrustDomainKey: g.deps.Identity.TrustDomain().Name()}}
 	have, err := configMaps.Get(ctx, want.Name, metav1.GetOptions{})
 	switch {
 	case err == nil && maps.Equal(have.Data, want.Data):
-		return nil
 	case err == nil:
 		_, err = configMaps.Update(ctx, want, metav1.UpdateOptions{})
 	case apierrors.IsNotFound(err):
@@ -57,5 +57,6 @@ func (g *Global) advertise(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("writing ConfigMap %s: %w", want.Name, err)
 	}
+	g.told.Store(&roots)
 	return nil
 }

@@ -2,6 +2,7 @@ package global
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -72,6 +73,8 @@ type Global struct {
 	door     door
 	// trusted is closed when this process' root was held against those that are written down.
 	trusted chan struct{}
+	// told are the roots that people were told last, by the ConfigMap at the hub; nil if none were in this process' time.
+	told atomic.Pointer[[]*x509.Certificate]
 	// rotating is held for one step of the replacement of the root.
 	rotating sync.Mutex
 	// writer is the term's; nil while this replica does not lead.

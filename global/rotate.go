@@ -3,6 +3,7 @@ package global
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -163,6 +164,9 @@ func (g *Global) behind(ctx context.Context, now roots) []question.RotationWait 
 			out = append(out, question.RotationWait{Node: node, Reason: reason})
 		}
 	}
+	if spreading && !g.tells(now.newest()) {
+		wait("ConfigMap "+question.HubNamespace+"/"+question.HubConfigMap, "it does not have the new root yet")
+	}
 	var visit func(n *question.Node, path question.Path)
 	visit = func(n *question.Node, path question.Path) {
 		if n.Overview == nil {
@@ -181,4 +185,10 @@ func (g *Global) behind(ctx context.Context, now roots) []question.RotationWait 
 	top := g.survey(ctx)
 	visit(&top, question.Path{})
 	return out
+}
+
+// tells says whether people are told of a root.
+func (g *Global) tells(root [32]byte) bool {
+	told := g.told.Load()
+	return told != nil && slices.ContainsFunc(*told, func(c *x509.Certificate) bool { return identity.KeyHash(c) == root })
 }

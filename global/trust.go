@@ -2,6 +2,7 @@ package global
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/pem"
 	"fmt"
 	"slices"
@@ -92,10 +93,10 @@ func (g *Global) writeTrust(ctx context.Context, writer *store.Writer, trust rec
 	return nil
 }
 
-// rootsPEM are the roots that are believed, as the CLI takes them.
-func (g *Global) rootsPEM() string {
+// rootsPEM are roots as the CLI takes them.
+func rootsPEM(roots []*x509.Certificate) string {
 	var out strings.Builder
-	for _, root := range g.deps.Identity.Roots() {
+	for _, root := range roots {
 		_ = pem.Encode(&out, &pem.Block{Type: "CERTIFICATE", Bytes: root.Raw}) // a Builder takes all
 	}
 	return out.String()
