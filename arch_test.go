@@ -44,6 +44,11 @@ var bans = []struct{ from, to, reason string }{
 	{"internal/shard/gossip", module + "internal/...", "gossip supplies members and carries nothing of ours"},
 	{"global", "github.com/hashicorp/memberlist", "only a zone has replicas that gossip"},
 	{"region", "github.com/hashicorp/memberlist", "only a zone has replicas that gossip"},
+	{"cluster-agent", module + "internal/enrol", "Global alone decides who may enrol"},
+	{"region", module + "internal/enrol", "Global alone decides who may enrol"},
+	{"az", module + "internal/enrol", "Global alone decides who may enrol"},
+	{"internal/identity", module + "internal/store", "a certificate proves a place with no records; whoever has records says what is lowest"},
+	{"internal/question", module + "internal/identity", "identities are of places, which are question's"},
 	{"internal/store", "go.etcd.io/etcd/...", "the contract knows no backend"},
 	{"api/v1alpha1", module + "internal/...", "the resources are public and import nothing of ours"},
 }
