@@ -55,7 +55,7 @@ func (in *WorkloadInput) dependencies() ([]record.Service, error) {
 		wanted[d] = true
 	}
 	delete(wanted, record.ServiceName(in.Spec.namespace, in.Spec.application))
-	var out []record.Service
+	out := make([]record.Service, 0, len(in.Services))
 	for _, d := range in.Services {
 		name := record.ServiceName(d.Namespace, d.Application)
 		if !wanted[name] || len(d.Ports) == 0 {

@@ -26,6 +26,9 @@ var controllerNames = []string{"kube-root-ca.crt", "istio-ca-root-cert"}
 
 // carry compiles the application's further objects.
 func (s *Spec) carry(resources []runtime.RawExtension) error {
+	if len(resources) == 0 {
+		return nil
+	}
 	seen := map[object.ID]string{}
 	for _, own := range s.ids {
 		seen[own] = "the application itself"

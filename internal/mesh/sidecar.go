@@ -41,7 +41,7 @@ func (s *Spec) sidecar(in *ConfigInput) (Object, error) {
 // hosts are the exact egress hosts, sorted. Each is NAMESPACE/HOST: exact ones take a path in istiod that is linear in
 // the hosts, whereas a single wildcard has it scan every visible service.
 func (s *Spec) hosts(in *ConfigInput) ([]string, error) {
-	var hosts []string
+	hosts := make([]string, 0, len(in.Dependencies)+len(in.Cluster.Mesh.PlatformHosts)+1)
 	if len(s.ports) > 0 {
 		hosts = append(hosts, s.namespace+"/"+hostOf(s.namespace, s.application))
 	}
