@@ -36,6 +36,16 @@ func (r *Run) Topology() Topology { return r.t }
 // HubAddress is where Global answers questions.
 func (r *Run) HubAddress() string { return config.Loopback(r.t.Global.Listen) }
 
+// Listen is where a process of a tier serves its children.
+func (r *Run) Listen(name string) string {
+	for _, tier := range r.t.tiers(r.l) {
+		if tier.name == name && len(tier.ports) > 0 {
+			return config.Loopback(tier.ports[0])
+		}
+	}
+	return ""
+}
+
 // Kubeconfig is an administrator's for a cluster, or for the hub by the name global.
 func (r *Run) Kubeconfig(name string) string { return r.l.kubeconfig(name) }
 
