@@ -2,10 +2,12 @@ package clusteragent
 
 import (
 	"encoding/json"
+	"log/slog"
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/object"
 	"github.com/meridian-federation/meridian/internal/record"
 )
@@ -137,6 +139,43 @@ func TestAccountOfManifest(t *testing.T) {
 			m, err := parseManifest(id, tt.record.Version, tt.record.Content)
 			if err != nil || m.account != tt.want {
 				t.Errorf("account = %q, %v; want %q", m.account, err, tt.want)
+			}
+		})
+	}
+}
+
+// TestFootingComes has what lacked a footing tried at once when that has come, and nothing else.
+func TestFootingComes(t *testing.T) {
+	account, namespace := idOf("", "ServiceAccount", "shop", "cart"), idOf("", "Namespace", "", "shop")
+	deployment, config := idOf("apps", "Deployment", "shop", "cart"), idOf("", "ConfigMap", "shop", "cart")
+	for name, tt := range map[string]struct {
+		footing, other object.ID
+		reason         string
+		want           int // tried at once
+	}{
+		"an account, for a workload that lacked it":      {account, deployment, reasonForeign, 1},
+		"an account, for a workload refused otherwise":   {account, deployment, "Invalid", 0},
+		"an account, for what has none":                  {account, config, reasonForeign, 0},
+		"a namespace, for all that is in it":             {namespace, config, reasonNamespace, 1},
+		"something else, for a workload that lacks much": {config, deployment, reasonForeign, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(slog.New(slog.DiscardHandler))
+			defer d.close()
+			try := func(id object.ID, r result) {
+				d.put(id, &record.Record{Key: id.Key(), Version: record.Version{1}}, func(*feed.Rejection) {})
+				key, _ := d.next()
+				work, ok := d.take(key)
+				if !ok || work.id != id {
+					t.Fatalf("took %v, want %v", work.id, id)
+				}
+				d.finish(work, r)
+				d.release(key)
+			}
+			try(tt.other, result{err: refuse(tt.reason, "no")})
+			try(tt.footing, result{seen: &sighting{label: true, self: true, manager: true}})
+			if got := d.queue.Len(); got != tt.want {
+				t.Errorf("%d are tried at once, want %d", got, tt.want)
 			}
 		})
 	}
