@@ -83,14 +83,21 @@ var roleResources = map[string]schema.GroupVersionResource{
 	"ClusterRoleBinding": {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterrolebindings"},
 	"Role":               {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "roles"},
 	"RoleBinding":        {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "rolebindings"},
+
+	"ValidatingAdmissionPolicy":        {Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingadmissionpolicies"},
+	"ValidatingAdmissionPolicyBinding": {Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingadmissionpolicybindings"},
 }
 
 func installRole(ctx context.Context, c *localkube.Cluster) error {
+	return install(ctx, c, manifests.RBAC())
+}
+
+func install(ctx context.Context, c *localkube.Cluster, content []byte) error {
 	d, err := dynamic.NewForConfig(c.RESTConfig())
 	if err != nil {
 		return err
 	}
-	dec := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(manifests.RBAC()), 4096)
+	dec := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(content), 4096)
 	for {
 		u := &unstructured.Unstructured{}
 		if err := dec.Decode(u); errors.Is(err, io.EOF) {
