@@ -1,0 +1,168 @@
+package global
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/meridian-federation/meridian/api/v1alpha1"
+	"github.com/meridian-federation/meridian/internal/record"
+)
+
+// elsewhere adds environment test, with a trust domain of its own, and zone w3 whose one cluster serves nothing else.
+func (d *desk) elsewhere() {
+	d.environment("test")
+	test, _ := d.hub.environments.get("test")
+	test.Spec.TrustDomain = "test.example"
+	for _, name := range []string{"w1-0", "w2-0"} {
+		c, _ := d.hub.clusters.get(name)
+		c.Spec.Environments = []string{"prod"}
+	}
+	more := worldResources(map[string]int{"w3": 1})
+	fill(d.hub.zones, more.zones)
+	more.clusters[0].Spec.Environments = []string{"test"}
+	fill(d.hub.clusters, more.clusters)
+	d.queue.inventoryEvents().OnAdd(nil, false)
+}
+
+// TestEnvironmentsApart makes random edits, of namespaces' environments and tenants too, and holds after each helping that
+// nothing in force reaches from one environment to another.
+func TestEnvironmentsApart(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		d := newDesk(t, nil)
+		d.elsewhere()
+		for range rapid.IntRange(1, 12).Draw(r, "helpings") {
+			for range rapid.IntRange(1, 4).Draw(r, "edits") {
+				edit(r, d)
+			}
+			d.step()
+			d.checkApart(r)
+		}
+	})
+}
+
+// checkApart looks at all records in force.
+func (d *desk) checkApart(r *rapid.T) {
+	snapshot := d.mirror.Snapshot()
+	policyOf := func(name string) record.Policy {
+		e, _ := snapshot.Get(record.PolicyKey(callerOf(name).Namespace, callerOf(name).Application))
+		p, _ := record.DecodePolicy(e.Record)
+		return p
+	}
+	for e := range snapshot.All(record.KindPolicy) {
+		p, _ := record.DecodePolicy(e.Record)
+		if want := d.inventory.environments[p.Environment]; p.TrustDomain != want {
+			r.Errorf("%s is of environment %s and trust domain %s, want %s", e.Key, p.Environment, p.TrustDomain, want)
+		}
+		for _, rule := range p.Rules {
+			for _, c := range rule.Callers {
+				if got := d.callers.tenancy.homes[c.Namespace].environment; got != p.Environment {
+					r.Errorf("%s of environment %s lets in namespace %s of %s", e.Key, p.Environment, c.Namespace, got)
+				}
+			}
+		}
+	}
+	for e := range snapshot.All(record.KindAssignment) {
+		a, _ := record.DecodeAssignment(e.Record)
+		own := policyOf(record.ServiceName(a.Namespace, a.Application)).Environment
+		for _, name := range a.Dependencies {
+			if got := policyOf(name).Environment; got != own {
+				r.Errorf("%s of environment %s depends on %s of %s", e.Key, own, name, got)
+			}
+		}
+		if a.Draining {
+			continue
+		}
+		held, _ := snapshot.Get(record.RevisionKey(a.Namespace, a.Application, a.Revision))
+		revision, err := record.DecodeRevision(held.Record)
+		if err != nil || revision.Environment != own {
+			r.Errorf("%s is of environment %s, and its policy of %s (%v)", e.Key, revision.Environment, own, err)
+		}
+		serves := func(c record.Cluster) bool { return slices.Contains(c.Environments, revision.Environment) }
+		if !slices.ContainsFunc(d.inventory.zones[a.Zone].clusters, serves) {
+			r.Errorf("%s is where no cluster serves %s", e.Key, revision.Environment)
+		}
+	}
+}
+
+// TestNamespaceChangesEnvironment moves a namespace, with what runs there, to another environment.
+func TestNamespaceChangesEnvironment(t *testing.T) {
+	start := func(t *testing.T) *desk {
+		d := newDesk(t, nil)
+		d.elsewhere()
+		d.place("shop", "prod", "retail")
+		d.place("cafe", "prod", "retail")
+		d.put("db", nil)
+		d.put("web", calls("db", "cafe/bar"))
+		d.putIn("cafe", "bar", calls("shop/db"))
+		d.policy(testPolicy("let", ruleFor("@retail")))
+		own := testPolicy("let", ruleFor("shop"))
+		own.Namespace = "cafe"
+		d.policy(own)
+		d.step()
+		d.wantDependencies("shop/web", "cafe/bar", "shop/db")
+		d.wantDependencies("cafe/bar", "shop/db")
+		return d
+	}
+	zones := func(d *desk, name string) string {
+		var out []string
+		for _, zone := range names(d.assigned(name)) {
+			if d.assigned(name)[zone].Draining {
+				zone += " (leaving)"
+			}
+			out = append(out, zone)
+		}
+		return strings.Join(out, ", ")
+	}
+	t.Run("what it calls and who calls it is cut at once, and it moves", func(t *testing.T) {
+		d := start(t)
+		d.place("shop", "test", "retail")
+		d.step()
+		d.wantDependencies("cafe/bar")
+		d.wantRefusal("cafe/bar", v1alpha1.ReasonOtherEnvironment)
+		for zone, a := range d.assigned("web") {
+			if !slices.Equal(a.Dependencies, []string{"shop/db"}) {
+				t.Errorf("web depends on %v in zone %s, want what moved with it alone", a.Dependencies, zone)
+			}
+		}
+		if got, want := zones(d, "db"), "w1 (leaving), w3"; got != want {
+			t.Errorf("db is in %s, want %s", got, want)
+		}
+		d.report(d.assigned("db")["w3"], 1)
+		d.step()
+		if got := zones(d, "db"); got != "w3" {
+			t.Errorf("ready in w3, db is in %s", got)
+		}
+		d.place("cafe", "test", "retail")
+		d.step()
+		d.wantDependencies("cafe/bar", "shop/db")
+	})
+	t.Run("no cluster serves the other: it stays where it was", func(t *testing.T) {
+		d := start(t)
+		c, _ := d.hub.clusters.get("w3-0")
+		c.Spec.Environments = []string{"prod"}
+		d.queue.inventoryEvents().OnAdd(nil, false)
+		d.place("shop", "test", "retail")
+		d.step()
+		app := d.apps["shop/db"]
+		if app.plan.unplaced == nil || app.environment != "prod" {
+			t.Errorf("db is of environment %s, and unplaced for %v", app.environment, app.plan.unplaced)
+		}
+		d.wantDependencies("cafe/bar", "shop/db")
+		d.wantDependencies("shop/web", "shop/db") // cafe lets in a namespace of prod, which shop is no longer
+	})
+	t.Run("an environment that nobody made", func(t *testing.T) {
+		d := start(t)
+		d.place("shop", "nowhere", "retail")
+		d.step()
+		if got := zones(d, "db"); got != "w1" {
+			t.Errorf("db is in %s, want w1 as before", got)
+		}
+		d.wantDependencies("shop/web", "shop/db") // who is of prod lets prod in, and nobody knows what shop is
+		if r := d.apps["shop/db"].plan.refused; r == nil || r.reason != v1alpha1.ReasonUnknownEnvironment {
+			t.Errorf("db is refused for %v", r)
+		}
+	})
+}
