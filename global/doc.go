@@ -1,9 +1,9 @@
 // Package global is the top tier: it watches the resources on the hub's API server, decides, and writes what it decided
 // as records.
 //
-// One loop, the planner, owns the decisions. It takes a spec through admission (admit.go), the claims on object keys
-// (claims.go), its dependencies (dependency.go) and its placement (place.go) to the records that should exist (plan.go),
-// and writes those that differ from the ones in force; the store's mirror feeds the regions from there (serve.go). What
+// One loop, the planner, owns the decisions. It takes a spec through admission (admit.go), its placement (place.go), its
+// tenant's quotas (quota.go), the claims on object keys (claims.go) and its dependencies (dependency.go) to the records that
+// should exist (plan.go), and writes those that differ from the ones in force; the store's mirror feeds the regions from there (serve.go). What
 // regions report comes back as conditions and counts (condition.go, board.go). Nothing here knows a cluster's objects.
 //
 // Invariants: a restart with nothing changed writes nothing; what cannot be accepted or placed keeps what it has; records
