@@ -22,6 +22,9 @@ func (g *Global) keepAdvertised(ctx context.Context) error {
 	for ctx.Err() == nil {
 		changed := g.deps.Identity.Changed()
 		var retry <-chan time.Time
+		if err := g.identity.await(ctx); err != nil { // nothing is written to a stranger
+			return nil
+		}
 		if err := g.advertise(ctx); err != nil && ctx.Err() == nil {
 			g.log.Warn("advertising Global at the hub", "error", err, "again", again)
 			retry = time.After(again)

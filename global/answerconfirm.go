@@ -55,6 +55,9 @@ func (g *Global) confirmHere(ctx context.Context, what string) ([]string, error)
 		if err := g.remember(ctx, writer, map[string][]byte{metaDoubt: []byte("1")}); err != nil {
 			return nil, err
 		}
+		if err := g.advertise(ctx); err != nil {
+			g.log.Warn("advertising Global at the hub that was confirmed", "error", err)
+		}
 		return []string{"the hub's API server is now the one with kube-system " + g.identity.known()}, nil
 	case question.WhatRemovals:
 		n := len(g.guard.list())

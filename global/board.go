@@ -15,6 +15,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
+
+	"github.com/meridian-federation/meridian/internal/question"
+	"github.com/meridian-federation/meridian/internal/record"
 )
 
 // statusInterval is the least time between two writes of one object's status; after writes that fail it doubles up to
@@ -44,6 +47,8 @@ type board struct {
 	client  *client
 	hub     *hub
 	reports *reports
+	// grant is nil where others than Meridian issue identities.
+	grant   func(question.Path) (record.Grant, error)
 	metrics *metrics
 	pace    *pace
 	queue   workqueue.TypedRateLimitingInterface[target]
@@ -58,9 +63,13 @@ type board struct {
 
 func newBoard(g *Global, h *hub) *board {
 	pace := workqueue.NewTypedItemExponentialFailureRateLimiter[target](statusInterval, statusPatience)
-	return &board{log: g.log, client: g.client, hub: h, reports: g.reports, metrics: g.metrics, pace: newPace(),
+	b := &board{log: g.log, client: g.client, hub: h, reports: g.reports, metrics: g.metrics, pace: newPace(),
 		queue: workqueue.NewTypedRateLimitingQueue(pace),
 		plans: map[string]plan{}, policies: map[string]judgement{}, quotas: map[string]quotaStanding{}, last: map[target]time.Time{}}
+	if g.deps.Authority != nil {
+		b.grant = g.register.Grant
+	}
+	return b
 }
 
 // run writes until ctx ends.

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/meridian-federation/meridian/api/v1alpha1"
+	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/internal/record"
 )
 
@@ -33,6 +34,7 @@ func (b *board) cluster(t target) (types.UID, any, any) {
 	after.ObservedGeneration = c.Generation
 	set(&after.Conditions, c.Generation, acceptance(inv.refusedClusters[t.name]))
 	region := inv.clusters[t.name].Region
+	b.enrolment(&after.Conditions, c.Generation, question.Path{Region: region, Zone: inv.clusters[t.name].Zone, Cluster: t.name})
 	if b.reports.session(region).told {
 		h := b.reports.healthOf(t.name)
 		after.Nodes, after.KubernetesVersion, after.Applications = h.Nodes, h.KubernetesVersion, h.Applications
@@ -57,6 +59,7 @@ func (b *board) zone(t target) (types.UID, any, any) {
 	after.Conditions = slices.Clone(after.Conditions)
 	after.ObservedGeneration = z.Generation
 	set(&after.Conditions, z.Generation, acceptance(inv.refusedZones[t.name]))
+	b.enrolment(&after.Conditions, z.Generation, question.Path{Region: z.Spec.Region, Zone: t.name})
 	clusters := inv.zones[t.name].clusters
 	after.Clusters = int32(len(clusters))
 	if b.reports.session(z.Spec.Region).told {
@@ -92,6 +95,7 @@ func (b *board) region(t target) (types.UID, any, any) {
 	after.Conditions = slices.Clone(after.Conditions)
 	after.ObservedGeneration = r.Generation
 	set(&after.Conditions, r.Generation, acceptance(""))
+	b.enrolment(&after.Conditions, r.Generation, question.Path{Region: t.name})
 	set(&after.Conditions, r.Generation, connection(session.connected, "the region", nil))
 	after.Zones, after.Connected = 0, 0
 	for _, z := range inv.zones {
@@ -104,6 +108,24 @@ func (b *board) region(t target) (types.UID, any, any) {
 		}
 	}
 	return r.UID, r.Status, after
+}
+
+// enrolment says whether anybody has enrolled as a place that is accepted. It is looked at when the status is computed
+// anyway: who has enrolled connects, or its children do.
+func (b *board) enrolment(conditions *[]metav1.Condition, generation int64, path question.Path) {
+	if b.grant == nil || path.Region == "" {
+		return
+	}
+	grant, err := b.grant(path)
+	if err != nil {
+		b.log.Error("stored grant cannot be read", "place", path, "error", err)
+		return
+	}
+	c := condition(v1alpha1.ConditionEnrolled, true, v1alpha1.ReasonEnrolled, fmt.Sprintf("certificates count from generation %d on", grant.Generation))
+	if !grant.Enrolled {
+		c = condition(v1alpha1.ConditionEnrolled, false, v1alpha1.ReasonNotEnrolled, "nobody has enrolled; `meridian token create` makes a token")
+	}
+	set(conditions, generation, c)
 }
 
 func set(conditions *[]metav1.Condition, generation int64, c metav1.Condition) {

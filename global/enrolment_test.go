@@ -14,7 +14,9 @@ import (
 
 	"google.golang.org/grpc/credentials"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/meridian-federation/meridian/api/v1alpha1"
 	"github.com/meridian-federation/meridian/internal/audit"
 	"github.com/meridian-federation/meridian/internal/audit/audittest"
 	"github.com/meridian-federation/meridian/internal/feed"
@@ -139,6 +141,21 @@ func TestEnrolment(t *testing.T) {
 		return e.Subject == "region/west" && e.Result == audit.Done && e.Detail["token"] == issued.ID
 	})
 
+	opened := serveRegion(t, own.Source, g)
+	eventually(t, "the Region says that it has enrolled", func() string {
+		obj, err := h.of("Region", "").Get(t.Context(), "west", metav1.GetOptions{})
+		if err != nil {
+			return err.Error()
+		}
+		conditions, _, _ := unstructured.NestedSlice(obj.Object, "status", "conditions")
+		for _, c := range conditions {
+			if c := c.(map[string]any); c["type"] == v1alpha1.ConditionEnrolled && c["status"] == "True" {
+				return ""
+			}
+		}
+		return fmt.Sprintf("its conditions are %v", conditions)
+	})
+
 	t.Run("a replayed token", func(t *testing.T) {
 		_, err := tryOpen(t, westPath, g.with(t, issued))
 		if err == nil || !strings.Contains(err.Error(), "the token is spent") {
@@ -160,13 +177,6 @@ func TestEnrolment(t *testing.T) {
 		}
 	})
 	t.Run("removed from the inventory", func(t *testing.T) {
-		opened := serveRegion(t, own.Source, g)
-		eventually(t, "the region is connected", func() string {
-			if opened.Load() == 0 {
-				return "it is not"
-			}
-			return ""
-		})
 		if err := h.of("Region", "").Delete(t.Context(), "west", metav1.DeleteOptions{}); err != nil {
 			t.Fatal(err)
 		}

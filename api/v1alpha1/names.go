@@ -33,6 +33,9 @@ const (
 	// ConditionReady: for an Application, all desired replicas are ready; for an
 	// object of the inventory, it is connected.
 	ConditionReady = "Ready"
+	// ConditionEnrolled: a process of the place, of the inventory, has a
+	// certificate of Meridian's own authority.
+	ConditionEnrolled = "Enrolled"
 	// ConditionWithinLimits: a tenant has no more than its TenantQuota allows.
 	ConditionWithinLimits = "WithinLimits"
 )
@@ -81,6 +84,12 @@ const (
 	// ReasonDependencyDenied: no AccessPolicy allows the calls.
 	ReasonDependencyDenied = "DependencyDenied"
 	ReasonOtherEnvironment = "OtherEnvironment"
+)
+
+// Reasons of ConditionEnrolled.
+const (
+	ReasonEnrolled    = "Enrolled"
+	ReasonNotEnrolled = "NotEnrolled"
 )
 
 // Reasons of ConditionConverged and ConditionReady, and of a Problem.
