@@ -49,6 +49,7 @@ func TestIncrementalEqualsFromScratch(t *testing.T) {
 var (
 	zoneClusters = []string{"c1", "c2", "c3"}
 	allClusters  = []string{"c1", "c2", "c3", "r1", "r2"}
+	someAllowed  = [][]string{nil, {"m"}, {"o"}, {"m", "n", "o"}}
 	someNames    = []string{"m/a", "m/b", "n/c", "n/d", "o/e"}
 )
 
@@ -75,7 +76,7 @@ func smallWorld(t *rapid.T) *graphtest.World {
 func place(t *rapid.T, w *graphtest.World) {
 	id := rapid.SampledFrom(someNames).Draw(t, "application")
 	a := &graphtest.Application{Namespace: id[:1], Name: id[2:], Image: rapid.SampledFrom([]string{"1", "2"}).Draw(t, "image"),
-		Clusters: map[string]int32{}, Allowed: rapid.SampledFrom([][]string{{"m"}, {"m", "o"}, nil}).Draw(t, "allowed")}
+		Clusters: map[string]int32{}, Allowed: rapid.SampledFrom(someAllowed).Draw(t, "allowed")}
 	if rapid.IntRange(0, 4).Draw(t, "ports") > 0 {
 		a.Ports = graphtest.HTTP()
 	}
@@ -90,7 +91,7 @@ func place(t *rapid.T, w *graphtest.World) {
 // edit makes one random change.
 func edit(t *rapid.T, w *graphtest.World, z *zone, stale map[string]time.Time) {
 	ids := w.IDs()
-	kind := rapid.IntRange(0, 10).Draw(t, "kind")
+	kind := rapid.IntRange(0, 12).Draw(t, "kind")
 	if len(ids) == 0 {
 		kind = 0
 	}
@@ -109,6 +110,8 @@ func edit(t *rapid.T, w *graphtest.World, z *zone, stale map[string]time.Time) {
 	case 6, 10:
 		name := rapid.SampledFrom(allClusters).Draw(t, "cluster")
 		w.Clusters[name] = reshape(t, w.Clusters[name])
+	case 11, 12:
+		respecify(t, some())
 	case 7:
 		stale[rapid.SampledFrom(allClusters).Draw(t, "stale")] = z.now
 	case 8:
@@ -123,6 +126,12 @@ func edit(t *rapid.T, w *graphtest.World, z *zone, stale map[string]time.Time) {
 			z.own(name)
 		}
 	}
+}
+
+// respecify changes what an application runs and who may call it, where it is.
+func respecify(t *rapid.T, a *graphtest.Application) {
+	a.Image = rapid.SampledFrom([]string{"1", "2", "3"}).Draw(t, "image")
+	a.Allowed = rapid.SampledFrom(someAllowed).Draw(t, "allowed")
 }
 
 func reshape(t *rapid.T, c record.Cluster) record.Cluster {
