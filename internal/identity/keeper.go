@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -34,12 +33,6 @@ type keeper struct {
 	pause     time.Duration
 	// trust is what the parent said last.
 	trust chan trusted
-}
-
-// trusted is whom a parent believes, and in which root its own chain ends.
-type trusted struct {
-	roots  []*x509.Certificate
-	active [sha256.Size]byte
 }
 
 func newKeeper(id *Identity, cfg Config, f folder, p *parent) *keeper {
@@ -210,67 +203,3 @@ func (k *keeper) failed(ctx context.Context, err error) {
 	k.pause = min(2*k.pause, lastPause)
 	rest(ctx, pause)
 }
-
-// follow listens to whom the parent believes, at one of its processes after another.
-func (k *keeper) follow(ctx context.Context) error {
-	pause := firstPause
-	for {
-		for _, address := range k.parent.order() {
-			said, err := k.listen(ctx, address)
-			if ctx.Err() != nil {
-				return nil
-			}
-			if said {
-				pause = firstPause
-			}
-			k.log.Debug("not hearing whom the parent believes", "address", address, "err", err)
-		}
-		if !rest(ctx, pause/2+rand.N(pause)) {
-			return nil
-		}
-		pause = min(2*pause, lastPause)
-	}
-}
-
-// listen follows one process of the parent's until it is gone; said tells whether it said anything.
-func (k *keeper) listen(ctx context.Context, address string) (said bool, err error) {
-	conn, err := dial(address, k.parent.mutual())
-	if err != nil {
-		return false, err
-	}
-	defer conn.Close()
-	stream, err := identitypb.NewAuthorityClient(conn).Trust(ctx, &identitypb.TrustRequest{})
-	if err != nil {
-		return false, err
-	}
-	for {
-		m, err := stream.Recv()
-		if err != nil {
-			return said, err
-		}
-		told, err := heard(m)
-		if err != nil {
-			return said, fmt.Errorf("reading whom the parent believes: %w", err)
-		}
-		said = true
-		select {
-		case k.trust <- told:
-		case <-ctx.Done():
-			return said, nil
-		}
-	}
-}
-
-// heard reads what a parent says.
-func heard(m *identitypb.Trusted) (trusted, error) {
-	roots, err := parseCertificates(m.GetRoots(), maxRoots)
-	if err != nil {
-		return trusted{}, err
-	}
-	if len(m.GetActive()) != sha256.Size {
-		return trusted{}, errActive
-	}
-	return trusted{roots: roots, active: [sha256.Size]byte(m.GetActive())}, nil
-}
-
-var errActive = errors.New("the active root is not named by 32 bytes")

@@ -48,7 +48,7 @@ func (p *parent) answered(address string) {
 	}
 }
 
-// Learn adds addresses at which the parent can be reached, too.
+// learn adds addresses at which the parent can be reached, too.
 func (p *parent) learn(addresses []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
