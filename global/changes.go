@@ -19,8 +19,9 @@ import (
 const nobodyKnown = "unknown"
 
 // changes tell the audit log who changed which spec, and whether that was accepted: each change once, and once more if it
-// was refused and is accepted later. Changes that follow each other before Global decides are one, the last. What a status says was told in an earlier term. Environments and Networks have none,
-// so theirs are told again in each term: the same uid and generation are the same change.
+// was refused and is accepted later. Changes that follow each other before Global decides are one, the last. What a status
+// says was told in an earlier term. Environments and Networks have none, so theirs are told again in each term: the same uid
+// and generation are the same change.
 type changes struct {
 	log  *audit.Log
 	told map[string]telling // by kind and key
