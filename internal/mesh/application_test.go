@@ -246,7 +246,8 @@ func TestNamespaceRefuses(t *testing.T) {
 }
 
 func TestDecodeOfBrokenContent(t *testing.T) {
-	for name, spec := range map[string]string{"not JSON": "{", "wrong type": `{"ports": 1}`, "nothing to run": `{}`} {
+	for name, spec := range map[string]string{"not JSON": "{", "wrong type": `{"ports": 1}`, "nothing to run": `{}`,
+		"a field twice": `{"template":{"spec":{"a":1,"containers":[{"image":"a","name":"a"}],"a":1}}}`} {
 		if _, err := mesh.Decode(record.Revision{Namespace: "shop", Application: "cart", Spec: []byte(spec)}); err == nil {
 			t.Errorf("%s: no error", name)
 		}

@@ -23,8 +23,6 @@ func appendJSON(b []byte, v any) []byte {
 		return appendFields(b, v)
 	case map[string]any:
 		return appendMap(b, v, appendJSON)
-	case map[string]json.RawMessage:
-		return appendMap(b, v, func(b []byte, raw json.RawMessage) []byte { return append(b, raw...) })
 	case map[string]string:
 		return appendMap(b, v, appendString)
 	case []any:

@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -26,19 +27,63 @@ type Spec struct {
 
 // document is an application's spec as far as the compiler looks into it.
 type document struct {
-	Template  podTemplate            `json:"template"`
-	Replicas  *int32                 `json:"replicas"`
-	Ports     []v1alpha1.Port        `json:"ports"`
-	Resources []runtime.RawExtension `json:"resources"`
-	DependsOn []v1alpha1.Dependency  `json:"dependsOn"`
-	Adopt     bool                   `json:"adopt"`
+	template  podTemplate
+	replicas  *int32
+	ports     []v1alpha1.Port
+	resources []runtime.RawExtension
+	dependsOn []v1alpha1.Dependency
+	adopt     bool
+}
+
+func (d *document) read(spec []byte) error {
+	if !json.Valid(spec) {
+		return errors.New("it is no JSON")
+	}
+	return each(spec, func(key string, value []byte) error {
+		switch key {
+		case "template":
+			return d.template.read(value)
+		case "replicas":
+			return json.Unmarshal(value, &d.replicas)
+		case "ports":
+			return json.Unmarshal(value, &d.ports)
+		case "resources":
+			return json.Unmarshal(value, &d.resources)
+		case "dependsOn":
+			return eachOf(value, d.depend)
+		case "adopt":
+			return json.Unmarshal(value, &d.adopt)
+		}
+		return nil
+	})
+}
+
+// depend reads one dependency.
+func (d *document) depend(value []byte) error {
+	var on v1alpha1.Dependency
+	err := each(value, func(key string, value []byte) error {
+		s, err := text(value)
+		switch key {
+		case "kind":
+			on.Kind = v1alpha1.DependencyKind(s)
+		case "namespace":
+			on.Namespace = s
+		case "name":
+			on.Name = s
+		default:
+			return nil
+		}
+		return err
+	})
+	d.dependsOn = append(d.dependsOn, on)
+	return err
 }
 
 // Decode reads a revision's spec, which is canonical JSON as Normalise writes it. Callers keep the result for as long as
 // they use the revision.
 func Decode(rev record.Revision) (*Spec, error) {
 	var doc document
-	if err := json.Unmarshal(rev.Spec, &doc); err != nil {
+	if err := doc.read(rev.Spec); err != nil {
 		return nil, fmt.Errorf("decoding the spec of %s/%s: %w", rev.Namespace, rev.Application, err)
 	}
 	s, err := newSpec(rev.Namespace, rev.Application, &doc)
@@ -51,9 +96,9 @@ func Decode(rev record.Revision) (*Spec, error) {
 // Check returns the ids of all objects that the application owns in a cluster, Istio's about its own proxies included, its
 // Namespace and what is written for those who call it not, sorted as they are applied. Where the spec cannot be compiled, the error is an *Error.
 func Check(namespace, name string, spec *v1alpha1.ApplicationSpec) ([]object.ID, error) {
-	doc := document{Replicas: spec.Replicas, Ports: spec.Ports, Resources: spec.Resources, DependsOn: spec.DependsOn, Adopt: spec.Adopt}
+	doc := document{replicas: spec.Replicas, ports: spec.Ports, resources: spec.Resources, dependsOn: spec.DependsOn, adopt: spec.Adopt}
 	var err error
-	if doc.Template, err = templateOf(&spec.Template); err != nil {
+	if doc.template, err = templateOf(&spec.Template); err != nil {
 		return nil, err
 	}
 	s, err := newSpec(namespace, name, &doc)
@@ -76,16 +121,13 @@ func newSpec(namespace, name string, doc *document) (*Spec, error) {
 	if err := checkReferences(namespace, doc); err != nil {
 		return nil, err
 	}
-	if err := doc.Template.read(); err != nil {
-		return nil, invalidTemplate("spec.template.spec", "it cannot be read: %v", err)
-	}
-	if err := checkTemplate(name, &doc.Template); err != nil {
+	if err := checkTemplate(name, &doc.template); err != nil {
 		return nil, err
 	}
-	s := &Spec{Subject: &Subject{namespace: namespace, application: name, adopt: doc.Adopt, proxied: doc.Template.proxied()}}
-	s.meshed, s.plain = doc.Template.compile(name)
+	s := &Spec{Subject: &Subject{namespace: namespace, application: name, adopt: doc.adopt, proxied: doc.template.proxied()}}
+	s.meshed, s.plain = doc.template.compile(name)
 	var err error
-	if s.ports, err = portsOf(doc.Ports); err != nil {
+	if s.ports, err = portsOf(doc.ports); err != nil {
 		return nil, err
 	}
 	s.fixed = append(s.fixed, s.account())
@@ -96,7 +138,7 @@ func newSpec(namespace, name string, doc *document) (*Spec, error) {
 	if s.proxied {
 		s.ids = append(s.ids, s.proxiedPolicyID())
 	}
-	if err := s.carry(doc.Resources); err != nil {
+	if err := s.carry(doc.resources); err != nil {
 		return nil, err
 	}
 	sortObjects(s.fixed)
@@ -109,10 +151,10 @@ func newSpec(namespace, name string, doc *document) (*Spec, error) {
 
 // checkReferences checks the fields that are no object's but are used by the compiler or by Global.
 func checkReferences(namespace string, doc *document) error {
-	if doc.Replicas != nil && *doc.Replicas < 0 {
-		return invalidSpec("spec.replicas", "%d is less than 0", *doc.Replicas)
+	if doc.replicas != nil && *doc.replicas < 0 {
+		return invalidSpec("spec.replicas", "%d is less than 0", *doc.replicas)
 	}
-	for i, d := range doc.DependsOn {
+	for i, d := range doc.dependsOn {
 		field := fmt.Sprintf("spec.dependsOn[%d]", i)
 		if d.Kind != "" && d.Kind != v1alpha1.DependencyApplication {
 			return invalidSpec(field+".kind", "%q is unknown; the only kind is %s", d.Kind, v1alpha1.DependencyApplication)

@@ -2,7 +2,9 @@ package mesh
 
 import (
 	"encoding/json"
+	"errors"
 	"maps"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,37 +24,26 @@ const (
 // podTemplate is a pod template as far as the compiler looks into it. By far the most is handed on as it is written, and not
 // checked either: clusters refuse what is wrong with it.
 type podTemplate struct {
-	Metadata struct {
-		Labels      map[string]string `json:"labels"`
-		Annotations map[string]string `json:"annotations"`
-	} `json:"metadata"`
-	Spec json.RawMessage `json:"spec"`
-	// fields are those of Spec, pod what is looked into; see read.
-	fields map[string]json.RawMessage
+	labels, annotations map[string]string
+	// fields are those of the pod's spec, pod what is looked into.
+	fields []entry[json.RawMessage]
 	pod    podSpec
 }
 
 type podSpec struct {
-	ServiceAccountName  string               `json:"serviceAccountName"`
-	ServiceAccount      string               `json:"serviceAccount"` // the old spelling
-	RestartPolicy       corev1.RestartPolicy `json:"restartPolicy"`
-	HostNetwork         bool                 `json:"hostNetwork"`
-	EphemeralContainers []struct{}           `json:"ephemeralContainers"`
-	InitContainers      []container          `json:"initContainers"`
-	Containers          []container          `json:"containers"`
-	Volumes             []named              `json:"volumes"`
-}
-
-type named struct {
-	Name string `json:"name"`
+	serviceAccountName, serviceAccount string // the second is the old spelling
+	restartPolicy                      string
+	hostNetwork                        bool
+	ephemeralContainers                int
+	initContainers, containers         []container
+	volumes                            []string
 }
 
 type container struct {
-	Name         string          `json:"name"`
-	Image        string          `json:"image"`
-	Ports        []containerPort `json:"ports"`
-	Env          []named         `json:"env"`
-	VolumeMounts []volumeMount   `json:"volumeMounts"`
+	name, image string
+	ports       []containerPort
+	env         []string
+	mounts      []volumeMount
 }
 
 type containerPort struct {
@@ -65,15 +56,99 @@ type volumeMount struct {
 	MountPath string `json:"mountPath"`
 }
 
-// read reads the pod's spec.
-func (t *podTemplate) read() error {
-	if t.Spec == nil {
+// read reads a template, which is valid JSON.
+func (t *podTemplate) read(template []byte) error {
+	return each(template, func(key string, value []byte) error {
+		switch key {
+		case "metadata":
+			return each(value, func(key string, value []byte) error {
+				switch key {
+				case "labels":
+					return json.Unmarshal(value, &t.labels)
+				case "annotations":
+					return json.Unmarshal(value, &t.annotations)
+				}
+				return nil
+			})
+		case "spec":
+			return each(value, func(key string, value []byte) error {
+				if slices.ContainsFunc(t.fields, func(f entry[json.RawMessage]) bool { return f.key == key }) {
+					return errors.New("it is there twice")
+				}
+				t.fields = append(t.fields, entry[json.RawMessage]{key, value})
+				return t.pod.read(key, value)
+			})
+		}
 		return nil
+	})
+}
+
+// read reads one field.
+func (p *podSpec) read(key string, value []byte) (err error) {
+	switch key {
+	case "serviceAccountName":
+		p.serviceAccountName, err = text(value)
+	case "serviceAccount":
+		p.serviceAccount, err = text(value)
+	case "restartPolicy":
+		p.restartPolicy, err = text(value)
+	case "hostNetwork":
+		err = json.Unmarshal(value, &p.hostNetwork)
+	case "ephemeralContainers":
+		err = eachOf(value, func([]byte) error { p.ephemeralContainers++; return nil })
+	case "initContainers":
+		p.initContainers, err = containersOf(value)
+	case "containers":
+		p.containers, err = containersOf(value)
+	case "volumes":
+		p.volumes, err = namesOf(value)
 	}
-	if err := json.Unmarshal(t.Spec, &t.fields); err != nil {
+	return err
+}
+
+func containersOf(list []byte) ([]container, error) {
+	var out []container
+	err := eachOf(list, func(value []byte) error {
+		var c container
+		err := each(value, c.read)
+		out = append(out, c)
 		return err
+	})
+	return out, err
+}
+
+// read reads one field.
+func (c *container) read(key string, value []byte) (err error) {
+	switch key {
+	case "name":
+		c.name, err = text(value)
+	case "image":
+		c.image, err = text(value)
+	case "ports":
+		err = json.Unmarshal(value, &c.ports)
+	case "env":
+		c.env, err = namesOf(value)
+	case "volumeMounts":
+		err = json.Unmarshal(value, &c.mounts)
 	}
-	return json.Unmarshal(t.Spec, &t.pod)
+	return err
+}
+
+// namesOf are the names of a list of objects.
+func namesOf(list []byte) ([]string, error) {
+	var out []string
+	err := eachOf(list, func(value []byte) error {
+		name := ""
+		err := each(value, func(key string, value []byte) (err error) {
+			if key == "name" {
+				name, err = text(value)
+			}
+			return err
+		})
+		out = append(out, name)
+		return err
+	})
+	return out, err
 }
 
 // templateOf reads a template that a person wrote.
@@ -82,7 +157,7 @@ func templateOf(template *corev1.PodTemplateSpec) (podTemplate, error) {
 	fields, err := fieldsOf(template)
 	if err == nil {
 		pruneTemplate(fields)
-		err = json.Unmarshal(encode(fields), &t)
+		err = t.read(encode(fields))
 	}
 	if err != nil {
 		return t, invalidTemplate("spec.template", "it cannot be written: %v", err)
@@ -93,32 +168,35 @@ func templateOf(template *corev1.PodTemplateSpec) (podTemplate, error) {
 // proxied tells whether the mesh gives the template's pods a proxy: not where they ask for none, and never in the network of
 // their node. A word that only some installations of Istio take for a yes is none.
 func (t *podTemplate) proxied() bool {
-	asked, ok := t.Metadata.Labels[labelInject]
+	asked, ok := t.labels[labelInject]
 	if !ok {
-		asked, ok = t.Metadata.Annotations[labelInject]
+		asked, ok = t.annotations[labelInject]
 	}
-	return !t.pod.HostNetwork && (!ok || asked == "true")
+	return !t.pod.hostNetwork && (!ok || asked == "true")
 }
 
 // Proxied tells whether the mesh, where there is one, gives the pods of a template a proxy.
 func Proxied(template *corev1.PodTemplateSpec) bool {
 	var t podTemplate
-	t.Metadata.Labels, t.Metadata.Annotations, t.pod.HostNetwork = template.Labels, template.Annotations, template.Spec.HostNetwork
+	t.labels, t.annotations, t.pod.hostNetwork = template.Labels, template.Annotations, template.Spec.HostNetwork
 	return t.proxied()
 }
 
 // compile writes the template for clusters with the mesh and without. An application can keep its pods out of the mesh.
 func (t *podTemplate) compile(name string) (meshed, plain json.RawMessage) {
 	labels := map[string]string{labelName: name, object.LabelApplication: name}
-	maps.Copy(labels, t.Metadata.Labels)
-	spec := maps.Clone(t.fields)
-	delete(spec, "serviceAccount")
-	spec["serviceAccountName"] = encode(name)
-	encoded := json.RawMessage(encode(spec))
+	maps.Copy(labels, t.labels)
+	spec := []entry[json.RawMessage]{{"serviceAccountName", encode(name)}}
+	for _, f := range t.fields {
+		if f.key != "serviceAccountName" && f.key != "serviceAccount" {
+			spec = append(spec, f)
+		}
+	}
+	encoded := json.RawMessage(appendSorted(nil, spec, func(b []byte, raw json.RawMessage) []byte { return append(b, raw...) }))
 	with := func(labels map[string]string) json.RawMessage {
 		metadata := fields{{"labels", labels}}
-		if len(t.Metadata.Annotations) > 0 {
-			metadata = append(metadata, field{"annotations", t.Metadata.Annotations})
+		if len(t.annotations) > 0 {
+			metadata = append(metadata, field{"annotations", t.annotations})
 		}
 		return appendFields(make([]byte, 0, len(encoded)+512), fields{{"metadata", metadata}, {"spec", encoded}})
 	}

@@ -16,33 +16,33 @@ import (
 // all of Kubernetes' validation: what it lets through, clusters still report.
 func checkTemplate(name string, t *podTemplate) error {
 	const field = "spec.template"
-	if v, ok := t.Metadata.Labels[object.LabelApplication]; ok && v != name {
+	if v, ok := t.labels[object.LabelApplication]; ok && v != name {
 		return invalidTemplate(field+".metadata.labels", "%s is the label by which pods are selected and must be %s; leave it out",
 			object.LabelApplication, name)
 	}
 	if err := checkMarks(field+".metadata", t); err != nil {
 		return err
 	}
-	for _, account := range []string{t.pod.ServiceAccountName, t.pod.ServiceAccount} {
+	for _, account := range []string{t.pod.serviceAccountName, t.pod.serviceAccount} {
 		if account != "" && account != name {
 			return invalidTemplate(field+".spec.serviceAccountName", "%q is not the application's own account, %s; leave it out", account, name)
 		}
 	}
-	if p := t.pod.RestartPolicy; p != "" && p != corev1.RestartPolicyAlways {
+	if p := t.pod.restartPolicy; p != "" && p != string(corev1.RestartPolicyAlways) {
 		return invalidTemplate(field+".spec.restartPolicy", "it is %s, but a Deployment's pods are always restarted; leave it out", p)
 	}
-	if len(t.pod.EphemeralContainers) > 0 {
+	if t.pod.ephemeralContainers > 0 {
 		return invalidTemplate(field+".spec.ephemeralContainers", "they can be added to running pods alone; leave them out")
 	}
-	if len(t.pod.Containers) == 0 {
+	if len(t.pod.containers) == 0 {
 		return invalidTemplate(field+".spec.containers", "there are none; a pod needs at least one container")
 	}
 	return checkContainers(field+".spec", &t.pod)
 }
 
 func checkMarks(field string, t *podTemplate) error {
-	for _, key := range slices.Sorted(maps.Keys(t.Metadata.Labels)) {
-		value := t.Metadata.Labels[key]
+	for _, key := range slices.Sorted(maps.Keys(t.labels)) {
+		value := t.labels[key]
 		if strings.HasPrefix(key, reservedPrefix) && key != object.LabelApplication {
 			return invalidTemplate(field+".labels", "%s is Meridian's own; leave it out", key)
 		}
@@ -50,7 +50,7 @@ func checkMarks(field string, t *podTemplate) error {
 			return invalidTemplate(field+".labels", "%s: %q is not valid: %s", key, value, problems[0])
 		}
 	}
-	for _, key := range slices.Sorted(maps.Keys(t.Metadata.Annotations)) {
+	for _, key := range slices.Sorted(maps.Keys(t.annotations)) {
 		if strings.HasPrefix(key, reservedPrefix) {
 			return invalidTemplate(field+".annotations", "%s is Meridian's own; leave it out", key)
 		}
@@ -64,38 +64,38 @@ func checkMarks(field string, t *podTemplate) error {
 // checkContainers also looks for what server-side apply cannot express: two entries of a list with one key.
 func checkContainers(field string, spec *podSpec) error {
 	volumes := map[string]bool{}
-	for i, v := range spec.Volumes {
-		if volumes[v.Name] || !isLabel(v.Name) {
-			return invalidTemplate(fmt.Sprintf("%s.volumes[%d].name", field, i), "%q is not a DNS label that no other volume has", v.Name)
+	for i, name := range spec.volumes {
+		if volumes[name] || !isLabel(name) {
+			return invalidTemplate(fmt.Sprintf("%s.volumes[%d].name", field, i), "%q is not a DNS label that no other volume has", name)
 		}
-		volumes[v.Name] = true
+		volumes[name] = true
 	}
 	names := map[string]bool{}
 	check := func(list string, containers []container) error {
 		for i := range containers {
 			c, at := &containers[i], fmt.Sprintf("%s.%s[%d]", field, list, i)
-			if names[c.Name] || !isLabel(c.Name) {
-				return invalidTemplate(at+".name", "%q is not a DNS label that no other container has", c.Name)
+			if names[c.name] || !isLabel(c.name) {
+				return invalidTemplate(at+".name", "%q is not a DNS label that no other container has", c.name)
 			}
-			names[c.Name] = true
+			names[c.name] = true
 			if err := checkContainer(at, c, volumes); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	if err := check("initContainers", spec.InitContainers); err != nil {
+	if err := check("initContainers", spec.initContainers); err != nil {
 		return err
 	}
-	return check("containers", spec.Containers)
+	return check("containers", spec.containers)
 }
 
 func checkContainer(at string, c *container, volumes map[string]bool) error {
-	if strings.TrimSpace(c.Image) != c.Image || c.Image == "" {
-		return invalidTemplate(at+".image", "%q is not an image", c.Image)
+	if strings.TrimSpace(c.image) != c.image || c.image == "" {
+		return invalidTemplate(at+".image", "%q is not an image", c.image)
 	}
 	ports := map[string]bool{}
-	for i, p := range c.Ports {
+	for i, p := range c.ports {
 		key := fmt.Sprintf("%d/%s", p.ContainerPort, defaultProtocol(p.Protocol))
 		if len(validation.IsValidPortNum(int(p.ContainerPort))) > 0 || ports[key] {
 			return invalidTemplate(fmt.Sprintf("%s.ports[%d].containerPort", at, i), "%s is not a port that no other entry has", key)
@@ -103,14 +103,14 @@ func checkContainer(at string, c *container, volumes map[string]bool) error {
 		ports[key] = true
 	}
 	env := map[string]bool{}
-	for i, e := range c.Env {
-		if e.Name == "" || env[e.Name] {
-			return invalidTemplate(fmt.Sprintf("%s.env[%d].name", at, i), "%q is not a name that no other variable has", e.Name)
+	for i, name := range c.env {
+		if name == "" || env[name] {
+			return invalidTemplate(fmt.Sprintf("%s.env[%d].name", at, i), "%q is not a name that no other variable has", name)
 		}
-		env[e.Name] = true
+		env[name] = true
 	}
 	paths := map[string]bool{}
-	for i, m := range c.VolumeMounts {
+	for i, m := range c.mounts {
 		if !volumes[m.Name] {
 			return invalidTemplate(fmt.Sprintf("%s.volumeMounts[%d].name", at, i), "there is no volume %q in spec.template.spec.volumes", m.Name)
 		}
