@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 
+	"github.com/spiffe/go-spiffe/v2/spiffetls/tlsconfig"
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/meridian-federation/meridian/az/authz"
 	"github.com/meridian-federation/meridian/internal/config"
@@ -13,7 +16,7 @@ import (
 
 // AuthorizationConfig is how proxies ask whether requests are allowed.
 type AuthorizationConfig struct {
-	Address string `usage:"HOST:PORT at which proxies ask for external authorization (Envoy's ext_authz, gRPC, in the clear); none unless given"`
+	Address string `usage:"HOST:PORT at which proxies ask for external authorization (Envoy's ext_authz, gRPC; over TLS with the zone's certificate unless it is on loopback); none unless given"`
 }
 
 // Validate checks the address.
@@ -51,10 +54,19 @@ func (z *Zone) authorize(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		return authz.NewService(index, z.checks).Serve(ctx, z.authorization)
+		return authz.NewService(index, z.checks).Serve(ctx, z.authorization, z.authorizationCredentials())
 	})
 	if err := group.Wait(); !errors.Is(err, context.Canceled) {
 		return err
 	}
 	return nil
+}
+
+// authorizationCredentials are TLS with the zone's certificate, which proxies verify by the hub's roots. They show none of
+// their own: theirs are another authority's. On loopback, where a proxy is beside the zone, it is in the clear.
+func (z *Zone) authorizationCredentials() credentials.TransportCredentials {
+	if config.OnLoopback(z.authorization.Addr().String()) {
+		return insecure.NewCredentials()
+	}
+	return credentials.NewTLS(tlsconfig.TLSServerConfig(z.identity))
 }

@@ -11,10 +11,13 @@ import (
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/meridian-federation/meridian/az"
 	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/identity"
+	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/internal/store/mem"
 	"github.com/meridian-federation/meridian/internal/tiertest"
@@ -78,5 +81,55 @@ func TestAuthorization(t *testing.T) {
 	parent.Stop()
 	if got := check(); got != codes.OK {
 		t.Errorf("without a region: got %s, want %s", got, codes.OK)
+	}
+}
+
+// elsewhere is a listener that says that it is on another address than loopback.
+type elsewhere struct{ net.Listener }
+
+func (elsewhere) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 7422} }
+
+// TestAuthorizationElsewhere holds that proxies on other hosts are answered over TLS by the zone's certificate, and not in the
+// clear.
+func TestAuthorizationElsewhere(t *testing.T) {
+	parent := tiertest.NewParent(t, "region/west")
+	var listeners [2]net.Listener
+	for i := range listeners {
+		var err error
+		if listeners[i], err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg := az.Config{ID: "zone-0", Region: "west", Zone: "a", Parent: []string{parent.Address}, Settle: 300 * time.Millisecond}
+	cfg.Default()
+	source := tiertest.Source(t, "region/west/zone/a")
+	zone := az.New(cfg, az.Deps{Store: mem.New(), Listener: listeners[0], Authorization: elsewhere{listeners[1]},
+		Log: slog.New(slog.DiscardHandler), Identity: source})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- zone.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("running the zone: %v", err)
+		}
+	})
+	check := func(creds credentials.TransportCredentials) error {
+		conn, err := grpc.NewClient(listeners[1].Addr().String(), grpc.WithTransportCredentials(creds))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		_, err = authv3.NewAuthorizationClient(conn).Check(ctx, &authv3.CheckRequest{})
+		return err
+	}
+	tls := identity.VisitorTLS(source.TrustDomain(), source.Roots(), question.Path{Region: "west", Zone: "a"})
+	if err := check(credentials.NewTLS(tls)); err != nil {
+		t.Errorf("over TLS: got %v, want an answer", err)
+	}
+	if err := check(insecure.NewCredentials()); err == nil {
+		t.Error("in the clear: it was answered, want it refused")
 	}
 }

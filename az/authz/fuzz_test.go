@@ -1,9 +1,42 @@
 package authz
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"google.golang.org/protobuf/proto"
 )
+
+// FuzzCheck holds that no question of a proxy's breaks the service, and that one about nothing that is known is denied.
+func FuzzCheck(f *testing.F) {
+	whole := &authv3.CheckRequest{Attributes: &authv3.AttributeContext{
+		Source: &authv3.AttributeContext_Peer{Principal: "spiffe://prod.example/ns/shop/sa/web"},
+		Destination: &authv3.AttributeContext_Peer{Principal: "spiffe://prod.example/ns/n/sa/cart", Address: &corev3.Address{
+			Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: 8080}}}}},
+		Request:           &authv3.AttributeContext_Request{Http: &authv3.AttributeContext_HttpRequest{Host: "cart.n", Method: "GET", Path: "/a?b"}},
+		ContextExtensions: map[string]string{"gateway": "true"}}}
+	for _, m := range []*authv3.CheckRequest{{}, whole} {
+		b, err := proto.Marshal(m)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	service := NewService(NewIndex(slog.New(slog.DiscardHandler)), NewMetrics(nil))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var in authv3.CheckRequest
+		if proto.Unmarshal(b, &in) != nil {
+			return
+		}
+		out, err := service.Check(t.Context(), &in)
+		if err != nil || out.GetDeniedResponse() == nil {
+			t.Errorf("got %v, %v; want it denied", out, err)
+		}
+	})
+}
 
 // FuzzIdentity holds that what is read of a principal is all of it.
 func FuzzIdentity(f *testing.F) {
