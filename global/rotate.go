@@ -7,12 +7,17 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/meridian-federation/meridian/internal/audit"
 	"github.com/meridian-federation/meridian/internal/identity"
 	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/internal/record"
 )
+
+// unseen is how long processes that no overview shows, since they do not lead their tier, have to follow a step: longer than
+// what spreads the renewals of those that are told at once.
+const unseen = 5 * time.Second
 
 // rotate takes the replacement of the root one step further, where all nodes have followed the step before:
 //
@@ -60,6 +65,8 @@ type roots struct {
 	ders   [][]byte
 	hashes [][32]byte
 	active [32]byte
+	// written is when they became these.
+	written time.Time
 }
 
 func (r roots) record() record.Trust { return record.Trust{Roots: r.ders, Active: r.active} }
@@ -108,7 +115,9 @@ func (g *Global) trust() (roots, error) {
 	if err != nil {
 		return roots{}, err
 	}
-	return newRoots(trust)
+	r, err := newRoots(trust)
+	r.written = e.Written
+	return r, err
 }
 
 // step decides what is next: the roots to write, nil if nothing changes, and how the rotation then stands.
@@ -163,6 +172,9 @@ func (g *Global) behind(ctx context.Context, now roots) []question.RotationWait 
 		if reason != "" {
 			out = append(out, question.RotationWait{Node: node, Reason: reason})
 		}
+	}
+	if time.Since(now.written) < unseen {
+		wait("processes that do not lead", "nobody sees them; they are given some seconds to follow")
 	}
 	if spreading && !g.tells(now.newest()) {
 		wait("ConfigMap "+question.HubNamespace+"/"+question.HubConfigMap, "it does not have the new root yet")
