@@ -74,7 +74,7 @@ func (f *federation) emptyHub(t *testing.T) {
 // atHub runs a command that asks Global, by its address: the hub that would tell it is empty.
 func (f *federation) atHub(t *testing.T, args ...string) string {
 	t.Helper()
-	return f.meridian(t, append(args, "--hub", f.run.HubAddress(), "--hub-ca-file", f.rootsFile())...)
+	return f.meridian(t, append(args, "--hub", f.run.HubAddress(), "--hub-ca-file", f.run.HubRoots())...)
 }
 
 // refusesHub waits until Global says that the hub is another.

@@ -16,8 +16,6 @@ import (
 	"testing"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/dynamic"
 
 	"github.com/meridian-federation/meridian/internal/hubclient"
@@ -163,9 +161,6 @@ func (f *federation) connect(ctx context.Context) error {
 	if f.hub, err = dynamic.NewForConfig(f.hubKube.RESTConfig()); err != nil {
 		return err
 	}
-	if err := f.keepRoots(ctx); err != nil {
-		return err
-	}
 	f.clusters = map[string]*cluster{}
 	for _, name := range allClusters {
 		kube, err := f.run.Kube(ctx, name)
@@ -178,18 +173,6 @@ func (f *federation) connect(ctx context.Context) error {
 	}
 	return nil
 }
-
-// keepRoots writes the roots of Global's identity to a file, for those who ask it while the hub that tells them is empty.
-func (f *federation) keepRoots(ctx context.Context) error {
-	hub, err := f.hub.Resource(configMaps).Namespace(question.HubNamespace).Get(ctx, question.HubConfigMap, metav1.GetOptions{})
-	if err != nil {
-		return err
-	}
-	roots, _, err := unstructured.NestedString(hub.Object, "data", question.HubCAKey)
-	return errors.Join(err, os.WriteFile(f.rootsFile(), []byte(roots), 0o600))
-}
-
-func (f *federation) rootsFile() string { return filepath.Join(f.dir, "roots.crt") }
 
 // end ends the run unless it is to be kept.
 func (f *federation) end() error {

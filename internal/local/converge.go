@@ -29,14 +29,14 @@ const (
 
 // converge waits until every cluster answers Global's questions and every application is Ready, and shows how far it
 // is. Applications that Meridian has refused, or that a cluster has, are named and not waited for.
-func converge(ctx context.Context, hub *rest.Config, t Topology, say func(string, ...any)) error {
+func converge(ctx context.Context, hub *rest.Config, l layout, t Topology, say func(string, ...any)) error {
 	ctx, cancel := context.WithTimeout(ctx, convergeWithin)
 	defer cancel()
 	client, err := dynamic.NewForConfig(hub)
 	if err != nil {
 		return fmt.Errorf("making a client: %w", err)
 	}
-	global, err := hubclient.Dial(ctx, hub, hubclient.Options{})
+	global, err := hubclient.Dial(ctx, hub, t.asking(l))
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +14,7 @@ import (
 
 	"k8s.io/client-go/rest"
 
+	"github.com/meridian-federation/meridian/internal/config"
 	"github.com/meridian-federation/meridian/internal/hubclient"
 	"github.com/meridian-federation/meridian/internal/question"
 )
@@ -28,6 +30,38 @@ const (
 func (l layout) identity(name string) string { return filepath.Join(l.dir, "identities", name) }
 func (l layout) token(name string) string    { return l.identity(name) + ".token" }
 
+// roots is the file of the roots by which those who ask Global know it, also while no hub tells them.
+func (l layout) roots() string { return filepath.Join(l.dir, "identities", "roots.crt") }
+
+// keepRoots writes them, once Global has made the first. Of its files only the certificates are taken, never a key.
+func (l layout) keepRoots() error {
+	files, err := filepath.Glob(filepath.Join(l.identity(globalName()), "root*.pem"))
+	if err != nil {
+		return fmt.Errorf("looking for the roots of Global's identity: %w", err)
+	}
+	var roots []byte
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			return fmt.Errorf("reading a root of Global's identity: %w", err)
+		}
+		for block, rest := pem.Decode(content); block != nil; block, rest = pem.Decode(rest) {
+			if block.Type == "CERTIFICATE" {
+				roots = append(roots, pem.EncodeToMemory(block)...)
+			}
+		}
+	}
+	if err := os.WriteFile(l.roots(), roots, 0o600); err != nil {
+		return fmt.Errorf("keeping the roots of Global's identity: %w", err)
+	}
+	return nil
+}
+
+// asking is where Global answers, and by what it is known.
+func (t Topology) asking(l layout) hubclient.Options {
+	return hubclient.Options{Address: config.Loopback(t.Global.Listen), CAFile: l.roots()}
+}
+
 // enrolled tells whether a process has a certificate of its own.
 func (l layout) enrolled(name string) bool {
 	_, err := os.Stat(filepath.Join(l.identity(name), "identity.pem"))
@@ -36,14 +70,15 @@ func (l layout) enrolled(name string) bool {
 
 // enroller gets tokens from Global, for the processes that have not enrolled yet.
 type enroller struct {
-	l   layout
-	hub *rest.Config
+	l      layout
+	hub    *rest.Config
+	asking hubclient.Options
 	// taken are the places of which a process has enrolled.
 	taken map[question.Path]bool
 }
 
-func newEnroller(l layout, hub *rest.Config, tiers []tier) *enroller {
-	e := &enroller{l: l, hub: hub, taken: map[question.Path]bool{}}
+func newEnroller(l layout, hub *rest.Config, asking hubclient.Options, tiers []tier) *enroller {
+	e := &enroller{l: l, hub: hub, asking: asking, taken: map[question.Path]bool{}}
 	for _, t := range tiers {
 		if l.enrolled(t.name) {
 			e.taken[t.place] = true
@@ -73,8 +108,11 @@ func (e *enroller) prepare(ctx context.Context, t *tier) error {
 	return nil
 }
 
-// done notes that a process runs, and removes its token, which is spent.
+// done notes that a process runs: Global has its root by then, and another's token is spent.
 func (e *enroller) done(t *tier) error {
+	if t.name == globalName() {
+		return e.l.keepRoots()
+	}
 	if !t.enrols {
 		return nil
 	}
@@ -105,7 +143,7 @@ func (e *enroller) ask(ctx context.Context, request question.TokenRequest) (ques
 }
 
 func (e *enroller) askOnce(ctx context.Context, request question.TokenRequest) (issued question.IssuedToken, err error) {
-	client, err := hubclient.Dial(ctx, e.hub, hubclient.Options{})
+	client, err := hubclient.Dial(ctx, e.hub, e.asking)
 	if err != nil {
 		return issued, err
 	}

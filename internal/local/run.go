@@ -36,6 +36,9 @@ func (r *Run) Topology() Topology { return r.t }
 // HubAddress is where Global answers questions.
 func (r *Run) HubAddress() string { return config.Loopback(r.t.Global.Listen) }
 
+// HubRoots is the file of the roots by which Global is known.
+func (r *Run) HubRoots() string { return r.l.roots() }
+
 // Listen is where a process of a tier serves its children.
 func (r *Run) Listen(name string) string {
 	for _, tier := range r.t.tiers(r.l) {

@@ -69,7 +69,7 @@ func Up(ctx context.Context, o Options, out io.Writer) error {
 			return err
 		}
 	}
-	if err := converge(ctx, hub, t, say); err != nil {
+	if err := converge(ctx, hub, l, t, say); err != nil {
 		return fmt.Errorf("%w; logs are in %s", err, l.logs())
 	}
 	summary(out, l, t, o)
@@ -150,7 +150,7 @@ func startKubes(ctx context.Context, l layout, t Topology, o Options, say func(s
 // knows their places from the inventory.
 func startTiers(ctx context.Context, l layout, t Topology, hub *rest.Config, say func(string, ...any)) error {
 	tiers := t.tiers(l)
-	enroller := newEnroller(l, hub, tiers)
+	enroller := newEnroller(l, hub, t.asking(l), tiers)
 	for _, tier := range tiers {
 		say("starting %s", tier.name)
 		if err := enroller.prepare(ctx, &tier); err != nil {
