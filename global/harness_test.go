@@ -30,17 +30,17 @@ import (
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/feed/feedgrpc"
 	"github.com/meridian-federation/meridian/internal/identity"
-	"github.com/meridian-federation/meridian/internal/identity/identitytest"
 	"github.com/meridian-federation/meridian/internal/localkube"
 	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/internal/store"
+	"github.com/meridian-federation/meridian/internal/tiertest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // identities are those of all trees here.
-var identities = identitytest.Must(identitytest.Options{})
+var identities = tiertest.Root()
 
 const patience = 30 * time.Second
 
