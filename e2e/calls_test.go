@@ -33,7 +33,9 @@ func istio(resource string) schema.GroupVersionResource {
 }
 
 // gatewayOf names the Gateway object of an application that is called from other networks.
-func gatewayOf(application string) string { return "meridian-eastwest-" + mesh.GatewayPart(application) }
+func gatewayOf(application string) string {
+	return "meridian-eastwest-" + mesh.GatewayPart(application)
+}
 
 // TestCallsAcrossClusters has an application call one that runs on another network, and then on its own too: what its
 // cluster is told of the other's pods follows them, and nothing else is written.
