@@ -100,6 +100,14 @@ func (r *tier) child(path question.Path) *identity.Source {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	r.run(source)
+	return source
+}
+
+// run runs a child with an identity until the test ends.
+func (r *tier) run(source *identity.Source) {
+	r.t.Helper()
+	path := source.Path()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
@@ -114,7 +122,6 @@ func (r *tier) child(path question.Path) *identity.Source {
 		}
 	})
 	r.connected(source)
-	return source
 }
 
 // connected waits until a child is there; its certificate and the parent's are renewed meanwhile.

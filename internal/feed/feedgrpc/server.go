@@ -24,7 +24,8 @@ type ServerConfig struct {
 	// every claim. ctx ends with the stream, with Close, and when the child comes anew, as Accept's does.
 	Identify func(ctx context.Context, claimed feed.Hello) (Identity, error)
 	// Valid says why a child may no longer be served, and until when it is not to be asked again, unless by Revalidate; the
-	// zero time is until then. It is asked before the child is accepted, with the context of its stream. Nil is always.
+	// zero time is until then. It is asked before the child takes its seat and before it is accepted, with the context of its
+	// stream. Nil is always.
 	Valid func(ctx context.Context, peer Identity) (until time.Time, err error)
 	// Accept gives the endpoint for a child. Its error is told to the child and ends the session; a *Redirect sends the
 	// child elsewhere. A child that waited in line is accepted once more when its turn comes, since much may have
@@ -169,10 +170,13 @@ func (s *Server) serve(c *conn) error {
 	if err != nil {
 		return dismissal{fmt.Errorf("identifying %s: %w", hello.Path, err)}
 	}
+	c.valid = func() (time.Time, error) { return s.cfg.Valid(c.ctx, peer) }
+	if _, err := c.valid(); err != nil { // before it counts as the child, and before it takes the child's seat from another
+		return dismissal{err}
+	}
 	if err := s.knocks.admit(peer.Path, time.Now()); err != nil {
 		return dismissal{err}
 	}
-	c.valid = func() (time.Time, error) { return s.cfg.Valid(c.ctx, peer) }
 	seat, err := s.sit(c, peer.Path)
 	if err != nil {
 		return dismissal{err}
