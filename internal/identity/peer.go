@@ -28,15 +28,24 @@ type Peer struct {
 // PeerOf is who calls. The connection must have been made with ServerTLS, which has verified what is read here; on any
 // other there is no peer.
 func PeerOf(ctx context.Context) (Peer, error) {
+	certs := peerCertificates(ctx)
+	if isStranger(certs) {
+		return Peer{}, ErrNoCertificate
+	}
+	return peerOf(certs[0])
+}
+
+// peerCertificates are those that the connection of a call was made with.
+func peerCertificates(ctx context.Context) []*x509.Certificate {
 	p, ok := peer.FromContext(ctx)
 	if !ok {
-		return Peer{}, ErrNoCertificate
+		return nil
 	}
 	info, ok := p.AuthInfo.(credentials.TLSInfo)
-	if !ok || isStranger(info.State.PeerCertificates) {
-		return Peer{}, ErrNoCertificate
+	if !ok {
+		return nil
 	}
-	return peerOf(info.State.PeerCertificates[0])
+	return info.State.PeerCertificates
 }
 
 func peerOf(leaf *x509.Certificate) (Peer, error) {
@@ -54,15 +63,10 @@ func peerOf(leaf *x509.Certificate) (Peer, error) {
 // Revoked says why the certificates no longer count that a call's connection was made with, as lowest has it now; nil while
 // they do, and of a call without any. The connection must have been made with ServerTLS.
 func Revoked(ctx context.Context, lowest Lowest) error {
-	p, ok := peer.FromContext(ctx)
-	if !ok {
+	certs := peerCertificates(ctx)
+	if isStranger(certs) {
 		return nil
 	}
-	info, ok := p.AuthInfo.(credentials.TLSInfo)
-	if !ok || isStranger(info.State.PeerCertificates) {
-		return nil
-	}
-	certs := info.State.PeerCertificates
 	path, err := pathOf(certs[0])
 	if err != nil {
 		return fmt.Errorf("reading the peer's certificate: %w", err)

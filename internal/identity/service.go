@@ -114,23 +114,45 @@ func (s *service) issue(csr []byte, path question.Path, generation uint64) (*ide
 	return &identitypb.Issued{Chain: chain, Roots: ders(s.cfg.Authority.source.Roots())}, nil
 }
 
-// Renew goes by the certificate of the connection, whose generation may have been revoked since it was made.
+// Renew goes by the certificates of the connection, which may have been revoked since it was made.
 func (s *service) Renew(ctx context.Context, req *identitypb.RenewRequest) (*identitypb.Issued, error) {
-	p, err := PeerOf(ctx)
+	issued, err := s.renew(ctx, req.GetCsr())
 	if err != nil {
-		return nil, s.answer(ctx, audit.Renew, "", Refused("%v", err))
-	}
-	if !p.NotAfter.After(time.Now()) {
-		return nil, s.answer(ctx, audit.Renew, p.Path.String(), Refused("the certificate ended at %s", p.NotAfter.Format(time.RFC3339)))
-	}
-	if err := s.cfg.Lowest.accepts(p.Path, p.Generation); err != nil {
-		return nil, s.answer(ctx, audit.Renew, p.Path.String(), Refused("%v", err))
-	}
-	issued, err := s.issue(req.GetCsr(), p.Path, p.Generation)
-	if err != nil {
-		return nil, s.answer(ctx, audit.Renew, p.Path.String(), err)
+		return nil, s.answer(ctx, audit.Renew, subject(ctx), err)
 	}
 	return issued, nil
+}
+
+func (s *service) renew(ctx context.Context, csr []byte) (*identitypb.Issued, error) {
+	v, err := s.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	generation, err := v.generation()
+	if err != nil {
+		return nil, Refused("%v", err)
+	}
+	// Not less, or the caller would be refused; more was granted by nobody whom this parent has heard of.
+	if s.cfg.Lowest != nil && generation > s.cfg.Lowest(v.path) {
+		return nil, Refused("the generation %d of %s is above %d, the one that was granted", generation, v.path, s.cfg.Lowest(v.path))
+	}
+	return s.issue(csr, v.path, generation)
+}
+
+// caller is whose certificates a call was made with, as they count now.
+func (s *service) caller(ctx context.Context) (verified, error) {
+	p, err := PeerOf(ctx)
+	if err != nil {
+		return verified{}, Refused("%v", err)
+	}
+	if !p.NotAfter.After(time.Now()) {
+		return verified{}, Refused("the certificate ended at %s", p.NotAfter.Format(time.RFC3339))
+	}
+	v, err := verify(peerCertificates(ctx), s.cfg.Authority.source, s.cfg.Lowest)
+	if err != nil {
+		return verified{}, Refused("%v", err)
+	}
+	return v, nil
 }
 
 // Redeem is for regions and zones, each for what is below it.
@@ -147,12 +169,9 @@ func (s *service) Redeem(ctx context.Context, req *identitypb.RedeemRequest) (*i
 }
 
 func (s *service) redemption(ctx context.Context, req *identitypb.RedeemRequest) (path question.Path, hash [sha256.Size]byte, err error) {
-	p, err := PeerOf(ctx)
+	caller, err := s.caller(ctx)
 	if err != nil {
-		return path, hash, Refused("%v", err)
-	}
-	if err := s.cfg.Lowest.accepts(p.Path, p.Generation); err != nil {
-		return path, hash, Refused("%v", err)
+		return path, hash, err
 	}
 	if len(req.GetToken()) > maxToken || len(req.GetPath()) > maxPath || len(req.GetKeyHash()) != len(hash) {
 		return path, hash, Refused("the token or the path is too long, or the key's hash has not %d bytes", len(hash))
@@ -161,8 +180,8 @@ func (s *service) redemption(ctx context.Context, req *identitypb.RedeemRequest)
 		return path, hash, err
 	}
 	// The caller's own place is directly below this one; what it asks for is below the caller.
-	if !s.cfg.Authority.parentOf(p.Path) || path == p.Path || !p.Path.Contains(path) {
-		return path, hash, Refused("%s may not redeem tokens for %s", p.Path, path)
+	if !s.cfg.Authority.parentOf(caller.path) || path == caller.path || !caller.path.Contains(path) {
+		return path, hash, Refused("%s may not redeem tokens for %s", caller.path, path)
 	}
 	return path, [sha256.Size]byte(req.GetKeyHash()), nil
 }
@@ -225,6 +244,15 @@ func actor(ctx context.Context) string {
 		return fmt.Sprintf("%s at %s", who.Path, p.Addr)
 	}
 	return p.Addr.String()
+}
+
+// subject is the peer's place, empty if it shows none.
+func subject(ctx context.Context) string {
+	who, err := PeerOf(ctx)
+	if err != nil {
+		return ""
+	}
+	return who.Path.String()
 }
 
 // tokenAttr is a token as the audit log may hold it: its id.

@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"maps"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -165,4 +166,25 @@ func TestCollector(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", path, got, want)
 		}
 	}
+}
+
+// serveAuthority offers the service at a socket of its own, and dials it as a place; both end with the test.
+func serveAuthority(t *testing.T, cfg identity.ServiceConfig, as *identity.Source) identitypb.AuthorityClient {
+	t.Helper()
+	source := cfg.Authority.Source()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := grpc.NewServer(grpc.Creds(credentials.NewTLS(identity.ServerTLS(source, cfg.Lowest, nil))))
+	identity.Serve(server, cfg)
+	done := make(chan struct{})
+	go func() { defer close(done); _ = server.Serve(listener) }()
+	conn, err := grpc.NewClient(listener.Addr().String(),
+		grpc.WithTransportCredentials(credentials.NewTLS(identity.ClientTLS(as, source.Path()))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close(); server.Stop(); <-done })
+	return identitypb.NewAuthorityClient(conn)
 }

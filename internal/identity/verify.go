@@ -61,9 +61,22 @@ func verify(certs []*x509.Certificate, roots x509bundle.Source, lowest Lowest, o
 	return verified{}, errors.Join(errs...)
 }
 
+// generation is that of the certificate that the place above issued: a tier signs its own leaf, and could write any into it.
+func (v verified) generation() (uint64, error) {
+	issued := v.chain[0]
+	for _, cert := range v.chain[1:] {
+		if place, ok, err := placeOf(cert); err == nil && ok && place == v.path {
+			issued = cert
+		}
+	}
+	return generationOf(issued)
+}
+
 // rule holds a leaf's path against the place of every certificate authority above it, and all generations against the
-// lowest that count.
+// lowest that count. All certificates of one place have one generation: whoever has the key of an old one cannot sign
+// itself a newer.
 func rule(path question.Path, chain []*x509.Certificate, lowest Lowest) error {
+	generations := map[question.Path]uint64{}
 	for i, cert := range chain {
 		at := path
 		if i > 0 {
@@ -83,6 +96,10 @@ func rule(path question.Path, chain []*x509.Certificate, lowest Lowest) error {
 		if err != nil {
 			return err
 		}
+		if other, ok := generations[at]; ok && other != generation {
+			return fmt.Errorf("the certificates of %s are of two generations, %d and %d", at, other, generation)
+		}
+		generations[at] = generation
 		if err := lowest.accepts(at, generation); err != nil {
 			return err
 		}
