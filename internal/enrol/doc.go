@@ -8,7 +8,8 @@
 //
 // A use of a token and the grant that follows from it are one transaction, so that a token is never spent for nothing and
 // a place never enrolled by a token that can be used again. One key spends one use, however often it asks: a lost reply
-// costs nothing. What a token gave is void once the place was removed or enrolled anew: a late word of it revives nothing.
+// costs nothing. A token, and what it gave, are void once the place was removed or enrolled anew: a late word of it revives
+// nothing, and one that was out before a replacement does not undo it.
 //
 // Only Global imports enrol. Tokens stay at Global, as the hash of their secret; grants travel to the region and the zone
 // on their path.

@@ -68,8 +68,8 @@ func (r *Register) find(token identity.Token, path question.Path, places *Places
 func spend(t record.Token, g record.Grant, key keyHash) (record.Token, record.Grant, error) {
 	first := len(t.Spent) == 0
 	switch {
-	case !first && (!g.Enrolled || t.Generation != g.Generation):
-		return t, g, identity.Refused("the token is void: since its first use %s was removed, or enrolled anew", g.Path)
+	case t.Generation != g.Generation || !first && !g.Enrolled:
+		return t, g, identity.Refused("the token is void: since it was made, or first used, %s was removed, or enrolled anew", g.Path)
 	case slices.Contains(t.Spent, key):
 		return t, g, nil
 	case len(t.Spent) >= int(t.Uses):

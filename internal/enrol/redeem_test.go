@@ -74,6 +74,20 @@ func TestEnrolledPlace(t *testing.T) {
 	})
 }
 
+// A token that was out when the place was enrolled anew gives nothing, whoever has it.
+func TestUnspentTokenOfAnEarlierGeneration(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, westA)
+		d.redeemed(d.create(westA, 1, question.TokenNew), westA, 1, 0)
+		replica, other := d.create(westA, 5, question.TokenReplica), d.create(westA, 1, question.TokenReplace)
+		d.redeemed(d.create(westA, 1, question.TokenReplace), westA, 2, 1)
+		d.refused(replica.Text(), westA, 3, "is void")
+		d.refused(other.Text(), westA, 3, "is void")
+		d.redeemed(d.create(westA, 1, question.TokenReplica), westA, 4, 1)
+		d.redeemed(d.create(westA, 1, question.TokenReplace), westA, 5, 2)
+	})
+}
+
 func TestPlaceRemoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t, a1, east)

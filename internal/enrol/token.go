@@ -28,9 +28,11 @@ func (r *Register) Create(ctx context.Context, request question.TokenRequest, by
 		if err := places.check(request.Target); err != nil {
 			return err
 		}
-		if err := r.free(request); err != nil {
+		grant, err := r.free(request)
+		if err != nil {
 			return err
 		}
+		kept.Generation = grant.Generation
 		writes, err := r.room(now)
 		if err != nil {
 			return err
@@ -50,17 +52,17 @@ func (r *Register) Create(ctx context.Context, request question.TokenRequest, by
 	return token, kept, nil
 }
 
-// free tells whether a place can be enrolled in the mode asked for.
-func (r *Register) free(request question.TokenRequest) error {
+// free is what is granted of a place, which can be enrolled in the mode asked for.
+func (r *Register) free(request question.TokenRequest) (record.Grant, error) {
 	grant, err := r.Grant(request.Target)
 	if err != nil {
-		return err
+		return grant, err
 	}
 	if grant.Enrolled && record.TokenMode(request.Mode) == record.TokenNew {
-		return fmt.Errorf("%w: %s is enrolled already: say --replace, which has all its earlier certificates refused, "+
+		return grant, fmt.Errorf("%w: %s is enrolled already: say --replace, which has all its earlier certificates refused, "+
 			"or --replica for one more process of it", question.ErrInvalid, request.Target)
 	}
-	return nil
+	return grant, nil
 }
 
 // room makes room for one more token out of those that have ended.

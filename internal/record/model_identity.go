@@ -38,7 +38,8 @@ type Token struct {
 	// Uses is how many processes may enrol with it; Spent are the SHA-256 of the public keys of those that have.
 	Uses  int32
 	Spent [][32]byte
-	// Generation is the place's that all uses are given. It means nothing before the first.
+	// Generation is the one that the place had when the token was made, and that all uses are given once there is one. A token
+	// whose generation is not the place's is void.
 	Generation uint64
 	Mode       TokenMode
 	CreatedBy  string
