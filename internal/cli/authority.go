@@ -78,7 +78,7 @@ func rotate(ctx context.Context, a *asking, request question.RotateRequest) erro
 		case err != nil:
 			return fmt.Errorf("the rotation is not at its end; run the command again to go on: %w", err)
 		case node.Rotation == nil:
-			return errors.New("Global has answered with no rotation")
+			return errors.New("no rotation is in the answer of Global")
 		}
 		if text := render.Rotation(node.Rotation); text != said && a.output == "" {
 			fmt.Fprint(a.env.Out, text)

@@ -84,7 +84,7 @@ func tokenCreate(ctx context.Context, a *asking, e *enrolment) error {
 		return err
 	}
 	if node.Issued == nil {
-		return errors.New("Global has answered with no token")
+		return errors.New("no token is in the answer of Global")
 	}
 	if a.output != "" {
 		return write(a.env.Out, a.output, node.Issued)

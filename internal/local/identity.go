@@ -161,7 +161,7 @@ func (e *enroller) askOnce(ctx context.Context, request question.TokenRequest) (
 		return issued, err
 	}
 	if node.Issued == nil {
-		return issued, errors.New("Global has answered with no token")
+		return issued, errors.New("no token is in the answer of Global")
 	}
 	return *node.Issued, nil
 }

@@ -116,12 +116,3 @@ func (t *tree) walk(r ref, at netip.Prefix, free bool, yield func(netip.Prefix) 
 	}
 	return t.walk(n.children[0], half(at, 0), free, yield) && t.walk(n.children[1], half(at, 1), free, yield)
 }
-
-// prune gives up a node and all below.
-func (t *tree) prune(r ref) {
-	if n := t.nodes[r]; n.inner {
-		t.prune(n.children[0])
-		t.prune(n.children[1])
-	}
-	t.drop(r)
-}
