@@ -18,7 +18,7 @@ import (
 // operation and source are what the AuthorizationPolicies that Meridian writes hold.
 type (
 	operation struct{ Ports, Methods, Paths []string }
-	source    struct{ Principals, Namespaces []string }
+	source    struct{ Principals []string }
 	istioRule struct {
 		From []struct{ Source source }
 		To   []struct{ Operation operation }
@@ -29,11 +29,10 @@ type (
 // field that is given must match; what is not HTTP matches none that names methods or paths.
 func istio(rules []istioRule, r authz.Request) bool {
 	principal := strings.TrimPrefix(r.Source, "spiffe://")
-	caller, _, _ := strings.Cut(principal[strings.Index(principal, "/ns/")+len("/ns/"):], "/")
 	has := func(list []string, value string) bool { return len(list) == 0 || slices.Contains(list, value) }
 	return slices.ContainsFunc(rules, func(rule istioRule) bool {
 		from := slices.ContainsFunc(rule.From, func(f struct{ Source source }) bool {
-			return has(f.Source.Principals, principal) && has(f.Source.Namespaces, caller)
+			return len(f.Source.Principals) == 0 || matches(f.Source.Principals, principal)
 		})
 		to := len(rule.To) == 0 || slices.ContainsFunc(rule.To, func(t struct{ Operation operation }) bool {
 			o := t.Operation
@@ -41,20 +40,23 @@ func istio(rules []istioRule, r authz.Request) bool {
 				return false
 			}
 			return has(o.Ports, strconv.Itoa(int(r.Port))) && has(o.Methods, r.Method) &&
-				(len(o.Paths) == 0 || slices.ContainsFunc(o.Paths, func(p string) bool { return istioPath(p, r.Path) }))
+				(len(o.Paths) == 0 || matches(o.Paths, r.Path))
 		})
 		return from && to
 	})
 }
 
-func istioPath(pattern, path string) bool {
-	switch {
-	case strings.HasSuffix(pattern, "*"):
-		return strings.HasPrefix(path, pattern[:len(pattern)-1])
-	case strings.HasPrefix(pattern, "*"):
-		return strings.HasSuffix(path, pattern[1:])
-	}
-	return path == pattern
+// matches tells whether a value is one of those listed, of which each may be a prefix or a suffix.
+func matches(patterns []string, value string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		switch {
+		case strings.HasSuffix(pattern, "*"):
+			return strings.HasPrefix(value, pattern[:len(pattern)-1])
+		case strings.HasPrefix(pattern, "*"):
+			return strings.HasSuffix(value, pattern[1:])
+		}
+		return value == pattern
+	})
 }
 
 const ledgerSpec = `{"template":{"metadata":{},"spec":{"containers":[{"name":"c","image":"ledger:1"}]}},"placement":{"mode":"Divided"},

@@ -47,6 +47,12 @@ func readObject(t *testing.T, v any) {
 	switch kind {
 	case "EnvoyFilter":
 		read(t, object["spec"], &networkingv1alpha3.EnvoyFilter{})
+	case "DestinationRule":
+		var rule networkingv1alpha3.DestinationRule
+		read(t, object["spec"], &rule)
+		if settings := rule.GetTrafficPolicy().GetTls(); settings.GetCredentialName() == "" || len(settings.GetSubjectAltNames()) == 0 {
+			t.Errorf("the TLS settings %v do not say whom to believe", settings)
+		}
 	case "AccessPolicy":
 		b, err := json.Marshal(object)
 		if err != nil {
