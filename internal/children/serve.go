@@ -43,9 +43,10 @@ func Serve(ctx context.Context, listener net.Listener, cfg Config) error {
 	tls := credentials.NewTLS(identity.ServerTLS(cfg.Identity, d.lowest, d.refused))
 	server := grpc.NewServer(append(feedgrpc.ServerOptions(cfg.Feed.Limits), grpc.Creds(tls))...)
 	feeds.Register(server)
+	standing := []func(){feeds.Revalidate}
 	if cfg.Authority != nil {
-		identity.Serve(server, identity.ServiceConfig{Authority: cfg.Authority, Redeemer: cfg.Redeemer, Lowest: d.lowest,
-			Audit: cfg.Audit, Log: cfg.Feed.Log})
+		standing = append(standing, identity.Serve(server, identity.ServiceConfig{Authority: cfg.Authority, Redeemer: cfg.Redeemer, Lowest: d.lowest,
+			Audit: cfg.Audit, Log: cfg.Feed.Log}))
 	}
 	for _, register := range cfg.More {
 		register(server)
@@ -57,7 +58,7 @@ func Serve(ctx context.Context, listener net.Listener, cfg Config) error {
 		}
 		return nil
 	})
-	group.Go(func() error { return revalidate(ctx, cfg.Mirror, feeds) })
+	group.Go(func() error { return revalidate(ctx, cfg.Mirror, standing) })
 	group.Go(func() error {
 		<-ctx.Done()
 		feeds.Close()
@@ -67,8 +68,8 @@ func Serve(ctx context.Context, listener net.Listener, cfg Config) error {
 	return group.Wait()
 }
 
-// revalidate ends the sessions of children whose place is revoked, until ctx ends.
-func revalidate(ctx context.Context, mirror *store.Mirror, feeds *feedgrpc.Server) error {
+// revalidate has what stands of children whose place is revoked end, until ctx ends.
+func revalidate(ctx context.Context, mirror *store.Mirror, standing []func()) error {
 	sub := mirror.Subscribe()
 	defer sub.Close()
 	for {
@@ -81,7 +82,9 @@ func revalidate(ctx context.Context, mirror *store.Mirror, feeds *feedgrpc.Serve
 		}
 		for _, c := range u.Changes {
 			if c.Key.Kind == record.KindGrant {
-				feeds.Revalidate()
+				for _, again := range standing {
+					again()
+				}
 				break
 			}
 		}

@@ -119,7 +119,7 @@ func TestGenerationThatNobodyGranted(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			lowest := func(p question.Path) uint64 { return map[question.Path]uint64{regionPath: tt.granted}[p] }
-			client := serveAuthority(t, identity.ServiceConfig{Authority: authority, Lowest: lowest}, source(t, root, regionPath))
+			client, _ := serveAuthority(t, identity.ServiceConfig{Authority: authority, Lowest: lowest}, source(t, root, regionPath))
 			_, err := client.Renew(t.Context(), &identitypb.RenewRequest{Csr: newCSR(t)})
 			if tt.why == "" && err != nil {
 				t.Errorf("got %v, want it renewed", err)

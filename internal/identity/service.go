@@ -3,10 +3,10 @@ package identity
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -43,18 +43,24 @@ type ServiceConfig struct {
 	Log   *slog.Logger
 }
 
-// Serve offers the service to children.
-func Serve(reg grpc.ServiceRegistrar, cfg ServiceConfig) {
+// Serve offers the service to children. What it returns is to be called when Lowest has risen for some place: streams of
+// the revoked end then.
+func Serve(reg grpc.ServiceRegistrar, cfg ServiceConfig) (revalidate func()) {
 	if cfg.Redeemer == nil {
 		cfg.Redeemer = cfg.Authority.relay
 	}
-	identitypb.RegisterAuthorityServer(reg, &service{cfg: cfg, enrolments: rate.NewLimiter(enrolRate, enrolBurst)})
+	s := &service{cfg: cfg, enrolments: rate.NewLimiter(enrolRate, enrolBurst), risen: make(chan struct{})}
+	identitypb.RegisterAuthorityServer(reg, s)
+	return s.revalidate
 }
 
 type service struct {
 	identitypb.UnimplementedAuthorityServer
 	cfg        ServiceConfig
 	enrolments *rate.Limiter
+
+	mu    sync.Mutex
+	risen chan struct{} // guarded by mu; closed and replaced when Lowest has risen
 }
 
 // Enroll is open to those who have no certificate: what it does before the token is redeemed is bounded.
@@ -139,22 +145,6 @@ func (s *service) renew(ctx context.Context, csr []byte) (*identitypb.Issued, er
 	return s.issue(csr, v.path, generation)
 }
 
-// caller is whose certificates a call was made with, as they count now.
-func (s *service) caller(ctx context.Context) (verified, error) {
-	p, err := PeerOf(ctx)
-	if err != nil {
-		return verified{}, Refused("%v", err)
-	}
-	if !p.NotAfter.After(time.Now()) {
-		return verified{}, Refused("the certificate ended at %s", p.NotAfter.Format(time.RFC3339))
-	}
-	v, err := verify(peerCertificates(ctx), s.cfg.Authority.source, s.cfg.Lowest)
-	if err != nil {
-		return verified{}, Refused("%v", err)
-	}
-	return v, nil
-}
-
 // Redeem is for regions and zones, each for what is below it.
 func (s *service) Redeem(ctx context.Context, req *identitypb.RedeemRequest) (*identitypb.Redeemed, error) {
 	path, hash, err := s.redemption(ctx, req)
@@ -184,38 +174,6 @@ func (s *service) redemption(ctx context.Context, req *identitypb.RedeemRequest)
 		return path, hash, Refused("%s may not redeem tokens for %s", caller.path, path)
 	}
 	return path, [sha256.Size]byte(req.GetKeyHash()), nil
-}
-
-// Trust is for the peers directly below, and at Global for its other processes.
-func (s *service) Trust(_ *identitypb.TrustRequest, stream identitypb.Authority_TrustServer) error {
-	ctx := stream.Context()
-	p, err := PeerOf(ctx)
-	if err != nil {
-		return s.answer(ctx, audit.PeerRefused, "", Refused("%v", err))
-	}
-	if err := s.cfg.Authority.signsFor(p.Path); err != nil {
-		return s.answer(ctx, audit.PeerRefused, p.Path.String(), err)
-	}
-	var told []*x509.Certificate
-	var active [sha256.Size]byte
-	for {
-		changed := s.cfg.Authority.source.Changed()
-		now, err := s.cfg.Authority.source.state()
-		if err != nil {
-			return status.Error(codes.Unavailable, err.Error())
-		}
-		if roots := now.bundle.X509Authorities(); !sameCerts(told, roots) || active != KeyHash(now.root) {
-			told, active = roots, KeyHash(now.root)
-			if err := stream.Send(&identitypb.Trusted{Roots: ders(told), Active: active[:]}); err != nil {
-				return err
-			}
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return nil
-		}
-	}
 }
 
 func parsePath(text string) (question.Path, error) {

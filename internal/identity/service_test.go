@@ -169,7 +169,7 @@ func TestCollector(t *testing.T) {
 }
 
 // serveAuthority offers the service at a socket of its own, and dials it as a place; both end with the test.
-func serveAuthority(t *testing.T, cfg identity.ServiceConfig, as *identity.Source) identitypb.AuthorityClient {
+func serveAuthority(t *testing.T, cfg identity.ServiceConfig, as *identity.Source) (client identitypb.AuthorityClient, revalidate func()) {
 	t.Helper()
 	source := cfg.Authority.Source()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -177,7 +177,7 @@ func serveAuthority(t *testing.T, cfg identity.ServiceConfig, as *identity.Sourc
 		t.Fatal(err)
 	}
 	server := grpc.NewServer(grpc.Creds(credentials.NewTLS(identity.ServerTLS(source, cfg.Lowest, nil))))
-	identity.Serve(server, cfg)
+	revalidate = identity.Serve(server, cfg)
 	done := make(chan struct{})
 	go func() { defer close(done); _ = server.Serve(listener) }()
 	conn, err := grpc.NewClient(listener.Addr().String(),
@@ -186,5 +186,5 @@ func serveAuthority(t *testing.T, cfg identity.ServiceConfig, as *identity.Sourc
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close(); server.Stop(); <-done })
-	return identitypb.NewAuthorityClient(conn)
+	return identitypb.NewAuthorityClient(conn), revalidate
 }

@@ -38,8 +38,8 @@ type Token struct {
 	// Uses is how many processes may enrol with it; Spent are the SHA-256 of the public keys of those that have.
 	Uses  int32
 	Spent [][32]byte
-	// Generation is the one that the place had when the token was made, and that all uses are given once there is one. A token
-	// whose generation is not the place's is void.
+	// Generation is the place's when the token was made, and since the first use the one that was given. A token whose
+	// generation is no longer the place's is void.
 	Generation uint64
 	Mode       TokenMode
 	CreatedBy  string
