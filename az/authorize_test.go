@@ -2,8 +2,11 @@ package az_test
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"log/slog"
 	"net"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -15,6 +18,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/meridian-federation/meridian/az"
+	"github.com/meridian-federation/meridian/internal/certfile"
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/identity"
 	"github.com/meridian-federation/meridian/internal/question"
@@ -89,9 +93,69 @@ type elsewhere struct{ net.Listener }
 
 func (elsewhere) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 7422} }
 
-// TestAuthorizationElsewhere holds that proxies on other hosts are answered over TLS by the zone's certificate, and not in the
-// clear.
+// proxyFiles are the files of a proxy's certificate, and of the authority that it is from.
+func proxyFiles(t *testing.T) certfile.Files {
+	t.Helper()
+	dir := t.TempDir()
+	f := certfile.Files{Cert: filepath.Join(dir, "tls.crt"), Key: filepath.Join(dir, "tls.key"), CA: filepath.Join(dir, "ca.crt")}
+	authority, err := certfile.NewAuthority("mesh", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(authority.Write(f.CA), authority.Issue("proxy", f.Cert, f.Key)); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// TestAuthorizationElsewhere holds that proxies on other hosts are answered over TLS by the zone's certificate, if theirs is
+// of the authority that is configured, and that nobody else is.
 func TestAuthorizationElsewhere(t *testing.T) {
+	proxy, other := proxyFiles(t), proxyFiles(t)
+	source := tiertest.Source(t, "region/west/zone/a")
+	address := authorizationElsewhere(t, source, proxy.CA)
+	visitor := func(f *certfile.Files) credentials.TransportCredentials {
+		cfg := identity.VisitorTLS(source.TrustDomain(), source.Roots(), question.Path{Region: "west", Zone: "a"})
+		if f != nil {
+			pair, err := tls.LoadX509KeyPair(f.Cert, f.Key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// Shown to whoever asks, whatever authorities it says that it knows.
+			cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
+		}
+		return credentials.NewTLS(cfg)
+	}
+	tests := map[string]struct {
+		creds   credentials.TransportCredentials
+		answers bool
+	}{
+		"a proxy":                        {visitor(&proxy), true},
+		"without a certificate":          {visitor(nil), false},
+		"with another authority's":       {visitor(&other), false},
+		"with a certificate of the tree": {credentials.NewTLS(identity.ClientTLS(tiertest.Source(t, "region/west"), source.Path())), false},
+		"in the clear":                   {insecure.NewCredentials(), false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(tt.creds))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			_, err = authv3.NewAuthorizationClient(conn).Check(ctx, &authv3.CheckRequest{})
+			if got := err == nil; got != tt.answers {
+				t.Errorf("answered: got %t (%v), want %t", got, err, tt.answers)
+			}
+		})
+	}
+}
+
+// authorizationElsewhere runs a zone that proxies on other hosts ask, until the test ends, and returns where.
+func authorizationElsewhere(t *testing.T, source *identity.Source, clientCAFile string) string {
+	t.Helper()
 	parent := tiertest.NewParent(t, "region/west")
 	var listeners [2]net.Listener
 	for i := range listeners {
@@ -100,9 +164,9 @@ func TestAuthorizationElsewhere(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	cfg := az.Config{ID: "zone-0", Region: "west", Zone: "a", Parent: []string{parent.Address}, Settle: 300 * time.Millisecond}
+	cfg := az.Config{ID: "zone-0", Region: "west", Zone: "a", Parent: []string{parent.Address}, Settle: 300 * time.Millisecond,
+		Authorization: az.AuthorizationConfig{ClientCAFile: clientCAFile}}
 	cfg.Default()
-	source := tiertest.Source(t, "region/west/zone/a")
 	zone := az.New(cfg, az.Deps{Store: mem.New(), Listener: listeners[0], Authorization: elsewhere{listeners[1]},
 		Log: slog.New(slog.DiscardHandler), Identity: source})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -114,22 +178,5 @@ func TestAuthorizationElsewhere(t *testing.T) {
 			t.Errorf("running the zone: %v", err)
 		}
 	})
-	check := func(creds credentials.TransportCredentials) error {
-		conn, err := grpc.NewClient(listeners[1].Addr().String(), grpc.WithTransportCredentials(creds))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-		defer cancel()
-		_, err = authv3.NewAuthorizationClient(conn).Check(ctx, &authv3.CheckRequest{})
-		return err
-	}
-	tls := identity.VisitorTLS(source.TrustDomain(), source.Roots(), question.Path{Region: "west", Zone: "a"})
-	if err := check(credentials.NewTLS(tls)); err != nil {
-		t.Errorf("over TLS: got %v, want an answer", err)
-	}
-	if err := check(insecure.NewCredentials()); err == nil {
-		t.Error("in the clear: it was answered, want it refused")
-	}
+	return listeners[1].Addr().String()
 }

@@ -53,3 +53,30 @@ func TestGossipInTheClear(t *testing.T) {
 		})
 	}
 }
+
+func TestWhoMayAskForAuthorization(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		a    AuthorizationConfig
+		want string
+	}{
+		{"nobody", AuthorizationConfig{}, ""},
+		{"on loopback", AuthorizationConfig{Address: "127.0.0.1:7422"}, ""},
+		{"on loopback over TLS", AuthorizationConfig{Address: "127.0.0.1:7422", ClientCAFile: "mesh.crt"}, ""},
+		{"elsewhere", AuthorizationConfig{Address: "10.0.0.1:7422", ClientCAFile: "mesh.crt"}, ""},
+		{"anybody elsewhere", AuthorizationConfig{Address: "10.0.0.1:7422"}, "clientCaFile: required where address (10.0.0.1:7422)"},
+		{"anybody anywhere", AuthorizationConfig{Address: ":7422"}, "clientCaFile: required where address"},
+		{"an authority for no address", AuthorizationConfig{ClientCAFile: "mesh.crt"}, "clientCaFile: is of no use without address"},
+		{"no address at all", AuthorizationConfig{Address: "zone"}, "is not HOST:PORT"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			err := test.a.Validate()
+			if test.want == "" && err != nil {
+				t.Errorf("error %v, want none", err)
+			}
+			if test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+				t.Errorf("error %v, want one that contains %q", err, test.want)
+			}
+		})
+	}
+}

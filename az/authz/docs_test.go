@@ -50,8 +50,9 @@ func readObject(t *testing.T, v any) {
 	case "DestinationRule":
 		var rule networkingv1alpha3.DestinationRule
 		read(t, object["spec"], &rule)
-		if settings := rule.GetTrafficPolicy().GetTls(); settings.GetCredentialName() == "" || len(settings.GetSubjectAltNames()) == 0 {
-			t.Errorf("the TLS settings %v do not say whom to believe", settings)
+		if settings := rule.GetTrafficPolicy().GetTls(); settings.GetMode() != networkingv1alpha3.ClientTLSSettings_MUTUAL ||
+			settings.GetCredentialName() == "" || len(settings.GetSubjectAltNames()) == 0 {
+			t.Errorf("the TLS settings %v show no certificate, or do not say whom to believe", settings)
 		}
 	case "AccessPolicy":
 		b, err := json.Marshal(object)

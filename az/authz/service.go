@@ -14,7 +14,6 @@ import (
 	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials"
 
 	"github.com/meridian-federation/meridian/internal/policy"
 )
@@ -37,16 +36,9 @@ func NewService(index *Index, metrics *Metrics) *Service {
 	return &Service{index: index, metrics: metrics}
 }
 
-// maxQuestion bounds a proxy's question, in bytes: it holds a request's headers, and no body unless the proxy is told to
-// send one.
-const maxQuestion = 1 << 20
-
-// greetWithin is how long a proxy may take to greet.
-const greetWithin = 10 * time.Second
-
-// Serve answers at a listener until ctx ends, and closes it.
-func (s *Service) Serve(ctx context.Context, listener net.Listener, creds credentials.TransportCredentials) error {
-	server := grpc.NewServer(grpc.Creds(creds), grpc.MaxRecvMsgSize(maxQuestion), grpc.ConnectionTimeout(greetWithin))
+// Serve answers at a listener until ctx ends, and closes it. The options say to whom, and within which limits.
+func (s *Service) Serve(ctx context.Context, listener net.Listener, options ...grpc.ServerOption) error {
+	server := grpc.NewServer(options...)
 	authv3.RegisterAuthorizationServer(server, s)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()

@@ -31,7 +31,7 @@ func dial(t testing.TB, index *authz.Index, r prometheus.Registerer) authv3.Auth
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		done <- authz.NewService(index, authz.NewMetrics(r)).Serve(ctx, listener, insecure.NewCredentials())
+		done <- authz.NewService(index, authz.NewMetrics(r)).Serve(ctx, listener)
 	}()
 	conn, err := grpc.NewClient(listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {

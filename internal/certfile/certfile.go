@@ -2,7 +2,7 @@
 // The files are read again at each handshake and taken over when they have changed, with no watch and no restart; what
 // cannot be used, such as a certificate whose key has not followed yet, leaves what was there before.
 //
-// It serves what is not Meridian's own hops: admin servers, and etcd. Those are internal/identity's.
+// It serves what is not Meridian's own hops: admin servers, etcd, and the mesh's proxies. Those are internal/identity's.
 package certfile
 
 import (
@@ -91,6 +91,12 @@ func (s *Source) Client() *tls.Config {
 		cfg.Certificates = []tls.Certificate{*pair}
 	}
 	return cfg
+}
+
+// Authorities are what the CA file holds now, for a listener whose own certificate comes from elsewhere.
+func (s *Source) Authorities() *x509.CertPool {
+	_, pool := s.now()
+	return pool
 }
 
 // now reads the files, and takes them over if they changed and can be used.
