@@ -63,7 +63,7 @@ func (n *newcomer) needed(e enrolment, ok bool) bool {
 // asking again costs nothing.
 func (n *newcomer) enrol(ctx context.Context) (enrolment, []*x509.Certificate, error) {
 	if n.token == "" {
-		return enrolment{}, nil, fmt.Errorf("it has no certificate yet, and no token: %s (without --replace where none was enrolled)", advice(n.path))
+		return enrolment{}, nil, fmt.Errorf("it has no certificate yet, and no token: %s (without %s where none was enrolled)", advice(n.path), again(n.path))
 	}
 	key, err := n.folder.pending()
 	if err != nil {

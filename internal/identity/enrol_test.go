@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/meridian-federation/meridian/internal/identity"
+	"github.com/meridian-federation/meridian/internal/identity/identitypb"
 	"github.com/meridian-federation/meridian/internal/question"
 )
 
@@ -56,7 +57,8 @@ func TestEnrolmentIsRefused(t *testing.T) {
 		{"a spent token, another key", zonePath, spent, "the token is spent", true},
 		{"a token of another place", clusterPath, spent, "the token is for region/west/zone/west-a, and not for", true},
 		{"a token nobody made", clusterPath, writeToken(t, identity.NewToken()), "the token is not known", true},
-		{"no token", clusterPath, "", "meridian token create --region west --zone west-a --cluster one", false},
+		{"no token", clusterPath, "", "meridian token create --region west --zone west-a --cluster one --replace", false},
+		{"no token at a tier", zonePath, "", "meridian token create --region west --zone west-a --replica", false},
 		{"something else", clusterPath, mistyped, "a token is ID.SECRET", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -201,5 +203,22 @@ func TestNewTokenEnrolsAnew(t *testing.T) {
 	p := tr.start(zonePath, tr.token(zonePath, question.TokenReplace))
 	if got := p.Source.Status().Generation; got != 1 {
 		t.Errorf("generation: got %d, want 1", got)
+	}
+}
+
+// TestLostFolderOfATier: a zone that lost its folder comes back as one more process of its place, and its agents go on.
+func TestLostFolderOfATier(t *testing.T) {
+	tr := newTree(t, long)
+	tr.grow()
+	tr.procs[zonePath].stop()
+	if err := os.RemoveAll(tr.config(zonePath, "").Dir); err != nil {
+		t.Fatal(err)
+	}
+	_, err := tr.open(tr.config(zonePath, ""))
+	wantSays(t, err, "--zone west-a --replica")
+	tr.start(zonePath, tr.token(zonePath, question.TokenReplica))
+	tr.wantMet()
+	if _, err := tr.caller(clusterPath, zonePath).Renew(t.Context(), &identitypb.RenewRequest{Csr: newCSR(t)}); err != nil {
+		t.Errorf("an agent that the zone enrolled before renews: %v", err)
 	}
 }

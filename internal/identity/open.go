@@ -181,6 +181,15 @@ func (i *Identity) take(cfg Config, e enrolment, roots []*x509.Certificate, p *p
 	return nil
 }
 
+// again is the mode of the token by which a place that lost its certificate has another: one more process of a tier's place
+// takes nothing from those below it, and of an agent's place there is one process.
+func again(path question.Path) string {
+	if path.Tier() == question.TierCluster {
+		return "--replace"
+	}
+	return "--replica"
+}
+
 // advice is how a place gets a certificate again.
 func advice(path question.Path) string {
 	flags := ""
@@ -189,5 +198,12 @@ func advice(path question.Path) string {
 			flags += " --" + f.flag + " " + f.name
 		}
 	}
-	return "have a new one by 'meridian token create" + flags + " --replace', and start with identity.tokenFile and identity.pin as it prints them"
+	text := "have a new one by 'meridian token create" + flags + " " + again(path) + "', and start with identity.tokenFile and identity.pin as it prints them"
+	switch path.Tier() {
+	case question.TierCluster:
+		return text
+	case question.TierGlobal:
+		return text + "; if its key may have been copied, rotate the root as well"
+	}
+	return text + "; with --replace instead if its key may have been copied: then all below enrol anew, too"
 }

@@ -67,7 +67,7 @@ func TestCutOff(t *testing.T) {
 	tr.wantMet()
 }
 
-// TestEndedCertificate: what has ended is not begun with, and the error says what to do.
+// TestEndedCertificate: what has ended is not begun with, and the error says what to do, which takes nothing from those below.
 func TestEndedCertificate(t *testing.T) {
 	t.Parallel()
 	tr := newTree(t, identity.Lives{CA: 5 * time.Second, Leaf: 5 * time.Second})
@@ -76,9 +76,9 @@ func TestEndedCertificate(t *testing.T) {
 	region.stop()
 	await(t, "the region's certificates have ended", func() bool { return time.Now().After(region.Source.Status().AuthorityNotAfter) })
 	_, err := tr.open(tr.config(regionPath, ""))
-	wantSays(t, err, "its certificate ended at", "meridian token create --region west --replace")
-	if p := tr.start(regionPath, tr.token(regionPath, question.TokenReplace)); p.Source.Status().Generation != 1 {
-		t.Errorf("enrolled anew: got %+v, want generation 1", p.Source.Status())
+	wantSays(t, err, "its certificate ended at", "meridian token create --region west --replica")
+	if p := tr.start(regionPath, tr.token(regionPath, question.TokenReplica)); p.Source.Status().Generation != 0 {
+		t.Errorf("enrolled anew: got %+v, want generation 0", p.Source.Status())
 	}
 }
 

@@ -95,7 +95,7 @@ func (r *Report) certificate(subject string, id *question.Identity, now time.Tim
 	life, left := id.Expires.Sub(id.Issued), id.Expires.Sub(now)
 	switch {
 	case left <= 0:
-		r.add(Critical, CheckCertificate, subject, "its certificate has ended %s ago; if it cannot renew it, enrol it anew with `meridian token create --replace`", round(-left))
+		r.add(Critical, CheckCertificate, subject, "its certificate has ended %s ago; if it cannot renew it, enrol it anew with `meridian token create`, --replica for a tier's process and --replace for an agent", round(-left))
 	case !id.Issued.IsZero() && left < life/5:
 		r.add(Warning, CheckCertificate, subject, "its certificate ends in %s, of a life of %s; renewal is overdue", round(left), round(life))
 	}
