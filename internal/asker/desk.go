@@ -4,10 +4,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
+	"google.golang.org/grpc/peer"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,6 +19,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/meridian-federation/meridian/api/v1alpha1"
+	"github.com/meridian-federation/meridian/internal/origin"
 	"github.com/meridian-federation/meridian/internal/question"
 )
 
@@ -23,9 +27,17 @@ const (
 	// remembered is how long an answer of the API server's counts, and rememberedMost how many of each kind are kept.
 	remembered     = 10 * time.Second
 	rememberedMost = 4096
-	// reviewsAtOnce bounds the reviews under way: anybody who reaches Global can cause one.
-	reviewsAtOnce = 64
-	reviewTime    = 10 * time.Second
+	// tokensAtOnce and rightsAtOnce bound the reviews under way. Anybody who reaches Global can cause one of a token, and only
+	// those who are known one of a right.
+	tokensAtOnce = 32
+	rightsAtOnce = 64
+	reviewTime   = 10 * time.Second
+	// guessesAtOnce tokens that nobody has, or of which that is not known yet, may come from one address, and then one in each
+	// guessEvery.
+	guessesAtOnce = 64
+	guessEvery    = time.Second
+	// maxToken is the longest token that is looked at, in bytes: those of service accounts and of OIDC are some KiB.
+	maxToken = 8 << 10
 )
 
 // User is who asks, as the API server knows him.
@@ -60,10 +72,15 @@ func (r Right) String() string {
 type Desk struct {
 	kube   kubernetes.Interface
 	people clientCA
-	// users are by the hash of their token, verdicts by the review's text.
-	users, verdicts *cache.LRUExpireCache
-	slots           chan struct{}
+	// users are by the hash of their token, as are tokens that nobody has (strangers); verdicts are by the review's text.
+	users, strangers, verdicts *cache.LRUExpireCache
+	// guesses are the tokens that nobody has, of each address.
+	guesses        *origin.Budget
+	tokens, rights slots
 }
+
+// slots bound what is under way.
+type slots chan struct{}
 
 // New makes a desk at the API server that holds the resources.
 func New(hub *rest.Config) (*Desk, error) {
@@ -72,28 +89,70 @@ func New(hub *rest.Config) (*Desk, error) {
 		return nil, fmt.Errorf("making the client that asks about people: %w", err)
 	}
 	return &Desk{kube: kube, people: clientCA{read: clientCAOf(kube)}, users: cache.NewLRUExpireCache(rememberedMost),
-		verdicts: cache.NewLRUExpireCache(rememberedMost), slots: make(chan struct{}, reviewsAtOnce)}, nil
+		strangers: cache.NewLRUExpireCache(rememberedMost), verdicts: cache.NewLRUExpireCache(rememberedMost),
+		guesses: origin.NewBudget(guessesAtOnce, guessEvery),
+		tokens:  make(slots, tokensAtOnce), rights: make(slots, rightsAtOnce)}, nil
 }
 
 // enter waits for a slot, and bounds what is done in it.
-func (d *Desk) enter(ctx context.Context) (context.Context, func(), error) {
+func (s slots) enter(ctx context.Context) (context.Context, func(), error) {
 	ctx, cancel := context.WithTimeout(ctx, reviewTime)
 	select {
-	case d.slots <- struct{}{}:
-		return ctx, func() { <-d.slots; cancel() }, nil
+	case s <- struct{}{}:
+		return ctx, func() { <-s; cancel() }, nil
 	case <-ctx.Done():
 		cancel()
 		return nil, nil, fmt.Errorf("%w: too many people are asking", question.ErrUnavailable)
 	}
 }
 
-// review finds out whose token it is.
-func (d *Desk) review(ctx context.Context, token string) (User, error) {
+var (
+	errNobodys = fmt.Errorf("%w: the hub's API server does not know the bearer token", question.ErrUnauthenticated)
+	errTooLong = fmt.Errorf("%w: the bearer token is longer than %d bytes", question.ErrUnauthenticated, maxToken)
+	errGuesses = fmt.Errorf("%w: too many bearer tokens that the hub's API server does not know came from this address; ask again in %s",
+		question.ErrUnavailable, guessEvery)
+)
+
+// whose finds out whose token it is. An address from which come many that nobody has is not listened to for a while, but for
+// tokens that are known by then.
+func (d *Desk) whose(ctx context.Context, token string) (User, error) {
+	if len(token) > maxToken {
+		return User{}, errTooLong
+	}
 	key := sha256.Sum256([]byte(token))
 	if known, ok := d.users.Get(key); ok {
 		return known.(User), nil
 	}
-	ctx, leave, err := d.enter(ctx)
+	if _, ok := d.strangers.Get(key); ok {
+		return User{}, errNobodys
+	}
+	from := originOf(ctx)
+	if !d.guesses.Spend(from, time.Now()) {
+		return User{}, errGuesses
+	}
+	user, err := d.review(ctx, token)
+	switch {
+	case err == nil:
+		d.users.Add(key, user, remembered)
+	case errors.Is(err, question.ErrUnauthenticated):
+		d.strangers.Add(key, nil, remembered)
+		return User{}, err
+	}
+	d.guesses.Refund(from, time.Now())
+	return user, err
+}
+
+// originOf is where a call comes from.
+func originOf(ctx context.Context) netip.Prefix {
+	if p, ok := peer.FromContext(ctx); ok {
+		return origin.Of(p.Addr)
+	}
+	return origin.Of(nil)
+}
+
+// review asks the API server whose token it is.
+func (d *Desk) review(ctx context.Context, token string) (User, error) {
+	ctx, leave, err := d.tokens.enter(ctx)
 	if err != nil {
 		return User{}, err
 	}
@@ -104,14 +163,13 @@ func (d *Desk) review(ctx context.Context, token string) (User, error) {
 		return User{}, fmt.Errorf("%w: asking the hub's API server whose token it is: %w", question.ErrUnavailable, err)
 	}
 	if !answer.Status.Authenticated {
-		return User{}, fmt.Errorf("%w: the hub's API server does not know the bearer token", question.ErrUnauthenticated)
+		return User{}, errNobodys
 	}
 	user := User{Name: answer.Status.User.Username, UID: answer.Status.User.UID, Groups: answer.Status.User.Groups,
 		Extra: map[string][]string{}}
 	for name, values := range answer.Status.User.Extra {
 		user.Extra[name] = values
 	}
-	d.users.Add(key, user, remembered)
 	return user, nil
 }
 
@@ -144,7 +202,7 @@ func (d *Desk) allowed(ctx context.Context, spec authorizationv1.SubjectAccessRe
 	if known, ok := d.verdicts.Get(key); ok {
 		return known.(bool), nil
 	}
-	ctx, leave, err := d.enter(ctx)
+	ctx, leave, err := d.rights.enter(ctx)
 	if err != nil {
 		return false, err
 	}

@@ -4,7 +4,8 @@
 // SubjectAccessReview. So rights are Kubernetes RBAC at the hub's API server, and there are no others.
 //
 // What the API server said counts for ten seconds, as with extension API servers: that long a right that was taken away
-// may still be used. Refusals are question.ErrUnauthenticated and question.ErrForbidden; question.ErrUnavailable is a hub
+// may still be used, and that long a token that it did not know is refused without asking. Tokens that it does not know are
+// bounded for each address, and take no turns from the questions about those who are known. Refusals are question.ErrUnauthenticated and question.ErrForbidden; question.ErrUnavailable is a hub
 // whose API server does not answer. A process' certificate, one with a URI, is no person's.
 //
 // Its own account needs what ClusterRole system:auth-delegator and Role extension-apiserver-authentication-reader give.

@@ -30,7 +30,7 @@ func (d *Desk) Who(ctx context.Context) (User, error) {
 		refused = err
 	}
 	if token := bearer(ctx); token != "" {
-		return d.review(ctx, token)
+		return d.whose(ctx, token)
 	}
 	if refused != nil {
 		return User{}, refused
