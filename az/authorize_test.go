@@ -133,7 +133,7 @@ func TestAuthorizationElsewhere(t *testing.T) {
 		"a proxy":                        {visitor(&proxy), true},
 		"without a certificate":          {visitor(nil), false},
 		"with another authority's":       {visitor(&other), false},
-		"with a certificate of the tree": {credentials.NewTLS(identity.ClientTLS(tiertest.Source(t, "region/west"), source.Path())), false},
+		"with a certificate of the tree": {credentials.NewTLS(identity.ClientTLS(tiertest.Source(t, "region/west"), source.Path(), nil)), false},
 		"in the clear":                   {insecure.NewCredentials(), false},
 	}
 	for name, tt := range tests {

@@ -65,7 +65,7 @@ func (z *Zone) report(ctx context.Context, id, address string) error {
 	}()
 	err := feedgrpc.Run(ctx, feedgrpc.ClientConfig{Targets: []string{address},
 		Hello:       feed.Hello{Role: roleReplica, Path: z.replicaPath(z.cfg.ID), Release: buildinfo.Read().Version},
-		Credentials: credentials.NewTLS(identity.ClientTLS(z.identity, z.path())),
+		Credentials: credentials.NewTLS(identity.ClientTLS(z.identity, z.path(), children.Lowest(z.mirror))),
 		Session:     feed.Config{Stats: &z.side}, Log: z.log.With("leader", id),
 	}, feedgrpc.Endpoint{Outbox: z.board.outbox, Answer: z.answerHere})
 	cancel()

@@ -93,7 +93,7 @@ func New(cfg Config, deps Deps) *Zone {
 	z.shard = newShard(compile.Config{Zone: cfg.Zone, StaleAfter: cfg.StaleAfter}, deps.Store, z.mirror, z.roster, z.board, z.agents, &z.stats, deps.Log)
 	z.shard.limits = cfg.Children
 	z.parent = intake.NewParent(feedgrpc.ClientConfig{Targets: cfg.Parent, Hello: z.hello(),
-		Credentials: credentials.NewTLS(identity.ClientTLS(deps.Identity, question.Path{Region: cfg.Region})),
+		Credentials: credentials.NewTLS(identity.ClientTLS(deps.Identity, question.Path{Region: cfg.Region}, children.Lowest(z.mirror))),
 		Session:     feed.Config{Stats: &z.up}, Log: deps.Log}, z.answer)
 	if deps.Authorization != nil {
 		z.authorization, z.checks = deps.Authorization, authz.NewMetrics(deps.Registry)

@@ -119,7 +119,7 @@ func (a *agent) serve(ctx context.Context) error {
 		Targets:     a.cfg.ZoneAddresses,
 		Learned:     a.learn,
 		Kept:        a.lease.addresses(),
-		Credentials: credentials.NewTLS(identity.ClientTLS(a.identity, a.cfg.zone())),
+		Credentials: credentials.NewTLS(identity.ClientTLS(a.identity, a.cfg.zone(), nil)),
 		Hello: feed.Hello{Role: string(question.TierCluster), Path: a.cfg.path().String(),
 			Release: buildinfo.Read().Version},
 		Session: feed.Config{Stats: a.stats},

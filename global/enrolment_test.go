@@ -96,7 +96,7 @@ func serveRegion(t *testing.T, source *identity.Source, g *tier) *atomic.Int32 {
 	outbox := feed.NewOutbox()
 	outbox.SetComplete(true)
 	cfg := feedgrpc.ClientConfig{Targets: []string{g.address}, Hello: feed.Hello{Role: "region", Path: source.Path().String()},
-		Credentials: credentials.NewTLS(identity.ClientTLS(source, question.Path{})), Log: slog.New(slog.DiscardHandler)}
+		Credentials: credentials.NewTLS(identity.ClientTLS(source, question.Path{}, nil)), Log: slog.New(slog.DiscardHandler)}
 	go func() {
 		done <- feedgrpc.Run(ctx, cfg, feedgrpc.Endpoint{Outbox: outbox, Opened: func(*feedgrpc.Link) { opened.Add(1) },
 			Ledger: feed.NewLedger(feed.State{}, func(func(record.KeyVersion) bool) {}),

@@ -238,7 +238,7 @@ func startRegion(t *testing.T, name string, g *tier) *region {
 		t.Fatal(err)
 	}
 	cfg := feedgrpc.ClientConfig{Targets: []string{g.address}, Hello: feed.Hello{Role: "region", Path: "region/" + name},
-		Credentials: credentials.NewTLS(identity.ClientTLS(source, question.Path{})), Log: slog.New(slog.DiscardHandler)}
+		Credentials: credentials.NewTLS(identity.ClientTLS(source, question.Path{}, nil)), Log: slog.New(slog.DiscardHandler)}
 	go func() {
 		done <- feedgrpc.Run(ctx, cfg, feedgrpc.Endpoint{Outbox: r.outbox, Apply: r.take,
 			Ledger: feed.NewLedger(feed.State{}, func(func(record.KeyVersion) bool) {})})

@@ -84,7 +84,7 @@ func New(cfg Config, deps Deps) *Region {
 		Own: func(region, _ string) bool { return region == cfg.Region }, Grace: cfg.Settle}, r.mirror, deps.Log)
 	r.export = location.NewExport(r.outbox)
 	r.parent = intake.NewParent(feedgrpc.ClientConfig{Targets: cfg.Global, Hello: r.hello(),
-		Credentials: credentials.NewTLS(identity.ClientTLS(deps.Identity, question.Path{})),
+		Credentials: credentials.NewTLS(identity.ClientTLS(deps.Identity, question.Path{}, children.Lowest(r.mirror))),
 		Session:     feed.Config{Stats: &r.up}, Log: deps.Log}, r.answer)
 	if deps.Registry != nil {
 		deps.Registry.MustRegister(telemetry.FeedCollector("parent", &r.up), telemetry.FeedCollector("children", &r.down),

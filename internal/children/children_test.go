@@ -79,7 +79,7 @@ func newParent(t *testing.T, accept func(ctx context.Context, child string) erro
 // dial runs a child until the test ends. Its answers are its name.
 func dial(t *testing.T, name string, ledger *feed.Ledger, targets ...string) {
 	t.Helper()
-	tls := credentials.NewTLS(identity.ClientTLS(tiertest.Source(t, at+name), question.Path{Region: "west"}))
+	tls := credentials.NewTLS(identity.ClientTLS(tiertest.Source(t, at+name), question.Path{Region: "west"}, nil))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {

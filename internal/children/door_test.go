@@ -112,7 +112,7 @@ func (r *tier) run(source *identity.Source) {
 	done := make(chan error, 1)
 	go func() {
 		done <- feedgrpc.Run(ctx, feedgrpc.ClientConfig{Targets: []string{r.address}, Log: slog.New(slog.DiscardHandler),
-			Credentials: credentials.NewTLS(identity.ClientTLS(source, r.path)),
+			Credentials: credentials.NewTLS(identity.ClientTLS(source, r.path, nil)),
 			Hello:       feed.Hello{Role: string(path.Tier()), Path: path.String()}}, feedgrpc.Endpoint{Ledger: newLedger()})
 	}()
 	r.t.Cleanup(func() {

@@ -22,7 +22,7 @@ import (
 // standing is a connection that a child has made and asked nothing on.
 func (r *tier) standing(source *identity.Source) *grpc.ClientConn {
 	r.t.Helper()
-	conn, err := grpc.NewClient(r.address, grpc.WithTransportCredentials(credentials.NewTLS(identity.ClientTLS(source, r.path))))
+	conn, err := grpc.NewClient(r.address, grpc.WithTransportCredentials(credentials.NewTLS(identity.ClientTLS(source, r.path, nil))))
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -185,12 +185,12 @@ func TestReplaced(t *testing.T) {
 	}
 	region := tr.procs[regionPath].Source
 	for name, source := range map[string]*identity.Source{"the zone as it was": before.Source, "an agent of it": tr.procs[clusterPath].Source} {
-		if got := shake(t, identity.ServerTLS(region, tr.lowest, nil), identity.ClientTLS(source, regionPath)); got.server == nil ||
+		if got := shake(t, identity.ServerTLS(region, tr.lowest, nil), identity.ClientTLS(source, regionPath, nil)); got.server == nil ||
 			!strings.Contains(got.server.Error(), "is revoked") {
 			t.Errorf("%s: got %v, want it refused as revoked", name, got.server)
 		}
 	}
-	if got := shake(t, identity.ServerTLS(region, tr.lowest, nil), identity.ClientTLS(after.Source, regionPath)); got.server != nil {
+	if got := shake(t, identity.ServerTLS(region, tr.lowest, nil), identity.ClientTLS(after.Source, regionPath, nil)); got.server != nil {
 		t.Errorf("the zone anew: got %v, want it believed", got.server)
 	}
 }

@@ -72,7 +72,7 @@ func TestFiles(t *testing.T) {
 	if err := os.WriteFile(settings.KeyFile, key, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got := shake(t, identity.ServerTLS(source(t, root, regionPath), nil, nil), identity.ClientTLS(id.Source, regionPath)); got.server != nil || got.client != nil {
+	if got := shake(t, identity.ServerTLS(source(t, root, regionPath), nil, nil), identity.ClientTLS(id.Source, regionPath, nil)); got.server != nil || got.client != nil {
 		t.Errorf("while the files do not go together: server %v, client %v", got.server, got.client)
 	}
 	if _, err := root.Files(dir, zonePath); err != nil {
@@ -175,7 +175,7 @@ func TestWorkloadAPI(t *testing.T) {
 	first := id.Source.Status()
 	api.next <- struct{}{}
 	await(t, "another certificate is taken over", func() bool { return id.Source.Status().Serial != first.Serial })
-	if got := shake(t, identity.ServerTLS(source(t, api.root, zonePath), nil, nil), identity.ClientTLS(id.Source, zonePath)); got.peer.Path != clusterPath {
+	if got := shake(t, identity.ServerTLS(source(t, api.root, zonePath), nil, nil), identity.ClientTLS(id.Source, zonePath, nil)); got.peer.Path != clusterPath {
 		t.Errorf("got %+v, want the peer %s", got, clusterPath)
 	}
 	_, err = identity.Open(t.Context(), identity.Config{Identity: settings, Path: zonePath, Log: slog.New(slog.DiscardHandler)})

@@ -51,7 +51,7 @@ func (tr *tree) thief(generation uint64) *tls.Config {
 	key, chain := tr.copied(zonePath)
 	template := leafFor("/" + zonePath.String())
 	template.Subject.SerialNumber = strconv.FormatUint(generation, 10)
-	cfg := identity.ClientTLS(tr.procs[zonePath].Source, regionPath)
+	cfg := identity.ClientTLS(tr.procs[zonePath].Source, regionPath, nil)
 	cert := forge(tr.t, template, key, chain).certificate()
 	cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, nil }
 	return cfg

@@ -71,6 +71,9 @@ func (i *Identity) openOwn(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	if err := i.Source.met.keepIn(&f); err != nil {
+		return err
+	}
 	if cfg.Path.Tier() == question.TierGlobal {
 		return i.openGlobal(ctx, cfg, f)
 	}
@@ -154,7 +157,7 @@ func (i *Identity) openChild(ctx context.Context, cfg Config, f folder, p *paren
 		return err
 	}
 	if enrols {
-		if err := f.keep(e, roots); err != nil {
+		if err := errors.Join(i.Source.met.forget(), f.keep(e, roots)); err != nil {
 			return err
 		}
 		cfg.Log.Info("enrolled", "path", cfg.Path, "until", e.credential.ends())

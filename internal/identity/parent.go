@@ -69,8 +69,8 @@ func (i *Identity) Learned(addresses []string) {
 	}
 }
 
-// mutual is TLS by the own certificate.
-func (p *parent) mutual() *tls.Config { return ClientTLS(p.source, p.path) }
+// mutual is TLS by the own certificate. What the source has met is all that is known of generations here.
+func (p *parent) mutual() *tls.Config { return ClientTLS(p.source, p.path, nil) }
 
 // ask has one of the parent's processes answer: each in turn, until one does or one refuses. A connection is made for each
 // call, by the certificate that is good now.

@@ -13,6 +13,7 @@ const (
 	pemKey         = "PRIVATE KEY"
 	pemCertificate = "CERTIFICATE"
 	pemToken       = "MERIDIAN TOKEN SHA256"
+	pemGeneration  = "MERIDIAN GENERATION"
 )
 
 // held is what a PEM file of ours holds.

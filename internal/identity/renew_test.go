@@ -148,7 +148,7 @@ func TestSecondGlobal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := shake(t, identity.ServerTLS(tr.procs[globalPath].Source, tr.lowest, nil), identity.ClientTLS(p.Source, globalPath)); got.server != nil || got.client != nil {
+	if got := shake(t, identity.ServerTLS(tr.procs[globalPath].Source, tr.lowest, nil), identity.ClientTLS(p.Source, globalPath, nil)); got.server != nil || got.client != nil {
 		t.Errorf("a region of the second dials the first: server %v, client %v", got.server, got.client)
 	}
 	// The second takes the root over: it makes the next one, and the first is believed no less.

@@ -27,7 +27,7 @@ import (
 // caller is a connection to the service of a place, which stands until the test ends.
 func (tr *tree) caller(as, at question.Path) identitypb.AuthorityClient {
 	tr.t.Helper()
-	return tr.callerWith(credentials.NewTLS(identity.ClientTLS(tr.procs[as].Source, at)), at)
+	return tr.callerWith(credentials.NewTLS(identity.ClientTLS(tr.procs[as].Source, at, nil)), at)
 }
 
 func (tr *tree) callerWith(c credentials.TransportCredentials, at question.Path) identitypb.AuthorityClient {
@@ -181,7 +181,7 @@ func serveAuthority(t *testing.T, cfg identity.ServiceConfig, as *identity.Sourc
 	done := make(chan struct{})
 	go func() { defer close(done); _ = server.Serve(listener) }()
 	conn, err := grpc.NewClient(listener.Addr().String(),
-		grpc.WithTransportCredentials(credentials.NewTLS(identity.ClientTLS(as, source.Path()))))
+		grpc.WithTransportCredentials(credentials.NewTLS(identity.ClientTLS(as, source.Path(), nil))))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,7 @@ import (
 type Source struct {
 	path   question.Path
 	id     spiffeid.ID
+	met    met
 	mu     sync.Mutex
 	now    *state        // guarded by mu; immutable, nil until the first certificate is there
 	change chan struct{} // guarded by mu; closed when now changes

@@ -52,9 +52,17 @@ func ServerTLS(s *Source, lowest Lowest, refused func(from net.Addr, err error))
 // isStranger tells whether a peer has shown nothing that could name a place.
 func isStranger(certs []*x509.Certificate) bool { return len(certs) == 0 || len(certs[0].URIs) == 0 }
 
-// ClientTLS is TLS for dialling a server that must be exactly this place.
-func ClientTLS(s *Source, server question.Path) *tls.Config {
-	cfg := serverOnly(s, server)
+// ClientTLS is TLS for dialling a server that must be exactly this place, of generations that lowest accepts, and that are
+// none below those that this process has met before: a parent that was replaced is refused also by those who hear of
+// nobody's grants. A nil lowest accepts all that were not met.
+func ClientTLS(s *Source, server question.Path, lowest Lowest) *tls.Config {
+	cfg := serverOnly(func(certs []*x509.Certificate) error {
+		v, err := verifyServer(certs, s, server, s.met.atLeast(lowest))
+		if err != nil {
+			return err
+		}
+		return s.met.note(v)
+	})
 	cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return s.certificate() }
 	return cfg
 }
@@ -70,47 +78,44 @@ func (s *Source) certificate() (*tls.Certificate, error) {
 // VisitorTLS is TLS for whoever has no place, people above all, and dials a server that must be this place, under the
 // roots given. The caller adds a certificate of another kind if there is one.
 func VisitorTLS(domain spiffeid.TrustDomain, roots []*x509.Certificate, server question.Path) *tls.Config {
-	return serverOnly(x509bundle.FromX509Authorities(domain, roots), server)
+	return serverOnly(func(certs []*x509.Certificate) error {
+		_, err := verifyServer(certs, x509bundle.FromX509Authorities(domain, roots), server, nil)
+		return err
+	})
 }
 
-// serverOnly verifies that the server is this place and shows nothing. Host names say nothing here, so the library's own
-// verification, which is of them, is replaced.
-func serverOnly(roots x509bundle.Source, server question.Path) *tls.Config {
+// serverOnly verifies the server and shows nothing. Host names say nothing here, so the library's own verification, which is
+// of them, is replaced.
+func serverOnly(check func(certs []*x509.Certificate) error) *tls.Config {
 	return &tls.Config{
 		MinVersion:         tls.VersionTLS13,
 		NextProtos:         alpn,
 		InsecureSkipVerify: true,
-		VerifyConnection: func(conn tls.ConnectionState) error {
-			return verifyServer(conn.PeerCertificates, roots, server)
-		},
+		VerifyConnection:   func(conn tls.ConnectionState) error { return check(conn.PeerCertificates) },
 	}
 }
 
-func verifyServer(certs []*x509.Certificate, roots x509bundle.Source, server question.Path) error {
-	v, err := verify(certs, roots, nil)
+func verifyServer(certs []*x509.Certificate, roots x509bundle.Source, server question.Path, lowest Lowest) (verified, error) {
+	v, err := verify(certs, roots, lowest)
 	if err != nil {
-		return err
+		return v, err
 	}
 	if v.path != server {
-		return fmt.Errorf("the server is %s, not %s", v.path, server)
+		return v, fmt.Errorf("the server is %s, not %s", v.path, server)
 	}
-	return nil
+	return v, nil
 }
 
 // pinnedTLS is TLS for a newcomer, who knows the roots by their pins alone: one must be among what the server shows.
 func pinnedTLS(domain spiffeid.TrustDomain, pins [][sha256.Size]byte, server question.Path) *tls.Config {
-	return &tls.Config{
-		MinVersion:         tls.VersionTLS13,
-		NextProtos:         alpn,
-		InsecureSkipVerify: true,
-		VerifyConnection: func(conn tls.ConnectionState) error {
-			root, err := pinned(conn.PeerCertificates, pins)
-			if err != nil {
-				return err
-			}
-			return verifyServer(conn.PeerCertificates, x509bundle.FromX509Authorities(domain, []*x509.Certificate{root}), server)
-		},
-	}
+	return serverOnly(func(certs []*x509.Certificate) error {
+		root, err := pinned(certs, pins)
+		if err != nil {
+			return err
+		}
+		_, err = verifyServer(certs, x509bundle.FromX509Authorities(domain, []*x509.Certificate{root}), server, nil)
+		return err
+	})
 }
 
 // errPin is a parent whose root is another one than the newcomer was told.

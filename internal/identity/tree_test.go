@@ -209,7 +209,7 @@ func (tr *tree) serve(p *process, cfg identity.Config, wg *sync.WaitGroup) func(
 
 // met tells whether a client's place can dial a server's.
 func (tr *tree) met(client, server question.Path) error {
-	got := shake(tr.t, identity.ServerTLS(tr.procs[server].Source, tr.lowest, nil), identity.ClientTLS(tr.procs[client].Source, server))
+	got := shake(tr.t, identity.ServerTLS(tr.procs[server].Source, tr.lowest, nil), identity.ClientTLS(tr.procs[client].Source, server, nil))
 	if got.server != nil {
 		return got.server
 	}

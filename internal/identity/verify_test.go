@@ -94,7 +94,7 @@ func TestEveryPlaceIsKnownToEveryOther(t *testing.T) {
 	root := identitytest.Must(identitytest.Options{Generation: func(p question.Path) uint64 { return uint64(len(p.String())) }})
 	for _, server := range []question.Path{globalPath, regionPath, zonePath} {
 		for _, client := range []question.Path{globalPath, regionPath, zonePath, clusterPath} {
-			got := shake(t, identity.ServerTLS(source(t, root, server), nil, nil), identity.ClientTLS(source(t, root, client), server))
+			got := shake(t, identity.ServerTLS(source(t, root, server), nil, nil), identity.ClientTLS(source(t, root, client), server, nil))
 			if got.server != nil || got.client != nil || got.peerErr != nil {
 				t.Errorf("%s dials %s: server %v, client %v, peer %v", client, server, got.server, got.client, got.peerErr)
 				continue
@@ -232,7 +232,7 @@ func TestRefused(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var told error
 			server := identity.ServerTLS(source(t, root, zonePath), nil, func(_ net.Addr, err error) { told = err })
-			client := identity.ClientTLS(source(t, root, clusterPath), zonePath)
+			client := identity.ClientTLS(source(t, root, clusterPath), zonePath, nil)
 			client.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return tt.cert, nil }
 			got := shake(t, server, client)
 			if got.server == nil || !strings.Contains(got.server.Error(), tt.want) {
@@ -243,7 +243,7 @@ func TestRefused(t *testing.T) {
 			}
 			// The same certificate on a server's side: no client believes it.
 			other := &tls.Config{Certificates: []tls.Certificate{*tt.cert}, NextProtos: []string{"h2"}}
-			if got := shake(t, other, identity.ClientTLS(source(t, root, clusterPath), zonePath)); got.client == nil ||
+			if got := shake(t, other, identity.ClientTLS(source(t, root, clusterPath), zonePath, nil)); got.client == nil ||
 				!strings.Contains(got.client.Error(), tt.want) {
 				t.Errorf("as a server: got %v, want it refused with %q", got.client, tt.want)
 			}
@@ -296,7 +296,7 @@ func TestServerOfAnotherPlaceIsRefused(t *testing.T) {
 		{"the zone of another root", source(t, other, zonePath), "unknown authority"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := shake(t, identity.ServerTLS(tt.server, nil, nil), identity.ClientTLS(source(t, root, clusterPath), zonePath))
+			got := shake(t, identity.ServerTLS(tt.server, nil, nil), identity.ClientTLS(source(t, root, clusterPath), zonePath, nil))
 			if got.client == nil || !strings.Contains(got.client.Error(), tt.want) {
 				t.Errorf("got %v, want it to say %q", got.client, tt.want)
 			}
@@ -329,7 +329,7 @@ func TestGenerations(t *testing.T) {
 				}
 				return 5
 			}
-			got := shake(t, identity.ServerTLS(source(t, root, zonePath), lowest, nil), identity.ClientTLS(source(t, root, tt.client), zonePath))
+			got := shake(t, identity.ServerTLS(source(t, root, zonePath), lowest, nil), identity.ClientTLS(source(t, root, tt.client), zonePath, nil))
 			if refused := got.server != nil; refused != tt.refused {
 				t.Errorf("got %v, want refused %t", got.server, tt.refused)
 			}

@@ -46,7 +46,7 @@ func NewChild(t testing.TB, role, path string, targets ...string) *Child {
 	t.Helper()
 	place, parent := relations(t, path)
 	c := &Child{hello: feed.Hello{Role: role, Path: path}, targets: targets, Outbox: feed.NewOutbox(),
-		tls:     credentials.NewTLS(identity.ClientTLS(Source(t, place), parent)),
+		tls:     credentials.NewTLS(identity.ClientTLS(Source(t, place), parent, nil)),
 		changed: make(chan struct{}), held: map[record.Key]record.Record{}, outcomes: map[record.Key]feed.Outcome{}}
 	c.Outbox.SetComplete(true)
 	t.Cleanup(c.Stop)

@@ -95,7 +95,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	path := question.Path{Region: a.cfg.Region, Zone: a.cfg.Zone, Cluster: a.cfg.Cluster}
 	zone, _ := path.Parent()
 	return feedgrpc.Run(ctx, feedgrpc.ClientConfig{Targets: a.cfg.Targets, Log: a.cfg.Log,
-		Credentials: credentials.NewTLS(identity.ClientTLS(a.cfg.Identity, zone)),
+		Credentials: credentials.NewTLS(identity.ClientTLS(a.cfg.Identity, zone, nil)),
 		Hello:       feed.Hello{Role: string(question.TierCluster), Path: path.String(), Release: "simulated"},
 	}, feedgrpc.Endpoint{
 		Outbox: a.outbox,
