@@ -222,3 +222,41 @@ func TestLostFolderOfATier(t *testing.T) {
 		t.Errorf("an agent that the zone enrolled before renews: %v", err)
 	}
 }
+
+// TestBadTokenBesideAnIdentity: what has a valid identity goes on with it, whatever became of its token's file.
+func TestBadTokenBesideAnIdentity(t *testing.T) {
+	tr := newTree(t, long)
+	tr.start(regionPath, tr.token(regionPath, question.TokenNew))
+	mistyped := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(mistyped, []byte("secret-of-something-else"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name, token, want string
+	}{
+		{"something else", mistyped, "a token is ID.SECRET"},
+		{"a token nobody made", writeToken(t, identity.NewToken()), "the token is not known"},
+		{"a folder", t.TempDir(), "reading identity.tokenFile"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			before := tr.procs[regionPath]
+			before.stop()
+			cfg, said := tr.config(regionPath, tt.token), &trail{}
+			cfg.Log = slog.New(slog.NewTextHandler(said, nil))
+			p, err := tr.open(cfg)
+			if err != nil {
+				t.Fatalf("got %v, want it to go on with the certificate that it has", err)
+			}
+			tr.procs[regionPath] = p
+			if got := p.Source.Status().AuthorityNotAfter; !got.Equal(before.Source.Status().AuthorityNotAfter) {
+				t.Errorf("its authority ends at %s, want it to be the one from before", got)
+			}
+			if got := said.String(); !strings.Contains(got, "level=ERROR") || !strings.Contains(got, tt.want) || strings.Contains(got, "secret-of") {
+				t.Errorf("the log says\n%s\nwant an error with %q, and no secret", got, tt.want)
+			}
+			if err := tr.met(regionPath, globalPath); err != nil {
+				t.Errorf("it dials Global: %v", err)
+			}
+		})
+	}
+}

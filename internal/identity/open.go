@@ -143,15 +143,15 @@ func (i *Identity) openChild(ctx context.Context, cfg Config, f folder, p *paren
 	if err != nil {
 		return err
 	}
-	newcomer, err := newNewcomer(cfg, f, p)
-	if err != nil {
-		return err
-	}
-	enrols := newcomer.needed(e, ok)
-	if enrols {
-		if e, roots, err = newcomer.enrol(ctx); err != nil {
-			return err
+	enrols := false
+	if next, others, err := enrolAnew(ctx, cfg, f, p, e, ok); err == nil {
+		if enrols = next != nil; enrols {
+			e, roots = *next, others
 		}
+	} else if ctx.Err() != nil || !ok || !e.credential.ends().After(time.Now()) {
+		return err
+	} else {
+		cfg.Log.Error("not enrolled anew; going on with the certificate that is here", "err", err, "until", e.credential.ends())
 	}
 	if err := i.take(cfg, e, roots, p); err != nil {
 		return err
@@ -167,6 +167,16 @@ func (i *Identity) openChild(ctx context.Context, cfg Config, f folder, p *paren
 	k.enrolment = e
 	i.run = k.run
 	return f.enrolled()
+}
+
+// enrolAnew has the parent issue a certificate by a token where that is to be done; nil where what is here will do.
+func enrolAnew(ctx context.Context, cfg Config, f folder, p *parent, e enrolment, ok bool) (*enrolment, []*x509.Certificate, error) {
+	newcomer, err := newNewcomer(cfg, f, p)
+	if err != nil || !newcomer.needed(e, ok) {
+		return nil, nil, err
+	}
+	next, roots, err := newcomer.enrol(ctx)
+	return &next, roots, err
 }
 
 // take begins with what was got from the parent, now or in an earlier run.
