@@ -3,10 +3,10 @@ package local
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -26,7 +26,10 @@ func startHub(ctx context.Context, l layout, t Topology, o Options) (*localkube.
 	if err != nil {
 		return nil, err
 	}
-	return hub, once(cfg.Dir, "installed", hubManifests(), func() error { return PrepareHub(ctx, hub) })
+	if err := once(cfg.Dir, "installed", hubManifests(), func() error { return PrepareHub(ctx, hub) }); err != nil {
+		return nil, err
+	}
+	return hub, awaitNoted(ctx, hub) // a server that has just started does not know the resources of its policies at once
 }
 
 // hubManifests are the resources' definitions, people's roles, and the policies that note who changes a spec.
@@ -50,8 +53,9 @@ func PrepareHub(ctx context.Context, hub *localkube.Cluster) error {
 // notedWithin bounds the wait for policies to be in force.
 const notedWithin = time.Minute
 
-// awaitNoted waits until the API server notes who changes a spec: the policy that refuses what is not noted may be in force
-// before the one that notes it.
+// awaitNoted waits until the API server notes who changes a spec. Before, it may know the policy that refuses what is not
+// noted and not the one that notes it, or have a policy and not yet know the resource that it is of; that it says in errors of
+// several kinds, so any is one to wait with.
 func awaitNoted(ctx context.Context, hub *localkube.Cluster) error {
 	client, err := dynamic.NewForConfig(hub.RESTConfig())
 	if err != nil {
@@ -61,15 +65,17 @@ func awaitNoted(ctx context.Context, hub *localkube.Cluster) error {
 	probe.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("Environment"))
 	probe.SetName("noted")
 	environments := client.Resource(v1alpha1.GroupVersion.WithResource("environments"))
+	var last error
 	err = wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, notedWithin, true, func(ctx context.Context) (bool, error) {
 		made, err := environments.Create(ctx, probe, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-		if apierrors.IsInvalid(err) {
+		if err != nil {
+			last = err
 			return false, nil
 		}
-		return err == nil && made.GetAnnotations()[v1alpha1.AnnotationChangedBy] != "", err
+		return made.GetAnnotations()[v1alpha1.AnnotationChangedBy] != "", nil
 	})
 	if err != nil {
-		return fmt.Errorf("waiting until the hub notes who changes a spec: %w", err)
+		return fmt.Errorf("waiting until the hub notes who changes a spec: %w", errors.Join(err, last))
 	}
 	return nil
 }
