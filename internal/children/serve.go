@@ -41,7 +41,8 @@ func Serve(ctx context.Context, listener net.Listener, cfg Config) error {
 	cfg.Feed.Identify, cfg.Feed.Valid = d.identify, d.valid
 	feeds := feedgrpc.NewServer(cfg.Feed)
 	tls := credentials.NewTLS(identity.ServerTLS(cfg.Identity, d.lowest, d.refused))
-	server := grpc.NewServer(append(feedgrpc.ServerOptions(cfg.Feed.Limits), grpc.Creds(tls))...)
+	creds := feedgrpc.Credentials(tls, cfg.Feed.Limits, d.refused)
+	server := grpc.NewServer(append(feedgrpc.ServerOptions(cfg.Feed.Limits), grpc.Creds(creds))...)
 	feeds.Register(server)
 	standing := []func(){feeds.Revalidate}
 	if cfg.Authority != nil {

@@ -16,6 +16,13 @@ type Limits struct {
 	// Connections at once, all children's and askers' together; the next wait for one to end. 8192: the clusters of a
 	// large zone, several times.
 	Connections int
+	// PerAddress, of those, may come from one address (an IPv6 one counts as its /64), and are closed beyond: 4096, since many
+	// children may be behind one. PerPeer are those of one certificate's name, all processes of it together: 256.
+	PerAddress, PerPeer int
+	// Strangers are the connections at once of those who show no certificate with a name, an eighth of them from one address;
+	// each is closed after Visit. They enrol, or ask one question. 256, 30 seconds.
+	Strangers int
+	Visit     time.Duration
 	// Streams of one connection: a child has its session, its authority's news, and now and then a renewal. 16.
 	Streams int
 	// Message is the largest that is read, in bytes: a record of feed.MaxRecord, or an answer of feed.MaxPayload, and what
@@ -40,8 +47,12 @@ func (l Limits) withDefaults() Limits {
 		}
 	}
 	number(&l.Connections, 8192)
+	number(&l.PerAddress, 4096)
+	number(&l.PerPeer, 256)
+	number(&l.Strangers, 256)
 	number(&l.Streams, 16)
 	number(&l.Message, 2<<20)
+	span(&l.Visit, 30*time.Second)
 	span(&l.Handshake, 10*time.Second)
 	span(&l.Hello, 10*time.Second)
 	span(&l.Idle, time.Minute)

@@ -2,38 +2,53 @@ package feedgrpc
 
 import (
 	"net"
+	"net/netip"
 	"sync"
+
+	"github.com/meridian-federation/meridian/internal/origin"
 )
 
-// Listener has the kernel notice when the host of a child is gone, and bounds the connections. A gRPC server that serves
-// feeds should be given one.
+// Listener has the kernel notice when the host of a child is gone, and bounds the connections, all and those of one address.
+// A gRPC server that serves feeds should be given one.
 func Listener(l net.Listener, limits Limits) net.Listener {
-	return &listener{Listener: l, places: make(chan struct{}, limits.withDefaults().Connections), closed: make(chan struct{})}
+	limits = limits.withDefaults()
+	return &listener{Listener: l, places: make(chan struct{}, limits.Connections), origins: newCrowd[netip.Prefix](limits.PerAddress),
+		closed: make(chan struct{})}
 }
 
 type listener struct {
 	net.Listener
-	places chan struct{}
-	closed chan struct{}
-	once   sync.Once
+	places  chan struct{}
+	origins *crowd[netip.Prefix]
+	closed  chan struct{}
+	once    sync.Once
 }
 
-// Accept waits for a place first, so that those beyond the bound wait in the kernel's queue, which is short.
+// Accept waits for a place first, so that those beyond the bound wait in the kernel's queue, which is short. Those beyond
+// the bound of their address are closed, since others wait behind them.
 func (l *listener) Accept() (net.Conn, error) {
-	select {
-	case l.places <- struct{}{}:
-	case <-l.closed:
-		return nil, net.ErrClosed
+	for {
+		select {
+		case l.places <- struct{}{}:
+		case <-l.closed:
+			return nil, net.ErrClosed
+		}
+		c, err := l.Listener.Accept()
+		if err != nil {
+			<-l.places
+			return nil, err
+		}
+		leave, ok := l.origins.enter(origin.Of(c.RemoteAddr()))
+		if !ok {
+			_ = c.Close()
+			<-l.places
+			continue
+		}
+		if tcp, ok := c.(*net.TCPConn); ok {
+			_ = tcp.SetKeepAliveConfig(probes()) // a connection that takes none is watched by pings alone
+		}
+		return &connection{Conn: c, leave: sync.OnceFunc(func() { leave(); <-l.places })}, nil
 	}
-	c, err := l.Listener.Accept()
-	if err != nil {
-		<-l.places
-		return nil, err
-	}
-	if tcp, ok := c.(*net.TCPConn); ok {
-		_ = tcp.SetKeepAliveConfig(probes()) // a connection that takes none is watched by pings alone
-	}
-	return &connection{Conn: c, leave: sync.OnceFunc(func() { <-l.places })}, nil
 }
 
 func (l *listener) Close() error {
