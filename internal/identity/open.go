@@ -78,7 +78,7 @@ func (i *Identity) openOwn(ctx context.Context, cfg Config) error {
 		return i.openGlobal(ctx, cfg, f)
 	}
 	above, _ := cfg.Path.Parent()
-	return i.openChild(ctx, cfg, f, &parent{source: i.Source, path: above, addresses: slices.Clone(cfg.Parents)})
+	return i.openChild(ctx, cfg, f, &parent{source: i.Source, path: above, configured: slices.Clone(cfg.Parents)})
 }
 
 // openGlobal begins with the root if it is here; it is made at the first process of Global's first start. Another process
@@ -94,7 +94,7 @@ func (i *Identity) openGlobal(ctx context.Context, cfg Config, f folder) error {
 	}
 	var p *parent
 	if len(cfg.Join) > 0 {
-		p = &parent{source: i.Source, path: cfg.Path, addresses: slices.Clone(cfg.Join)}
+		p = &parent{source: i.Source, path: cfg.Path, configured: slices.Clone(cfg.Join)}
 	}
 	signs := len(held) > 0 && (len(believed.certs) == 0 || slices.ContainsFunc(held, func(r Root) bool { return r.Cert.Equal(believed.certs[0]) }))
 	switch {
@@ -136,7 +136,7 @@ func (i *Identity) authorityConfig(cfg Config) AuthorityConfig {
 
 // openChild is for everybody whom somebody else issues certificates to.
 func (i *Identity) openChild(ctx context.Context, cfg Config, f folder, p *parent) error {
-	if len(p.addresses) == 0 {
+	if len(p.configured) == 0 {
 		return errors.New("no address of the parent is known")
 	}
 	e, roots, ok, err := f.identity()

@@ -28,41 +28,54 @@ type parent struct {
 	source *Source
 	path   question.Path
 
-	mu        sync.Mutex
-	addresses []string // guarded by mu; the one that answered last comes first
+	configured []string
+
+	mu      sync.Mutex
+	learned []string // guarded by mu; those that the parent told last
+	first   string   // guarded by mu; the one of these that answered last
 }
 
-// order is the addresses, in the order in which to try them.
+// order is the addresses, in the order in which to try them: the one that answered last, those of the configuration, and
+// those that the parent told.
 func (p *parent) order() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.Clone(p.addresses)
+	var out []string
+	if p.knows(p.first) {
+		out = append(out, p.first)
+	}
+	for _, a := range slices.Concat(p.configured, p.learned) {
+		if !slices.Contains(out, a) {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// knows needs mu.
+func (p *parent) knows(address string) bool {
+	return slices.Contains(p.configured, address) || slices.Contains(p.learned, address)
 }
 
 // answered has an address tried first from now on.
 func (p *parent) answered(address string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if i := slices.Index(p.addresses, address); i > 0 {
-		p.addresses = slices.Insert(slices.Delete(p.addresses, i, i+1), 0, address)
-	}
+	p.first = address
 }
 
-// learn adds addresses at which the parent can be reached, too.
+// learn takes the addresses at which the parent can be reached, too, instead of those that it told before.
 func (p *parent) learn(addresses []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, a := range addresses {
-		if !slices.Contains(p.addresses, a) && len(p.addresses) < maxAddresses {
-			p.addresses = append(p.addresses, a)
-		}
-	}
+	p.learned = slices.Clone(addresses[:min(len(addresses), maxLearned)])
 }
 
-// maxAddresses bounds those that are known of one parent.
-const maxAddresses = 64
+// maxLearned bounds the addresses that a parent tells, and with them how long trying each in turn takes.
+const maxLearned = 16
 
-// Learned takes addresses at which the parent can be reached, besides those of the configuration: a feed tells them.
+// Learned takes the addresses at which the parent can be reached, besides those of the configuration, and forgets those of
+// the call before: a feed tells them all whenever they change.
 func (i *Identity) Learned(addresses []string) {
 	if i.parent != nil {
 		i.parent.learn(addresses)
