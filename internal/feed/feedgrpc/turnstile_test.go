@@ -154,7 +154,7 @@ func TestStrangersTogether(t *testing.T) {
 
 // TestStrangersDoNotStay holds that a stranger's connection is closed after a while, and a child's is not.
 func TestStrangersDoNotStay(t *testing.T) {
-	p := newPort(t, feedgrpc.Limits{Visit: soon})
+	p := newPort(t, feedgrpc.Limits{Visit: soon, Handshake: time.Hour})
 	child, stranger := p.knock("127.0.0.1", "c"), p.knock("127.0.0.1", "")
 	if child == nil || stranger == nil {
 		t.Fatal("they are not served")
