@@ -185,8 +185,10 @@ func FuzzMessages(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		var enrol identitypb.EnrollRequest
 		if proto.Unmarshal(raw, &enrol) == nil {
-			if issued, err := s.enroll(t.Context(), &enrol); err == nil {
-				t.Errorf("nobody redeems, and a certificate was issued: %v", issued)
+			if path, err := s.applicant(&enrol); err == nil {
+				if issued, err := s.enroll(t.Context(), &enrol, path); err == nil {
+					t.Errorf("nobody redeems, and a certificate was issued: %v", issued)
+				}
 			}
 		}
 		var redeem identitypb.RedeemRequest

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
 	"time"
 
@@ -17,16 +18,8 @@ import (
 
 	"github.com/meridian-federation/meridian/internal/audit"
 	"github.com/meridian-federation/meridian/internal/identity/identitypb"
+	"github.com/meridian-federation/meridian/internal/origin"
 	"github.com/meridian-federation/meridian/internal/question"
-)
-
-// What strangers can cost a parent: so many enrolments a second, the more at once after a quiet time, and of each text no
-// more than so many bytes. A newcomer that is turned away comes again by itself.
-const (
-	enrolRate  = 20
-	enrolBurst = 100
-	maxToken   = 128
-	maxPath    = 1024
 )
 
 // redeemPatience is how long a parent waits for those above it to redeem a token.
@@ -49,58 +42,21 @@ func Serve(reg grpc.ServiceRegistrar, cfg ServiceConfig) (revalidate func()) {
 	if cfg.Redeemer == nil {
 		cfg.Redeemer = cfg.Authority.relay
 	}
-	s := &service{cfg: cfg, enrolments: rate.NewLimiter(enrolRate, enrolBurst), risen: make(chan struct{})}
+	s := &service{cfg: cfg, strangers: origin.NewBudget(ownBurst, ownPause),
+		enrolments: rate.NewLimiter(enrolRate, enrolBurst), risen: make(chan struct{})}
 	identitypb.RegisterAuthorityServer(reg, s)
 	return s.revalidate
 }
 
 type service struct {
 	identitypb.UnimplementedAuthorityServer
-	cfg        ServiceConfig
+	cfg ServiceConfig
+	// strangers is what each address may ask for, enrolments what all may.
+	strangers  *origin.Budget
 	enrolments *rate.Limiter
 
 	mu    sync.Mutex
 	risen chan struct{} // guarded by mu; closed and replaced when Lowest has risen
-}
-
-// Enroll is open to those who have no certificate: what it does before the token is redeemed is bounded.
-func (s *service) Enroll(ctx context.Context, req *identitypb.EnrollRequest) (*identitypb.Issued, error) {
-	if !s.enrolments.Allow() {
-		return nil, status.Error(codes.ResourceExhausted, "too many enrolments at once; try again")
-	}
-	if len(req.GetToken()) > maxToken || len(req.GetPath()) > maxPath {
-		return nil, s.answer(ctx, audit.Enrol, "", Refused("the token or the path is too long"))
-	}
-	issued, err := s.enroll(ctx, req)
-	if err != nil {
-		return nil, s.answer(ctx, audit.Enrol, req.GetPath(), err)
-	}
-	s.cfg.Audit.Record(ctx, audit.Event{Action: audit.Enrol, Actor: actor(ctx), Subject: req.GetPath(), Result: audit.Done,
-		Attrs: []slog.Attr{tokenAttr(req.GetToken())}})
-	s.cfg.Log.Info("enrolled", "path", req.GetPath())
-	return issued, nil
-}
-
-func (s *service) enroll(ctx context.Context, req *identitypb.EnrollRequest) (*identitypb.Issued, error) {
-	path, err := parsePath(req.GetPath())
-	if err != nil {
-		return nil, err
-	}
-	if _, err := ParseToken(req.GetToken()); err != nil {
-		return nil, Refused("%v", err)
-	}
-	_, hash, err := requestedKey(req.GetCsr())
-	if err != nil {
-		return nil, err
-	}
-	if err := s.cfg.Authority.signsFor(path); err != nil {
-		return nil, err
-	}
-	generation, err := s.redeem(ctx, req.GetToken(), path, hash)
-	if err != nil {
-		return nil, err
-	}
-	return s.issue(req.GetCsr(), path, generation)
 }
 
 func (s *service) redeem(ctx context.Context, token string, path question.Path, hash [sha256.Size]byte) (uint64, error) {
@@ -202,6 +158,14 @@ func actor(ctx context.Context) string {
 		return fmt.Sprintf("%s at %s", who.Path, p.Addr)
 	}
 	return p.Addr.String()
+}
+
+// address is where a call comes from, nil if nobody knows.
+func address(ctx context.Context) net.Addr {
+	if p, ok := peer.FromContext(ctx); ok {
+		return p.Addr
+	}
+	return nil
 }
 
 // subject is the peer's place, empty if it shows none.

@@ -119,15 +119,30 @@ func TestBadEnrolments(t *testing.T) {
 	}
 }
 
-// TestEnrolmentsAreBounded: strangers can cost a parent so much and no more.
-func TestEnrolmentsAreBounded(t *testing.T) {
-	tr := newTree(t, long)
-	visitor := tr.callerWith(credentials.NewTLS(identity.VisitorTLS(tr.procs[globalPath].Source.TrustDomain(), tr.procs[globalPath].Source.Roots(), globalPath)), globalPath)
+// stranger has no certificate, and comes from an address of this host.
+func (tr *tree) stranger(at question.Path, from string) identitypb.AuthorityClient {
+	tr.t.Helper()
+	source := tr.procs[at].Source
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+	conn, err := grpc.NewClient(tr.procs[at].address, grpc.WithTransportCredentials(credentials.NewTLS(
+		identity.VisitorTLS(source.TrustDomain(), source.Roots(), at))),
+		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "tcp", address)
+		}))
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	tr.t.Cleanup(func() { conn.Close() })
+	return identitypb.NewAuthorityClient(conn)
+}
+
+// flood has a stranger ask at once, so many times, and counts the answers.
+func flood(t *testing.T, client identitypb.AuthorityClient, calls int, req *identitypb.EnrollRequest) map[codes.Code]int {
+	t.Helper()
 	answers := make(chan error)
-	const calls = 400
 	for range calls {
 		go func() {
-			_, err := visitor.Enroll(context.WithoutCancel(t.Context()), &identitypb.EnrollRequest{Path: "region/west"})
+			_, err := client.Enroll(context.WithoutCancel(t.Context()), req)
 			answers <- err
 		}()
 	}
@@ -135,8 +150,38 @@ func TestEnrolmentsAreBounded(t *testing.T) {
 	for range calls {
 		got[status.Code(<-answers)]++
 	}
-	if got[codes.ResourceExhausted] == 0 || got[codes.PermissionDenied] < 100 || got[codes.ResourceExhausted]+got[codes.PermissionDenied] != calls {
-		t.Errorf("%d enrolments at once: got %v, want at least 100 looked at, and some turned away", calls, got)
+	return got
+}
+
+// TestEnrolmentsAreBounded: strangers can cost a parent so much and no more, and one address does not cost another its turn.
+func TestEnrolmentsAreBounded(t *testing.T) {
+	tr := newTree(t, long)
+	wrong := &identitypb.EnrollRequest{Path: regionPath.String(), Token: identity.NewToken().Text(), Csr: newCSR(t)}
+	const calls = 400
+	got := flood(t, tr.stranger(globalPath, "127.0.0.1"), calls, wrong)
+	if got[codes.ResourceExhausted] == 0 || got[codes.PermissionDenied] < 50 || got[codes.ResourceExhausted]+got[codes.PermissionDenied] != calls {
+		t.Errorf("%d enrolments at once: got %v, want at least 50 looked at, and some turned away", calls, got)
+	}
+	if got := flood(t, tr.stranger(globalPath, "127.0.0.2"), 10, wrong); got[codes.PermissionDenied] != 10 {
+		t.Errorf("10 of another address meanwhile: got %v, want all looked at", got)
+	}
+	if got := flood(t, tr.stranger(globalPath, "127.0.0.3"), calls, &identitypb.EnrollRequest{Path: "nowhere"}); got[codes.PermissionDenied] != calls {
+		t.Errorf("%d that are no enrolments: got %v, want all refused", calls, got)
+	}
+	if got := flood(t, tr.stranger(globalPath, "127.0.0.3"), 10, wrong); got[codes.PermissionDenied] != 10 {
+		t.Errorf("10 of the same address after these: got %v, want all looked at", got)
+	}
+}
+
+// TestStrangersAreToldOfNothingInside: why a token cannot be redeemed now is nothing for those who may have none.
+func TestStrangersAreToldOfNothingInside(t *testing.T) {
+	tr := newTree(t, long)
+	tr.start(regionPath, tr.token(regionPath, question.TokenNew))
+	tr.procs[globalPath].stop()
+	_, err := tr.stranger(regionPath, "127.0.0.1").Enroll(t.Context(),
+		&identitypb.EnrollRequest{Path: zonePath.String(), Token: identity.NewToken().Text(), Csr: newCSR(t)})
+	if status.Code(err) != codes.Unavailable || strings.Contains(err.Error(), "127.0.0.1") || !strings.Contains(err.Error(), "try again") {
+		t.Errorf("got %v, want Unavailable with no address of Global's", err)
 	}
 }
 
