@@ -34,8 +34,9 @@ type Identity struct {
 	LeafLifetime       time.Duration `usage:"how long a certificate is good that a process shows; it is renewed after two thirds"`
 }
 
-// Default fills in zero fields. A certificate that a process shows is short-lived, since a revocation may not reach a
-// place that is cut off before it ends; one that signs lives for as long as a zone should be able to do without parents.
+// Default fills in zero fields. A certificate that a process shows is short-lived, so that it ends soon after its parent no
+// longer renews it; one that signs lives for as long as a zone should be able to do without parents, and it is for as long
+// that a revocation may not reach what is below a zone that is cut off.
 func (i *Identity) Default() {
 	setDefault(&i.Source, IdentityAuthority)
 	setDefault(&i.TrustDomain, "meridian")
