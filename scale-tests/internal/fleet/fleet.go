@@ -80,7 +80,7 @@ func (f *Fleet) Members(ctx context.Context, prefix string, n int) ([]*localkube
 	g.SetLimit(2) // starting is bound by CPU
 	for i := range members {
 		g.Go(func() (err error) {
-			if members[i], err = f.kube(ctx, fmt.Sprintf("%s-%d", prefix, i+1)); err != nil {
+			if members[i], err = f.kube(ctx, fmt.Sprintf("%s-%d", prefix, i+1), false); err != nil {
 				return err
 			}
 			return local.Prepare(ctx, members[i])
@@ -91,7 +91,7 @@ func (f *Fleet) Members(ctx context.Context, prefix string, n int) ([]*localkube
 
 // Hub starts the API server of a hub, with Meridian's resources.
 func (f *Fleet) Hub(ctx context.Context) (*localkube.Cluster, error) {
-	hub, err := f.kube(ctx, Hub)
+	hub, err := f.kube(ctx, Hub, true)
 	if err != nil {
 		return nil, err
 	}
@@ -123,10 +123,10 @@ func (f *Fleet) Kill(ctx context.Context, name string) error {
 	return p.Stop(ctx, 0)
 }
 
-// kube starts one API server.
-func (f *Fleet) kube(ctx context.Context, name string) (*localkube.Cluster, error) {
+// kube starts one API server: alone, or with the controllers that finish deletions, which an agent waits for.
+func (f *Fleet) kube(ctx context.Context, name string, alone bool) (*localkube.Cluster, error) {
 	kube, err := localkube.Start(ctx, localkube.Config{Name: name, BinDir: f.kubeBin(), Dir: f.data(name), LogDir: f.logs(),
-		PidDir: filepath.Join(f.dir, "pids"), APIOnly: true, Fsync: true})
+		PidDir: filepath.Join(f.dir, "pids"), APIOnly: alone, NoWorkloads: !alone, Fsync: true})
 	if err != nil {
 		return nil, err
 	}
@@ -134,6 +134,9 @@ func (f *Fleet) kube(ctx context.Context, name string) (*localkube.Cluster, erro
 	defer f.mu.Unlock()
 	f.kubes = append(f.kubes, kube)
 	f.add(name, kube.Process(localkube.APIServer))
+	if !alone {
+		f.add(name+"-controllers", kube.Process(localkube.ControllerManager))
+	}
 	return kube, nil
 }
 
