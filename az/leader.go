@@ -15,6 +15,7 @@ import (
 
 // lead does the leader's work for one term: it takes in what the region sends and schedules it.
 func (z *Zone) lead(ctx context.Context, term store.Term) error {
+	unbroken := z.mirror.Unbroken()
 	if err := z.mirror.WaitRevision(ctx, term.Since().Revision); err != nil {
 		return err
 	}
@@ -25,6 +26,7 @@ func (z *Zone) lead(ctx context.Context, term store.Term) error {
 	}
 	outbox, locations := feed.NewOutbox(), z.newLocations()
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return unbroken(ctx) })
 	export := location.NewExport(outbox)
 	group.Go(func() error { return export.Run(ctx, z.mirror) })
 	select {

@@ -142,6 +142,7 @@ func (g *Global) Run(ctx context.Context) error {
 
 // lead decides for one term.
 func (g *Global) lead(ctx context.Context, t store.Term) error {
+	unbroken := g.mirror.Unbroken()
 	if err := g.mirror.WaitRevision(ctx, t.Since().Revision); err != nil {
 		return err
 	}
@@ -159,6 +160,7 @@ func (g *Global) lead(ctx context.Context, t store.Term) error {
 		g.sessions.DismissAll("this replica of Global no longer leads")
 	}()
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return unbroken(ctx) })
 	group.Go(func() error { return g.locations.Run(ctx, writer) })
 	group.Go(func() error { return g.register.Lead(ctx, writer) })
 	group.Go(func() error { return g.plan(ctx, writer) })

@@ -135,6 +135,7 @@ func (r *Region) Run(ctx context.Context) error {
 
 // lead takes in what Global sends, for one term.
 func (r *Region) lead(ctx context.Context, t store.Term) error {
+	unbroken := r.mirror.Unbroken()
 	if err := r.mirror.WaitRevision(ctx, t.Since().Revision); err != nil {
 		return err
 	}
@@ -146,6 +147,7 @@ func (r *Region) lead(ctx context.Context, t store.Term) error {
 	r.leading.Store(true)
 	defer r.leading.Store(false)
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return unbroken(ctx) })
 	group.Go(func() error { return r.locations.Run(ctx, writer) })
 	group.Go(func() error { return r.parent.Run(ctx, in, r.outbox) })
 	return group.Wait()

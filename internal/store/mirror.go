@@ -29,6 +29,7 @@ type Mirror struct {
 	mu      sync.Mutex
 	snap    *Snapshot       // guarded by mu
 	ready   bool            // guarded by mu; snap was loaded
+	breaks  int             // guarded by mu; how often the store was set back, or was another
 	changed chan struct{}   // guarded by mu; closed and replaced whenever snap is
 	subs    []*Subscription // guarded by mu
 }
@@ -93,6 +94,28 @@ func (m *Mirror) WaitReady(ctx context.Context) error {
 // WaitRevision waits until the mirror has reached a revision of the store or ctx ends.
 func (m *Mirror) WaitRevision(ctx context.Context, revision int64) error {
 	return m.wait(ctx, func(s *Snapshot, ready bool) bool { return ready && s.position.Revision >= revision })
+}
+
+// ErrSetBack: the store has gone back to an earlier state, or is another.
+var ErrSetBack = errors.New("the store was set back")
+
+// Unbroken returns a function that waits until the mirror sees its store set back, or another one in its place, for the
+// first time since Unbroken was called, and returns ErrSetBack; or until ctx ends. A leader calls it before it reads the
+// mirror: its term may have begun in a store that the mirror has yet to see.
+func (m *Mirror) Unbroken() (wait func(ctx context.Context) error) {
+	before := m.broken()
+	return func(ctx context.Context) error {
+		if err := m.wait(ctx, func(*Snapshot, bool) bool { return m.broken() > before }); err != nil {
+			return err
+		}
+		return ErrSetBack
+	}
+}
+
+func (m *Mirror) broken() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.breaks
 }
 
 // Snapshot is the latest state; before the mirror is ready an empty one.
@@ -168,11 +191,20 @@ func (m *Mirror) load(ctx context.Context) (int64, error) {
 	}
 	if next.position.Epoch != old.position.Epoch {
 		m.log.Warn("the store has another epoch", "old", old.position, "new", next.position)
+		m.breach()
 	} else if next.position.Revision < old.position.Revision {
 		m.log.Warn("the store was set back", "old", old.position, "new", next.position)
+		m.breach()
 	}
 	m.publish(next, between(old, next))
 	return state.ReadAt, nil
+}
+
+// breach counts before what was found is published, which wakes those who wait.
+func (m *Mirror) breach() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.breaks++
 }
 
 func (m *Mirror) apply(delta Delta) {
