@@ -65,14 +65,16 @@ func TestLearntAddresses(t *testing.T) {
 	first.peers.set(first.address, second.address)
 	child := newTier()
 	dial(t, child, "a", first.address)
-	child.await(t, "the child is there", func() bool { return child.link != nil })
+	first.children["a"].outbox.Edit(feed.Put(rec("first", "v"))) // comes after the addresses
+	first.children["a"].outbox.SetComplete(true)
+	child.await(t, "the first's record is held", func() bool { return child.held[rec("first", "").Key] == "v" })
 	second.peers.set(second.address)
 	first.stop()
 	second.children["a"].await(t, "the child is with the second", func() bool { return second.children["a"].link != nil })
 	second.peers.set(second.address, third.address)
-	second.children["a"].outbox.Edit(feed.Put(rec("k", "v"))) // comes after the addresses
+	second.children["a"].outbox.Edit(feed.Put(rec("second", "v")))
 	second.children["a"].outbox.SetComplete(true)
-	child.await(t, "the record is held", func() bool { return len(child.held) == 1 })
+	child.await(t, "the second's record is held", func() bool { return child.held[rec("second", "").Key] == "v" })
 	second.stop()
 	third.children["a"].await(t, "the child is with the third", func() bool { return third.children["a"].link != nil })
 }
