@@ -159,9 +159,10 @@ func TestObjectThatExistsIsARejection(t *testing.T) {
 	if got, err := c.get(t.Context(), configMaps, "rejected", "in-the-way"); err != nil || len(got.GetLabels()) > 0 {
 		t.Errorf("the object in the way was touched: got %v, %v", got, err)
 	}
-	if _, err := f.clusters[westA2].get(t.Context(), deployments, "rejected", "web"); err != nil {
-		t.Errorf("the other cluster is not served: %v", err)
-	}
+	await(t, "the other cluster is served", func(ctx context.Context) error {
+		_, err := f.clusters[westA2].get(ctx, deployments, "rejected", "web")
+		return err
+	})
 	c.delete(t, configMaps, "rejected", "in-the-way")
 	f.ready(t, "rejected", "web")
 }
