@@ -1,6 +1,10 @@
 package verify
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/meridian-federation/meridian/internal/config"
+)
 
 // Visit is what a visitor without credentials got from an admin address.
 type Visit struct {
@@ -13,7 +17,7 @@ type Visit struct {
 	Status int
 }
 
-// Admin examines an admin address that other hosts reach, by what a stranger gets there.
+// Admin examines admin addresses by what a stranger gets there. What is shown on loopback says nothing of other hosts.
 func (r *Report) Admin(visits []Visit) {
 	answered := map[string]bool{}
 	for _, v := range visits {
@@ -21,6 +25,8 @@ func (r *Report) Admin(visits []Visit) {
 		r.examined(CheckAdmin)
 		switch {
 		case v.Status != http.StatusOK:
+		case config.OnLoopback(v.Address):
+			r.add(Info, CheckAdmin, v.Address, "%s is shown to everybody on this host; ask at the host's own address for what others get", v.URL)
 		case v.TLS:
 			r.add(Critical, CheckAdmin, v.Address, "%s is shown to anybody; set admin.clientCaFile or admin.tokenFile", v.URL)
 		default:

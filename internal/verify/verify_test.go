@@ -244,6 +244,9 @@ func TestFindings(t *testing.T) {
 			[]string{"critical admin-address h:1: http://h:1/metrics is shown to anybody, in plain text"}},
 		{"metrics for anybody", func(_ *testing.T, w *world) { w.visits[1].Status = http.StatusOK },
 			[]string{"critical admin-address h:1: https://h:1/metrics is shown to anybody; set"}},
+		{"metrics on loopback", func(_ *testing.T, w *world) {
+			w.visits = append(w.visits, verify.Visit{Address: "127.0.0.1:1", URL: "http://127.0.0.1:1/metrics", Status: http.StatusOK})
+		}, []string{"info admin-address 127.0.0.1:1: http://127.0.0.1:1/metrics is shown to everybody on this host"}},
 		{"an admin address where nothing is", func(_ *testing.T, w *world) { w.visits[0].Status, w.visits[1].Status = 0, 0 },
 			[]string{"warning admin-address h:1: not examined: nothing answers there"}},
 	}
