@@ -8,8 +8,14 @@ import (
 	"github.com/meridian-federation/meridian/internal/record/recordpb"
 )
 
-// Place is the region and the zone, if it has one, on the path of a grant; empty where the name is no such path.
+// Place is the region and the zone, if it has one, on the path of a grant, or that a record of address space is for; empty
+// where the name says none.
 func (k Key) Place() (region, zone string) {
+	switch k.Kind {
+	case KindPrefix, KindClaim, KindAllotment, KindDemand:
+		region, zone, _, _ = placed(k)
+		return region, zone
+	}
 	names := []string{"", "", ""}
 	parts := strings.Split(k.Name, "/")
 	if len(parts)%2 != 0 || len(parts) > 2*len(names) {

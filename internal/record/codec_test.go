@@ -1,6 +1,7 @@
 package record_test
 
 import (
+	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 // TestRoundTrip encodes and decodes one full model of each kind.
 func TestRoundTrip(t *testing.T) {
 	at := time.Unix(12, 34)
+	prefix := netip.MustParsePrefix("10.1.0.0/16")
 	counts := record.Counts{Revision: "r", Desired: 3, Updated: 2, Ready: 1, Clusters: 4, Converged: 3,
 		AppliedAt: at, ReadyAt: at}
 	problem := record.Problem{Zone: "z", Cluster: "c", Object: "o", Reason: "R", Message: "m"}
@@ -47,6 +49,24 @@ func TestRoundTrip(t *testing.T) {
 			func(r record.Record) (any, error) { return record.DecodeToken(r) }},
 		"trust": {record.Trust{Roots: [][]byte{{1}, {2}}, Active: [32]byte{4}},
 			func(r record.Record) (any, error) { return record.DecodeTrust(r) }},
+		"pool": {record.Pool{Name: "p", Ranges: []record.Range{{Prefix: prefix, Draining: true}}, Reserved: []netip.Prefix{prefix},
+			Purpose: record.PurposePod, Network: "w", RegionLength: 12, ZoneLength: 16, ClaimLength: 24, LowWater: 20, HighWater: 60,
+			Quarantine: time.Minute},
+			func(r record.Record) (any, error) { return record.DecodePool(r) }},
+		"prefix of a zone": {record.Prefix{Pool: "p", Region: "r", Zone: "z", Prefix: prefix, Draining: true},
+			func(r record.Record) (any, error) { return record.DecodePrefix(r) }},
+		"prefix of a region": {record.Prefix{Pool: "p", Region: "r", Prefix: netip.MustParsePrefix("fd00::/48")},
+			func(r record.Record) (any, error) { return record.DecodePrefix(r) }},
+		"claim": {record.Claim{Owner: "ipclaim/n/c", Region: "r", Zone: "z", Pool: "p", Purpose: record.PurposePod, Network: "w", IPv6: true,
+			Length: 24, Prefix: prefix, Tenant: "t"},
+			func(r record.Record) (any, error) { return record.DecodeClaim(r) }},
+		"claim at Global": {record.Claim{Owner: "application/n/a"},
+			func(r record.Record) (any, error) { return record.DecodeClaim(r) }},
+		"allotment": {record.Allotment{Owner: "ipclaim/n/c", Region: "r", Zone: "z", Pool: "p", Prefix: prefix, Reason: "R", Message: "m"},
+			func(r record.Record) (any, error) { return record.DecodeAllotment(r) }},
+		"demand": {record.Demand{Pool: "p", Region: "r", Zone: "z", Want: 2, Length: 20, Returned: []netip.Prefix{prefix}, Addresses: 1e30,
+			Taken: 7, Epoch: 1 << 63, Revision: 9},
+			func(r record.Record) (any, error) { return record.DecodeDemand(r) }},
 		"service": {record.Service{Namespace: "n", Application: "a", Environment: "e", Tenant: "t", ServiceAccount: "a", Unproxied: true,
 			Ports: []record.Port{{Name: "http", Port: 80, TargetPort: 8080, Protocol: "TCP", AppProtocol: "http"}}},
 			func(r record.Record) (any, error) { return record.DecodeService(r) }},
@@ -187,5 +207,30 @@ func TestGrantOfNoPlace(t *testing.T) {
 	}
 	if _, err := record.DecodeGrant(record.Grant{Path: "global"}.Record()); err != nil {
 		t.Errorf("global: got %v, want no error", err)
+	}
+}
+
+func TestRecordsOfNoPlace(t *testing.T) {
+	for _, key := range []record.Key{
+		{Kind: record.KindClaim, Name: "r/z"},
+		{Kind: record.KindClaim, Name: "-/z/owner"},
+		{Kind: record.KindPrefix, Name: "r//p/10.0.0.0/8"},
+		{Kind: record.KindPrefix, Name: "r/z/p/10.0.0.0/33"},
+		{Kind: record.KindDemand, Name: "r/z/"},
+	} {
+		if err := record.Validate(record.New(key, nil)); err == nil {
+			t.Errorf("%s: got no error, want one", key)
+		}
+	}
+	for key, want := range map[record.Key][2]string{
+		record.ClaimKey("", "", "a"):                      {},
+		record.ClaimKey("r", "", "a/b"):                   {"r", ""},
+		record.DemandKey("r", "z", "p"):                   {"r", "z"},
+		record.GrantKey("region/r/zone/z/cluster/c"):      {"r", "z"},
+		{Kind: record.KindPrefix, Name: "r//p/1.0.0.0/8"}: {},
+	} {
+		if region, zone := key.Place(); [2]string{region, zone} != want {
+			t.Errorf("%s: got place %q %q, want %q", key, region, zone, want)
+		}
 	}
 }

@@ -24,6 +24,11 @@ const (
 	KindGrant      Kind = "grant"      // PATH, a place's, by Global's leader, down to those on the path
 	KindToken      Kind = "token"      // id, by Global's leader, stays at Global
 	KindTrust      Kind = "trust"      // roots, by Global's leader, stays at Global
+	KindPool       Kind = "pool"       // NAME, by Global's leader, down to all
+	KindPrefix     Kind = "prefix"     // region/zone/pool/CIDR, by Global's leader for regions and by a region's for zones, down
+	KindClaim      Kind = "claim"      // region/zone/OWNER, by Global's leader, down to the zone
+	KindAllotment  Kind = "allotment"  // region/zone/OWNER, by where the claim is met, up
+	KindDemand     Kind = "demand"     // region/zone/POOL, by the child, up to its parent
 	KindObject     Kind = "object"     // see package object; compiled in a zone's shard, to an agent, never stored
 	KindStatus     Kind = "status"     // namespace/application, by the child, up
 	KindHealth     Kind = "health"     // cluster, by the zone, up

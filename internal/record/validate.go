@@ -34,6 +34,16 @@ func Validate(r Record) error {
 		_, err = DecodeToken(r)
 	case KindTrust:
 		_, err = DecodeTrust(r)
+	case KindPool:
+		_, err = DecodePool(r)
+	case KindPrefix:
+		_, err = DecodePrefix(r)
+	case KindClaim:
+		_, err = DecodeClaim(r)
+	case KindAllotment:
+		_, err = DecodeAllotment(r)
+	case KindDemand:
+		_, err = DecodeDemand(r)
 	}
 	return err
 }

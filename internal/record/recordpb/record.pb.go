@@ -2153,6 +2153,479 @@ func (x *Trust) GetActive() []byte {
 	return nil
 }
 
+// Range is a part of a pool.
+type Range struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Prefix        string                 `protobuf:"bytes,1,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	Draining      bool                   `protobuf:"varint,2,opt,name=draining,proto3" json:"draining,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Range) Reset() {
+	*x = Range{}
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Range) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Range) ProtoMessage() {}
+
+func (x *Range) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Range.ProtoReflect.Descriptor instead.
+func (*Range) Descriptor() ([]byte, []int) {
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *Range) GetPrefix() string {
+	if x != nil {
+		return x.Prefix
+	}
+	return ""
+}
+
+func (x *Range) GetDraining() bool {
+	if x != nil {
+		return x.Draining
+	}
+	return false
+}
+
+// Pool is address space and how it is handed down; its name is the pool's.
+type Pool struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Ranges       []*Range               `protobuf:"bytes,1,rep,name=ranges,proto3" json:"ranges,omitempty"`
+	Reserved     []string               `protobuf:"bytes,2,rep,name=reserved,proto3" json:"reserved,omitempty"`
+	Purpose      string                 `protobuf:"bytes,3,opt,name=purpose,proto3" json:"purpose,omitempty"`
+	Network      string                 `protobuf:"bytes,4,opt,name=network,proto3" json:"network,omitempty"`
+	RegionLength int32                  `protobuf:"varint,5,opt,name=region_length,json=regionLength,proto3" json:"region_length,omitempty"`
+	ZoneLength   int32                  `protobuf:"varint,6,opt,name=zone_length,json=zoneLength,proto3" json:"zone_length,omitempty"`
+	ClaimLength  int32                  `protobuf:"varint,7,opt,name=claim_length,json=claimLength,proto3" json:"claim_length,omitempty"`
+	LowWater     int32                  `protobuf:"varint,8,opt,name=low_water,json=lowWater,proto3" json:"low_water,omitempty"`
+	HighWater    int32                  `protobuf:"varint,9,opt,name=high_water,json=highWater,proto3" json:"high_water,omitempty"`
+	// Nanoseconds.
+	Quarantine    int64 `protobuf:"varint,10,opt,name=quarantine,proto3" json:"quarantine,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Pool) Reset() {
+	*x = Pool{}
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Pool) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Pool) ProtoMessage() {}
+
+func (x *Pool) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Pool.ProtoReflect.Descriptor instead.
+func (*Pool) Descriptor() ([]byte, []int) {
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *Pool) GetRanges() []*Range {
+	if x != nil {
+		return x.Ranges
+	}
+	return nil
+}
+
+func (x *Pool) GetReserved() []string {
+	if x != nil {
+		return x.Reserved
+	}
+	return nil
+}
+
+func (x *Pool) GetPurpose() string {
+	if x != nil {
+		return x.Purpose
+	}
+	return ""
+}
+
+func (x *Pool) GetNetwork() string {
+	if x != nil {
+		return x.Network
+	}
+	return ""
+}
+
+func (x *Pool) GetRegionLength() int32 {
+	if x != nil {
+		return x.RegionLength
+	}
+	return 0
+}
+
+func (x *Pool) GetZoneLength() int32 {
+	if x != nil {
+		return x.ZoneLength
+	}
+	return 0
+}
+
+func (x *Pool) GetClaimLength() int32 {
+	if x != nil {
+		return x.ClaimLength
+	}
+	return 0
+}
+
+func (x *Pool) GetLowWater() int32 {
+	if x != nil {
+		return x.LowWater
+	}
+	return 0
+}
+
+func (x *Pool) GetHighWater() int32 {
+	if x != nil {
+		return x.HighWater
+	}
+	return 0
+}
+
+func (x *Pool) GetQuarantine() int64 {
+	if x != nil {
+		return x.Quarantine
+	}
+	return 0
+}
+
+// Prefix is a delegated part of a pool; its name says all but this.
+type Prefix struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Draining      bool                   `protobuf:"varint,1,opt,name=draining,proto3" json:"draining,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Prefix) Reset() {
+	*x = Prefix{}
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Prefix) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Prefix) ProtoMessage() {}
+
+func (x *Prefix) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Prefix.ProtoReflect.Descriptor instead.
+func (*Prefix) Descriptor() ([]byte, []int) {
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *Prefix) GetDraining() bool {
+	if x != nil {
+		return x.Draining
+	}
+	return false
+}
+
+// Claim asks for an address or a prefix; its name is the place and the owner.
+type Claim struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Pool    string                 `protobuf:"bytes,1,opt,name=pool,proto3" json:"pool,omitempty"`
+	Purpose string                 `protobuf:"bytes,2,opt,name=purpose,proto3" json:"purpose,omitempty"`
+	Network string                 `protobuf:"bytes,3,opt,name=network,proto3" json:"network,omitempty"`
+	Ipv6    bool                   `protobuf:"varint,4,opt,name=ipv6,proto3" json:"ipv6,omitempty"`
+	Length  int32                  `protobuf:"varint,5,opt,name=length,proto3" json:"length,omitempty"`
+	// Empty for any.
+	Prefix        string `protobuf:"bytes,6,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	Tenant        string `protobuf:"bytes,7,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Claim) Reset() {
+	*x = Claim{}
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Claim) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Claim) ProtoMessage() {}
+
+func (x *Claim) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Claim.ProtoReflect.Descriptor instead.
+func (*Claim) Descriptor() ([]byte, []int) {
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *Claim) GetPool() string {
+	if x != nil {
+		return x.Pool
+	}
+	return ""
+}
+
+func (x *Claim) GetPurpose() string {
+	if x != nil {
+		return x.Purpose
+	}
+	return ""
+}
+
+func (x *Claim) GetNetwork() string {
+	if x != nil {
+		return x.Network
+	}
+	return ""
+}
+
+func (x *Claim) GetIpv6() bool {
+	if x != nil {
+		return x.Ipv6
+	}
+	return false
+}
+
+func (x *Claim) GetLength() int32 {
+	if x != nil {
+		return x.Length
+	}
+	return 0
+}
+
+func (x *Claim) GetPrefix() string {
+	if x != nil {
+		return x.Prefix
+	}
+	return ""
+}
+
+func (x *Claim) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+// Allotment is what became of a claim; its name is the claim's.
+type Allotment struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Pool  string                 `protobuf:"bytes,1,opt,name=pool,proto3" json:"pool,omitempty"`
+	// Empty while there is none.
+	Prefix        string `protobuf:"bytes,2,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	Message       string `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Allotment) Reset() {
+	*x = Allotment{}
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Allotment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Allotment) ProtoMessage() {}
+
+func (x *Allotment) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Allotment.ProtoReflect.Descriptor instead.
+func (*Allotment) Descriptor() ([]byte, []int) {
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *Allotment) GetPool() string {
+	if x != nil {
+		return x.Pool
+	}
+	return ""
+}
+
+func (x *Allotment) GetPrefix() string {
+	if x != nil {
+		return x.Prefix
+	}
+	return ""
+}
+
+func (x *Allotment) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Allotment) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+// Demand is what a place wants of a pool; its name is the place and the pool.
+type Demand struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Want          int32                  `protobuf:"varint,1,opt,name=want,proto3" json:"want,omitempty"`
+	Length        int32                  `protobuf:"varint,2,opt,name=length,proto3" json:"length,omitempty"`
+	Returned      []string               `protobuf:"bytes,3,rep,name=returned,proto3" json:"returned,omitempty"`
+	Addresses     float64                `protobuf:"fixed64,4,opt,name=addresses,proto3" json:"addresses,omitempty"`
+	Taken         float64                `protobuf:"fixed64,5,opt,name=taken,proto3" json:"taken,omitempty"`
+	Epoch         uint64                 `protobuf:"varint,6,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Revision      int64                  `protobuf:"varint,7,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Demand) Reset() {
+	*x = Demand{}
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Demand) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Demand) ProtoMessage() {}
+
+func (x *Demand) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Demand.ProtoReflect.Descriptor instead.
+func (*Demand) Descriptor() ([]byte, []int) {
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *Demand) GetWant() int32 {
+	if x != nil {
+		return x.Want
+	}
+	return 0
+}
+
+func (x *Demand) GetLength() int32 {
+	if x != nil {
+		return x.Length
+	}
+	return 0
+}
+
+func (x *Demand) GetReturned() []string {
+	if x != nil {
+		return x.Returned
+	}
+	return nil
+}
+
+func (x *Demand) GetAddresses() float64 {
+	if x != nil {
+		return x.Addresses
+	}
+	return 0
+}
+
+func (x *Demand) GetTaken() float64 {
+	if x != nil {
+		return x.Taken
+	}
+	return 0
+}
+
+func (x *Demand) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *Demand) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
 var File_internal_record_recordpb_record_proto protoreflect.FileDescriptor
 
 const file_internal_record_recordpb_record_proto_rawDesc = "" +
@@ -2352,7 +2825,49 @@ const file_internal_record_recordpb_record_proto_rawDesc = "" +
 	"generation\"5\n" +
 	"\x05Trust\x12\x14\n" +
 	"\x05roots\x18\x01 \x03(\fR\x05roots\x12\x16\n" +
-	"\x06active\x18\x02 \x01(\fR\x06activeBBZ@github.com/meridian-federation/meridian/internal/record/recordpbb\x06proto3"
+	"\x06active\x18\x02 \x01(\fR\x06active\";\n" +
+	"\x05Range\x12\x16\n" +
+	"\x06prefix\x18\x01 \x01(\tR\x06prefix\x12\x1a\n" +
+	"\bdraining\x18\x02 \x01(\bR\bdraining\"\xce\x02\n" +
+	"\x04Pool\x121\n" +
+	"\x06ranges\x18\x01 \x03(\v2\x19.meridian.record.v1.RangeR\x06ranges\x12\x1a\n" +
+	"\breserved\x18\x02 \x03(\tR\breserved\x12\x18\n" +
+	"\apurpose\x18\x03 \x01(\tR\apurpose\x12\x18\n" +
+	"\anetwork\x18\x04 \x01(\tR\anetwork\x12#\n" +
+	"\rregion_length\x18\x05 \x01(\x05R\fregionLength\x12\x1f\n" +
+	"\vzone_length\x18\x06 \x01(\x05R\n" +
+	"zoneLength\x12!\n" +
+	"\fclaim_length\x18\a \x01(\x05R\vclaimLength\x12\x1b\n" +
+	"\tlow_water\x18\b \x01(\x05R\blowWater\x12\x1d\n" +
+	"\n" +
+	"high_water\x18\t \x01(\x05R\thighWater\x12\x1e\n" +
+	"\n" +
+	"quarantine\x18\n" +
+	" \x01(\x03R\n" +
+	"quarantine\"$\n" +
+	"\x06Prefix\x12\x1a\n" +
+	"\bdraining\x18\x01 \x01(\bR\bdraining\"\xab\x01\n" +
+	"\x05Claim\x12\x12\n" +
+	"\x04pool\x18\x01 \x01(\tR\x04pool\x12\x18\n" +
+	"\apurpose\x18\x02 \x01(\tR\apurpose\x12\x18\n" +
+	"\anetwork\x18\x03 \x01(\tR\anetwork\x12\x12\n" +
+	"\x04ipv6\x18\x04 \x01(\bR\x04ipv6\x12\x16\n" +
+	"\x06length\x18\x05 \x01(\x05R\x06length\x12\x16\n" +
+	"\x06prefix\x18\x06 \x01(\tR\x06prefix\x12\x16\n" +
+	"\x06tenant\x18\a \x01(\tR\x06tenant\"i\n" +
+	"\tAllotment\x12\x12\n" +
+	"\x04pool\x18\x01 \x01(\tR\x04pool\x12\x16\n" +
+	"\x06prefix\x18\x02 \x01(\tR\x06prefix\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x18\n" +
+	"\amessage\x18\x04 \x01(\tR\amessage\"\xb6\x01\n" +
+	"\x06Demand\x12\x12\n" +
+	"\x04want\x18\x01 \x01(\x05R\x04want\x12\x16\n" +
+	"\x06length\x18\x02 \x01(\x05R\x06length\x12\x1a\n" +
+	"\breturned\x18\x03 \x03(\tR\breturned\x12\x1c\n" +
+	"\taddresses\x18\x04 \x01(\x01R\taddresses\x12\x14\n" +
+	"\x05taken\x18\x05 \x01(\x01R\x05taken\x12\x14\n" +
+	"\x05epoch\x18\x06 \x01(\x04R\x05epoch\x12\x1a\n" +
+	"\brevision\x18\a \x01(\x03R\brevisionBBZ@github.com/meridian-federation/meridian/internal/record/recordpbb\x06proto3"
 
 var (
 	file_internal_record_recordpb_record_proto_rawDescOnce sync.Once
@@ -2366,7 +2881,7 @@ func file_internal_record_recordpb_record_proto_rawDescGZIP() []byte {
 	return file_internal_record_recordpb_record_proto_rawDescData
 }
 
-var file_internal_record_recordpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_internal_record_recordpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_internal_record_recordpb_record_proto_goTypes = []any{
 	(*Revision)(nil),   // 0: meridian.record.v1.Revision
 	(*Service)(nil),    // 1: meridian.record.v1.Service
@@ -2394,8 +2909,14 @@ var file_internal_record_recordpb_record_proto_goTypes = []any{
 	(*Grant)(nil),      // 23: meridian.record.v1.Grant
 	(*Token)(nil),      // 24: meridian.record.v1.Token
 	(*Trust)(nil),      // 25: meridian.record.v1.Trust
-	nil,                // 26: meridian.record.v1.Cluster.LabelsEntry
-	nil,                // 27: meridian.record.v1.Gateway.SelectorEntry
+	(*Range)(nil),      // 26: meridian.record.v1.Range
+	(*Pool)(nil),       // 27: meridian.record.v1.Pool
+	(*Prefix)(nil),     // 28: meridian.record.v1.Prefix
+	(*Claim)(nil),      // 29: meridian.record.v1.Claim
+	(*Allotment)(nil),  // 30: meridian.record.v1.Allotment
+	(*Demand)(nil),     // 31: meridian.record.v1.Demand
+	nil,                // 32: meridian.record.v1.Cluster.LabelsEntry
+	nil,                // 33: meridian.record.v1.Gateway.SelectorEntry
 }
 var file_internal_record_recordpb_record_proto_depIdxs = []int32{
 	10, // 0: meridian.record.v1.Service.ports:type_name -> meridian.record.v1.Port
@@ -2403,11 +2924,11 @@ var file_internal_record_recordpb_record_proto_depIdxs = []int32{
 	4,  // 2: meridian.record.v1.Rule.callers:type_name -> meridian.record.v1.Caller
 	8,  // 3: meridian.record.v1.Location.ready:type_name -> meridian.record.v1.Ready
 	9,  // 4: meridian.record.v1.Location.endpoints:type_name -> meridian.record.v1.Endpoint
-	26, // 5: meridian.record.v1.Cluster.labels:type_name -> meridian.record.v1.Cluster.LabelsEntry
+	32, // 5: meridian.record.v1.Cluster.labels:type_name -> meridian.record.v1.Cluster.LabelsEntry
 	12, // 6: meridian.record.v1.Cluster.taints:type_name -> meridian.record.v1.Taint
 	13, // 7: meridian.record.v1.Cluster.mesh:type_name -> meridian.record.v1.Mesh
 	14, // 8: meridian.record.v1.Mesh.gateway:type_name -> meridian.record.v1.Gateway
-	27, // 9: meridian.record.v1.Gateway.selector:type_name -> meridian.record.v1.Gateway.SelectorEntry
+	33, // 9: meridian.record.v1.Gateway.selector:type_name -> meridian.record.v1.Gateway.SelectorEntry
 	20, // 10: meridian.record.v1.Status.problems:type_name -> meridian.record.v1.Problem
 	18, // 11: meridian.record.v1.Status.lines:type_name -> meridian.record.v1.Line
 	19, // 12: meridian.record.v1.Status.workloads:type_name -> meridian.record.v1.Workload
@@ -2415,11 +2936,12 @@ var file_internal_record_recordpb_record_proto_depIdxs = []int32{
 	17, // 14: meridian.record.v1.Standing.status:type_name -> meridian.record.v1.Status
 	21, // 15: meridian.record.v1.Standing.health:type_name -> meridian.record.v1.Health
 	7,  // 16: meridian.record.v1.Standing.location:type_name -> meridian.record.v1.Location
-	17, // [17:17] is the sub-list for method output_type
-	17, // [17:17] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	26, // 17: meridian.record.v1.Pool.ranges:type_name -> meridian.record.v1.Range
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_internal_record_recordpb_record_proto_init() }
@@ -2433,7 +2955,7 @@ func file_internal_record_recordpb_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_internal_record_recordpb_record_proto_rawDesc), len(file_internal_record_recordpb_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   28,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
