@@ -93,7 +93,10 @@ func DecodeStanding(r Record) (Standing, error) {
 		status.Namespace, status.Application = p[1], p[2]
 		v.Status = &status
 	case parts == 1 && m.Health != nil && m.Status == nil:
-		health := decodeHealth(p[0], m.Health)
+		health, err := decodeHealth(p[0], m.Health)
+		if err != nil {
+			return Standing{}, fmt.Errorf("decoding record %s: %w", r.Key, err)
+		}
 		v.Health = &health
 	default:
 		return Standing{}, fmt.Errorf("decoding record %s: want a status or a location for an application, and health for a cluster", r.Key)

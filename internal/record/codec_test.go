@@ -87,7 +87,8 @@ func TestRoundTrip(t *testing.T) {
 			Workloads: []record.Workload{{Key: record.Key{Kind: "object", Name: "x"}, Version: record.VersionOf([]byte("x")), Desired: 1, Updated: 1, Ready: 1, ReadyAt: at}}},
 			func(r record.Record) (any, error) { return record.DecodeStatus(r) }},
 		"health": {record.Health{Cluster: "c", Zone: "z", Region: "r", Connected: true, Nodes: 5, KubernetesVersion: "v1",
-			Applications: 2, Problems: []record.Problem{problem}},
+			Applications: 2, Problems: []record.Problem{problem}, PodRanges: []string{"10.0.0.0/16", "fd00::/64"},
+			ServiceRanges: []string{"10.96.0.0/12"}},
 			func(r record.Record) (any, error) { return record.DecodeHealth(r) }},
 		"standing of an application": {record.Standing{Cluster: "c", Epoch: 1 << 63, Fence: 7, Replicas: 2, Assumed: true,
 			Status: &record.Status{Namespace: "n", Application: "a", Counts: counts, Problems: []record.Problem{problem}}},
@@ -136,10 +137,16 @@ func TestValidateRefuses(t *testing.T) {
 	negative := record.Location{Namespace: "n", Application: "a", Cluster: "c", Ready: []record.Ready{{Endpoints: -1}}}
 	crowded := record.Location{Namespace: "n", Application: "a", Cluster: "c", Chunk: "x1",
 		Endpoints: make([]record.Endpoint, record.MaxEndpoints+1)}
+	wide := record.Health{Cluster: "c", ServiceRanges: []string{"10.96.0.0/33"}}
 	tests := map[string]struct {
 		record record.Record
 		want   string
 	}{
+		"too many ranges": {record.Health{Cluster: "c", PodRanges: make([]string, record.MaxRanges+1)}.Record(),
+			"pod ranges: 65 prefixes, at most 64 are told"},
+		"a range that is none": {wide.Record(), "service ranges: netip.ParsePrefix"},
+		"a standing's range that is none": {record.Standing{Cluster: "c", Health: &wide}.Record(),
+			"decoding record standing/c: service ranges: netip.ParsePrefix"},
 		"everyone and some":   {everyone.Record(), "everyone, and 1 namespaces"},
 		"too many namespaces": {crowd.Record(), "51 namespaces, at most 50 are named"},
 		"counts in a chunk":   {counted.Record(), "counts of 1 versions in a chunk"},

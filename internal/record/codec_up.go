@@ -81,7 +81,8 @@ func (v Health) Record() Record { return marshal(HealthKey(v.Cluster), encodeHea
 
 func encodeHealth(v Health) *recordpb.Health {
 	return &recordpb.Health{Zone: v.Zone, Region: v.Region, Connected: v.Connected, Nodes: v.Nodes,
-		KubernetesVersion: v.KubernetesVersion, Applications: v.Applications, Problems: encodeProblems(v.Problems)}
+		KubernetesVersion: v.KubernetesVersion, Applications: v.Applications, Problems: encodeProblems(v.Problems),
+		PodRanges: v.PodRanges, ServiceRanges: v.ServiceRanges}
 }
 
 // DecodeHealth reads a health record.
@@ -91,12 +92,29 @@ func DecodeHealth(r Record) (Health, error) {
 	if err != nil {
 		return Health{}, err
 	}
-	return decodeHealth(p[0], &m), nil
+	v, err := decodeHealth(p[0], &m)
+	if err != nil {
+		return Health{}, fmt.Errorf("decoding record %s: %w", r.Key, err)
+	}
+	return v, nil
 }
 
-func decodeHealth(cluster string, m *recordpb.Health) Health {
-	return Health{Cluster: cluster, Zone: m.Zone, Region: m.Region, Connected: m.Connected, Nodes: m.Nodes,
-		KubernetesVersion: m.KubernetesVersion, Applications: m.Applications, Problems: decodeProblems(m.Problems)}
+func decodeHealth(cluster string, m *recordpb.Health) (Health, error) {
+	v := Health{Cluster: cluster, Zone: m.Zone, Region: m.Region, Connected: m.Connected, Nodes: m.Nodes,
+		KubernetesVersion: m.KubernetesVersion, Applications: m.Applications, Problems: decodeProblems(m.Problems),
+		PodRanges: m.PodRanges, ServiceRanges: m.ServiceRanges}
+	for _, field := range []struct {
+		name   string
+		ranges []string
+	}{{"pod ranges", v.PodRanges}, {"service ranges", v.ServiceRanges}} {
+		if n := len(field.ranges); n > MaxRanges {
+			return Health{}, fmt.Errorf("%s: %d prefixes, at most %d are told", field.name, n, MaxRanges)
+		}
+		if _, err := prefixes(field.ranges); err != nil {
+			return Health{}, fmt.Errorf("%s: %w", field.name, err)
+		}
+	}
+	return v, nil
 }
 
 func encodeProblems(problems []Problem) []*recordpb.Problem {

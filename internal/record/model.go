@@ -173,7 +173,13 @@ type Health struct {
 	// Applications that the zone has bound to the cluster.
 	Applications int32
 	Problems     []Problem
+	// PodRanges and ServiceRanges are the prefixes that the cluster itself uses for pods and for Services, as its agent found
+	// them: at most MaxRanges of each, disjoint and sorted. Empty where the cluster does not say.
+	PodRanges, ServiceRanges []string
 }
+
+// MaxRanges is how many prefixes a cluster is told of for one purpose.
+const MaxRanges = 64
 
 // Standing is what the owner of a cluster tells the zone's leader: of the cluster itself, with Health; of one application
 // in it, with Status; or where one is ready in it, with Location, which has no epoch and no sequence yet.

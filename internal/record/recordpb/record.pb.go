@@ -1726,8 +1726,11 @@ type Health struct {
 	Applications      int32                  `protobuf:"varint,5,opt,name=applications,proto3" json:"applications,omitempty"`
 	Problems          []*Problem             `protobuf:"bytes,6,rep,name=problems,proto3" json:"problems,omitempty"`
 	Region            string                 `protobuf:"bytes,7,opt,name=region,proto3" json:"region,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// Prefixes, disjoint and sorted.
+	PodRanges     []string `protobuf:"bytes,8,rep,name=pod_ranges,json=podRanges,proto3" json:"pod_ranges,omitempty"`
+	ServiceRanges []string `protobuf:"bytes,9,rep,name=service_ranges,json=serviceRanges,proto3" json:"service_ranges,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Health) Reset() {
@@ -1807,6 +1810,20 @@ func (x *Health) GetRegion() string {
 		return x.Region
 	}
 	return ""
+}
+
+func (x *Health) GetPodRanges() []string {
+	if x != nil {
+		return x.PodRanges
+	}
+	return nil
+}
+
+func (x *Health) GetServiceRanges() []string {
+	if x != nil {
+		return x.ServiceRanges
+	}
+	return nil
 }
 
 // Standing is what the owner of a cluster tells the zone's leader: of the cluster itself, or of one application in it: how
@@ -2785,7 +2802,7 @@ const file_internal_record_recordpb_record_proto_rawDesc = "" +
 	"\acluster\x18\x02 \x01(\tR\acluster\x12\x16\n" +
 	"\x06object\x18\x03 \x01(\tR\x06object\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x18\n" +
-	"\amessage\x18\x05 \x01(\tR\amessage\"\xf4\x01\n" +
+	"\amessage\x18\x05 \x01(\tR\amessage\"\xba\x02\n" +
 	"\x06Health\x12\x12\n" +
 	"\x04zone\x18\x01 \x01(\tR\x04zone\x12\x1c\n" +
 	"\tconnected\x18\x02 \x01(\bR\tconnected\x12\x14\n" +
@@ -2793,7 +2810,10 @@ const file_internal_record_recordpb_record_proto_rawDesc = "" +
 	"\x12kubernetes_version\x18\x04 \x01(\tR\x11kubernetesVersion\x12\"\n" +
 	"\fapplications\x18\x05 \x01(\x05R\fapplications\x127\n" +
 	"\bproblems\x18\x06 \x03(\v2\x1b.meridian.record.v1.ProblemR\bproblems\x12\x16\n" +
-	"\x06region\x18\a \x01(\tR\x06region\"\xc0\x02\n" +
+	"\x06region\x18\a \x01(\tR\x06region\x12\x1d\n" +
+	"\n" +
+	"pod_ranges\x18\b \x03(\tR\tpodRanges\x12%\n" +
+	"\x0eservice_ranges\x18\t \x03(\tR\rserviceRanges\"\xc0\x02\n" +
 	"\bStanding\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x14\n" +
 	"\x05fence\x18\x02 \x01(\x03R\x05fence\x122\n" +
