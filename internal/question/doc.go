@@ -8,6 +8,7 @@
 //
 // The kinds are application (what became of one application, everywhere), overview (the tree itself: sessions, what is
 // held back, what is refused), confirm (a person confirms what a tier held back), can-i (whether a call is allowed, by
-// one node's records) and export (what is compiled for one cluster, in pages). Every tier and the CLI may import question;
-// it knows none of them, and no store.
+// one node's records), export (what is compiled for one cluster, in pages), the token and rotate kinds, which Global answers
+// alone, and the ipam kinds (who holds which addresses). Every tier and the CLI may import question; it knows none of them,
+// and no store.
 package question

@@ -20,7 +20,7 @@ func encode(n Node, limit int) ([]byte, error) {
 		apply func(*Node)
 	}{
 		{"", func(*Node) {}},
-		{"lists of objects and held removals", cutLists},
+		{"lists of objects, held removals and blocks", cutLists},
 		{"problems below the top", cutProblems},
 		{"clusters", cutTier(TierCluster)},
 		{"zones", cutTier(TierZone)},
@@ -65,6 +65,7 @@ func cutLists(n *Node) {
 			o.Held = &Held{Total: o.Held.Total}
 			n.Overview = &o
 		}
+		n.Space = n.Space.brief()
 	}
 	cut(n)
 	edit(n, cut)

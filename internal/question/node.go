@@ -30,6 +30,8 @@ type Node struct {
 	Issued   *IssuedToken `json:"issued,omitempty"`
 	Tokens   []Token      `json:"tokens,omitempty"`
 	Rotation *Rotation    `json:"rotation,omitempty"`
+	// Space answers the questions about address space.
+	Space *Space `json:"space,omitempty"`
 
 	// Children are ordered by tier and name.
 	Children []Node `json:"children,omitempty"`
