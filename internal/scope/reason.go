@@ -33,7 +33,7 @@ func (x *Index) read(e *store.Entry) (m meaning) {
 		if c, err := record.DecodeCluster(e.Record); err == nil {
 			m.reasons = []reason{{x.child(c.Region, c.Zone), e.Key}}
 		}
-	case record.KindGrant:
+	case record.KindGrant, record.KindPrefix, record.KindClaim:
 		region, zone := e.Key.Place()
 		if child := x.child(region, zone); child != "" {
 			m.reasons = []reason{{child, e.Key}}
@@ -73,14 +73,14 @@ func (x *Index) child(region, zone string) string {
 	return zone
 }
 
-// known tells whether this release gives the kind a meaning here.
-func known(kind record.Kind) bool {
+// forAll tells whether every child has the records of a kind: pools, and what this release does not know.
+func forAll(kind record.Kind) bool {
 	switch kind {
 	case record.KindRevision, record.KindService, record.KindPolicy, record.KindAudience, record.KindCluster,
-		record.KindAssignment, record.KindLocation, record.KindPlace, record.KindGrant:
-		return true
-	default:
+		record.KindAssignment, record.KindLocation, record.KindPlace, record.KindGrant, record.KindPrefix, record.KindClaim:
 		return false
+	default:
+		return true
 	}
 }
 
@@ -88,7 +88,7 @@ func known(kind record.Kind) bool {
 func stays(kind record.Kind) bool {
 	switch kind {
 	case record.KindBinding, record.KindStatus, record.KindHealth, record.KindObject, record.KindStanding,
-		record.KindToken, record.KindTrust:
+		record.KindToken, record.KindTrust, record.KindAllotment, record.KindDemand:
 		return true
 	default:
 		return false

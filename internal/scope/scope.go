@@ -1,7 +1,8 @@
 // Package scope computes which of a tier's records each child needs: the applications assigned to it, with their
 // revisions, service records, policies and audiences; of what they depend on the service records and audiences, and where
-// that is in other children's clusters; the clusters that lie in the child; and the grants of places at or below it. Scope
-// follows from the records alone; nobody configures it.
+// that is in other children's clusters; the clusters that lie in the child; the grants of places at or below it; and of
+// address space all pools, with the prefixes and the claims that name the child or what lies below it. Scope follows from
+// the records alone; nobody configures it.
 //
 // Index is incremental. It keeps, for each key, how many reasons each child has to hold it, so that a change costs in
 // proportion to itself and to the children concerned, and a record leaves a view when its last reason goes. It is not
@@ -30,8 +31,8 @@ type Index struct {
 	keys     map[record.Key]*holding
 	children map[string]int
 	lookouts map[string]*lookout
-	// relayed are records of kinds that this release does not know; every child has them.
-	relayed map[record.Key]struct{}
+	// common are the records that every child has.
+	common map[record.Key]struct{}
 }
 
 // holding is one key: the stored record, if there is one, and the reasons of each child.
@@ -43,7 +44,7 @@ type holding struct {
 // NewIndex returns an empty index of a tier whose children are of the given level.
 func NewIndex(level Level) *Index {
 	return &Index{level: level, keys: map[record.Key]*holding{}, children: map[string]int{}, lookouts: map[string]*lookout{},
-		relayed: map[record.Key]struct{}{}}
+		common: map[record.Key]struct{}{}}
 }
 
 // Children is the number of children that have any reason to hold anything.
@@ -85,8 +86,8 @@ func (x *Index) hold(c store.Change, t touched) {
 	if stays(c.Key.Kind) {
 		return
 	}
-	if !known(c.Key.Kind) {
-		x.relay(c, t)
+	if forAll(c.Key.Kind) {
+		x.share(c, t)
 	}
 	h := x.keys[c.Key]
 	if c.New == nil {
@@ -108,18 +109,18 @@ func (x *Index) hold(c store.Change, t touched) {
 	}
 }
 
-// relay gives or takes every child's one reason for a record of an unknown kind.
-func (x *Index) relay(c store.Change, t touched) {
-	_, had := x.relayed[c.Key]
+// share gives or takes every child's one reason for a record that all have.
+func (x *Index) share(c store.Change, t touched) {
+	_, had := x.common[c.Key]
 	switch {
 	case c.New != nil && !had:
-		x.relayed[c.Key] = struct{}{}
+		x.common[c.Key] = struct{}{}
 		for child := range x.children {
 			x.holding(c.Key).reasons[child]++
 			t.touch(child, c.Key, c.Cause)
 		}
 	case c.New == nil && had:
-		delete(x.relayed, c.Key)
+		delete(x.common, c.Key)
 		for child := range x.children {
 			x.unhold(child, c.Key)
 			t.touch(child, c.Key, c.Cause)
@@ -129,7 +130,7 @@ func (x *Index) relay(c store.Change, t touched) {
 
 func (x *Index) add(r reason, t touched) {
 	if x.children[r.child]++; x.children[r.child] == 1 {
-		for key := range x.relayed {
+		for key := range x.common {
 			x.holding(key).reasons[r.child]++
 			t.touch(r.child, key, record.CauseScope)
 		}
@@ -145,7 +146,7 @@ func (x *Index) drop(r reason, cause record.Cause, t touched) {
 		return
 	}
 	delete(x.children, r.child)
-	for key := range x.relayed {
+	for key := range x.common {
 		x.unhold(r.child, key)
 		t.touch(r.child, key, cause)
 	}

@@ -3,6 +3,7 @@ package scope_test
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"runtime"
 	"slices"
 	"strings"
@@ -58,7 +59,7 @@ func (s *tier) wanted() map[string]map[record.Key]record.Version {
 		case record.KindCluster:
 			c, _ := record.DecodeCluster(e.Record)
 			need(c.Region, key)
-		case record.KindGrant:
+		case record.KindGrant, record.KindPrefix, record.KindClaim:
 			if region, _ := key.Place(); region != "" {
 				need(region, key)
 			}
@@ -81,7 +82,7 @@ func (s *tier) wanted() map[string]map[record.Key]record.Version {
 		}
 	}
 	for key := range s.entries {
-		if key.Kind == "tomorrow" {
+		if key.Kind == "tomorrow" || key.Kind == record.KindPool {
 			for child := range out {
 				need(child, key)
 			}
@@ -133,7 +134,7 @@ func edit(t *rapid.T, s *tier) {
 	spec := record.Revision{Namespace: "n", Application: app,
 		Spec: []byte(fmt.Sprint(rapid.IntRange(0, 2).Draw(t, "spec")))}.Record()
 	var r record.Record
-	switch rapid.IntRange(0, 9).Draw(t, "kind") {
+	switch rapid.IntRange(0, 10).Draw(t, "kind") {
 	case 0:
 		r = spec
 	case 1:
@@ -161,12 +162,35 @@ func edit(t *rapid.T, s *tier) {
 	case 9:
 		r = record.Grant{Path: rapid.SampledFrom([]string{"global", "region/" + region, "region/" + region + "/zone/" + app}).Draw(t, "path"),
 			Generation: 1}.Record()
+	case 10:
+		r = space(t, region)
 	}
 	if rapid.IntRange(0, 2).Draw(t, "remove") == 0 {
 		s.remove(r.Key, record.CausePerson)
 		return
 	}
 	s.put(r)
+}
+
+// space makes a record of address space.
+func space(t *rapid.T, region string) record.Record {
+	prefix := netip.MustParsePrefix("10.0.0.0/16")
+	zone := rapid.SampledFrom([]string{"", region + "-a"}).Draw(t, "zone")
+	switch rapid.IntRange(0, 4).Draw(t, "space") {
+	case 0:
+		return record.Pool{Name: region, Ranges: []record.Range{{Prefix: prefix, Draining: zone == ""}}}.Record()
+	case 1:
+		return record.Prefix{Pool: "p", Region: region, Zone: zone, Prefix: prefix, Draining: rapid.Bool().Draw(t, "draining")}.Record()
+	case 2:
+		if rapid.Bool().Draw(t, "at Global") {
+			region, zone = "", ""
+		}
+		return record.Claim{Owner: "ipclaim/n/a", Region: region, Zone: zone}.Record()
+	case 3:
+		return record.Allotment{Owner: "ipclaim/n/a", Region: region, Zone: zone}.Record()
+	default:
+		return record.Demand{Pool: "p", Region: region, Zone: zone}.Record()
+	}
 }
 
 func follow(t *rapid.T, views map[string]map[record.Key]record.Version, child string, edits []feed.Edit) {
@@ -219,6 +243,7 @@ func TestCauses(t *testing.T) {
 			Revision: revision(spec).Version.String(), Dependencies: dependencies}.Record()
 	}
 	b := record.Service{Namespace: "n", Application: "b"}.Record()
+	prefix := record.Prefix{Pool: "p", Region: "r", Zone: "z", Prefix: netip.MustParsePrefix("10.0.0.0/16")}.Record()
 	tests := map[string]struct {
 		change func(*tier)
 		key    record.Key
@@ -234,6 +259,10 @@ func TestCauses(t *testing.T) {
 			func(s *tier) { s.remove(assignment("1").Key, record.CauseScope) }, revision("1").Key, record.CauseScope},
 		"the record itself was removed": {
 			func(s *tier) { s.remove(b.Key, record.CausePerson) }, b.Key, record.CausePerson},
+		"a prefix was taken back": {
+			func(s *tier) { s.remove(prefix.Key, record.CausePerson) }, prefix.Key, record.CausePerson},
+		"a prefix went with nobody to have asked for it": {
+			func(s *tier) { s.remove(prefix.Key, record.CauseFound) }, prefix.Key, record.CauseFound},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -241,6 +270,7 @@ func TestCauses(t *testing.T) {
 			index := scope.NewIndex(scope.Zones)
 			s.put(revision("1"))
 			s.put(b)
+			s.put(prefix)
 			s.put(assignment("1", "n/b"))
 			index.Apply(s.flush())
 			tt.change(s)
@@ -251,6 +281,47 @@ func TestCauses(t *testing.T) {
 			}
 			if got := edits[i].Cause; got != tt.want {
 				t.Errorf("%s left with cause %s, want %s", tt.key, got, tt.want)
+			}
+		})
+	}
+}
+
+// TestSpaceGoesToWhomItIsFor shows where records of address space go from each tier.
+func TestSpaceGoesToWhomItIsFor(t *testing.T) {
+	prefix := netip.MustParsePrefix("10.0.0.0/16")
+	pool := record.Pool{Name: "p"}.Record()
+	toRegion := record.Prefix{Pool: "p", Region: "r", Prefix: prefix}.Record()
+	toZone := record.Prefix{Pool: "p", Region: "r", Zone: "z", Prefix: prefix}.Record()
+	atGlobal, atZone := record.Claim{Owner: "o"}.Record(), record.Claim{Owner: "o", Region: "r", Zone: "z"}.Record()
+	up := []record.Record{record.Allotment{Owner: "o", Region: "r", Zone: "z"}.Record(), record.Demand{Pool: "p", Region: "r", Zone: "z"}.Record()}
+	tests := map[string]struct {
+		level scope.Level
+		store []record.Record
+		want  map[string][]record.Record
+	}{
+		"from Global": {scope.Regions, []record.Record{pool, toRegion, atGlobal, atZone}, map[string][]record.Record{"r": {pool, toRegion, atZone}}},
+		"from a region": {scope.Zones, []record.Record{pool, toRegion, toZone, atZone},
+			map[string][]record.Record{"z": {pool, toZone, atZone}}},
+		"a pool that nobody is for": {scope.Zones, []record.Record{pool, toRegion}, nil},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := &tier{entries: map[record.Key]*store.Entry{}}
+			index := scope.NewIndex(tt.level)
+			for _, r := range append(tt.store, up...) {
+				s.put(r)
+			}
+			for child, edits := range index.Apply(s.flush()) {
+				if len(edits) != len(tt.want[child]) {
+					t.Errorf("child %q is sent %v, want %d records", child, edits, len(tt.want[child]))
+				}
+			}
+			for child, want := range tt.want {
+				for _, r := range want {
+					if _, holds := index.Holds(child, r.Key); !holds {
+						t.Errorf("child %s does not hold %s", child, r.Key)
+					}
+				}
 			}
 		})
 	}
