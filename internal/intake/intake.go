@@ -43,6 +43,23 @@ type Rules struct {
 	Follow func(snapshot *store.Snapshot, removed feed.Removal) []store.Write
 	// Needed tells whether a revision that the parent removes must stay until Sweep, seen that other keys are going.
 	Needed func(snapshot *store.Snapshot, revision record.Key, going map[record.Key]struct{}) bool
+	// Decides tells whether a record, of a kind that comes from above as well, is the tier's own decision. The parent neither
+	// puts nor removes it.
+	Decides func(key record.Key) bool
+}
+
+// own tells whether a record is the tier's own to decide, or of one of its own clusters, and came from below: where something
+// runs is told by whoever the cluster is in.
+func (r Rules) own(snapshot *store.Snapshot, key record.Key) bool {
+	if r.Decides != nil && r.Decides(key) {
+		return true
+	}
+	cluster := key.Site()
+	if cluster == "" {
+		return false
+	}
+	_, listed := snapshot.Get(record.ClusterKey(cluster))
+	return listed
 }
 
 // Intake takes one parent's records into the store, for one term.
@@ -68,17 +85,17 @@ func New(mirror *store.Mirror, writer Writer, rules Rules, log *slog.Logger) (*I
 		}
 	}
 	return &Intake{mirror: mirror, writer: writer, rules: rules, log: log,
-		ledger: feed.NewLedger(state, fromAbove(snapshot)), retained: map[record.Key]struct{}{}}, nil
+		ledger: feed.NewLedger(state, fromAbove(snapshot, rules)), retained: map[record.Key]struct{}{}}, nil
 }
 
 // Ledger is what the tier holds of the parent's records.
 func (in *Intake) Ledger() *feed.Ledger { return in.ledger }
 
 // fromAbove lists what a store holds of its parent's records.
-func fromAbove(snapshot *store.Snapshot) iter.Seq[record.KeyVersion] {
+func fromAbove(snapshot *store.Snapshot, rules Rules) iter.Seq[record.KeyVersion] {
 	return func(yield func(record.KeyVersion) bool) {
 		for e := range snapshot.Entries() {
-			if comesDown(e.Key.Kind) && !own(snapshot, e.Key) && !yield(record.KeyVersion{Key: e.Key, Version: e.Version}) {
+			if comesDown(e.Key.Kind) && !rules.own(snapshot, e.Key) && !yield(record.KeyVersion{Key: e.Key, Version: e.Version}) {
 				return
 			}
 		}
@@ -90,22 +107,11 @@ func fromAbove(snapshot *store.Snapshot) iter.Seq[record.KeyVersion] {
 func comesDown(kind record.Kind) bool {
 	switch kind {
 	case record.KindBinding, record.KindObject, record.KindStatus, record.KindHealth, record.KindStanding,
-		record.KindToken, record.KindTrust:
+		record.KindToken, record.KindTrust, record.KindAllotment, record.KindDemand:
 		return false
 	default:
 		return true
 	}
-}
-
-// own tells whether a record is of one of the tier's own clusters, and came from below: where something runs is told by
-// whoever the cluster is in.
-func own(snapshot *store.Snapshot, key record.Key) bool {
-	cluster := key.Site()
-	if cluster == "" {
-		return false
-	}
-	_, listed := snapshot.Get(record.ClusterKey(cluster))
-	return listed
 }
 
 // Apply writes a batch and returns when it is committed and the mirror shows it. Records that cannot be decoded are
@@ -134,7 +140,7 @@ func (in *Intake) Apply(ctx context.Context, batch feed.Batch) ([]feed.Rejection
 func (in *Intake) puts(records []*record.Record) (writes []store.Write, rejected []feed.Rejection) {
 	snapshot := in.mirror.Snapshot()
 	for _, r := range records {
-		if reason, err := acceptable(snapshot, *r); err != nil {
+		if reason, err := in.acceptable(snapshot, *r); err != nil {
 			in.log.Warn("record rejected", "key", r.Key, "error", err)
 			rejected = append(rejected, feed.Rejection{Key: r.Key, Version: r.Version, Reason: reason, Message: err.Error()})
 			continue
@@ -145,14 +151,14 @@ func (in *Intake) puts(records []*record.Record) (writes []store.Write, rejected
 }
 
 // acceptable says why a record is not taken.
-func acceptable(snapshot *store.Snapshot, r record.Record) (reason string, err error) {
+func (in *Intake) acceptable(snapshot *store.Snapshot, r record.Record) (reason string, err error) {
 	switch err := record.Validate(r); {
 	case err != nil:
 		return ReasonInvalidRecord, err
 	case !comesDown(r.Key.Kind):
 		return ReasonInvalidRecord, fmt.Errorf("records of kind %s do not come from above", r.Key.Kind)
-	case own(snapshot, r.Key):
-		return ReasonInvalidRecord, fmt.Errorf("record %s: cluster %s is one of those below, and does not come from above", r.Key, r.Key.Site())
+	case in.rules.own(snapshot, r.Key):
+		return ReasonInvalidRecord, fmt.Errorf("record %s is decided here or told from below, and does not come from above", r.Key)
 	case r.Key.Kind == record.KindLocation && late(snapshot, r):
 		return ReasonLate, fmt.Errorf("record %s was said before the one that is here", r.Key)
 	}
@@ -178,7 +184,7 @@ func (in *Intake) removals(removals []feed.Removal) (writes []store.Write, retai
 	snapshot := in.mirror.Snapshot()
 	var candidates []feed.Removal
 	for _, r := range removals {
-		if !comesDown(r.Key.Kind) || own(snapshot, r.Key) {
+		if !comesDown(r.Key.Kind) || in.rules.own(snapshot, r.Key) {
 			continue
 		}
 		if in.rules.Needed != nil && r.Key.Kind == record.KindRevision {

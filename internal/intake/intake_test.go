@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -126,7 +127,6 @@ func TestLedgerAfterRestart(t *testing.T) {
 	}
 }
 
-// TestRules shows what goes with a removal, and what stays until it is swept.
 // TestOwn shows that what came from below stays: where something runs in a cluster of the tier's own neither comes nor goes
 // by the parent's word, and counts as none of what is held of the parent.
 func TestOwn(t *testing.T) {
@@ -162,6 +162,40 @@ func TestOwn(t *testing.T) {
 	}
 }
 
+// TestSpace shows which records of address space a region takes: what it delegates to its zones itself, and what goes up, the
+// parent neither puts nor removes.
+func TestSpace(t *testing.T) {
+	f := newFixture(t)
+	prefix := func(zone string) record.Record {
+		return record.Prefix{Pool: "p", Region: "r", Zone: zone, Prefix: netip.MustParsePrefix("10.0.0.0/16")}.Record()
+	}
+	if _, err := f.writer.Apply(f.ctx, []store.Write{{Record: prefix("z")}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	in := f.intake(t, intake.Rules{Decides: func(key record.Key) bool {
+		_, zone := key.Place()
+		return key.Kind == record.KindPrefix && zone != ""
+	}})
+	if got := in.Ledger().Standing().Keys; got != 0 {
+		t.Errorf("%d keys count as held of the parent, want none", got)
+	}
+	pool, claim := record.Pool{Name: "p"}.Record(), record.Claim{Owner: "o", Region: "r", Zone: "z"}.Record()
+	foreign := []record.Record{record.Allotment{Owner: "o", Region: "r", Zone: "z"}.Record(), record.Demand{Pool: "p", Region: "r"}.Record(),
+		record.Prefix{Pool: "p", Region: "r", Zone: "z", Prefix: netip.MustParsePrefix("10.0.0.0/16"), Draining: true}.Record()}
+	rejected := f.apply(t, in, 5, append([]record.Record{pool, claim, prefix("")}, foreign...), feed.Removal{Key: prefix("z").Key})
+	if len(rejected) != len(foreign) {
+		t.Errorf("rejected: got %v, want the %d that do not come from above", rejected, len(foreign))
+	}
+	want := []string{claim.Key.String(), pool.Key.String(), prefix("").Key.String(), prefix("z").Key.String()}
+	if got := f.keys(); !slices.Equal(got, want) {
+		t.Errorf("the store holds %q, want %q", got, want)
+	}
+	if e, _ := f.mirror.Snapshot().Get(prefix("z").Key); e.Version != prefix("z").Version {
+		t.Error("the parent has changed what the region delegated to its zone")
+	}
+}
+
+// TestRules shows what goes with a removal, and what stays until it is swept.
 func TestRules(t *testing.T) {
 	f := newFixture(t)
 	needed := true
