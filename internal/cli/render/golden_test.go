@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -70,6 +71,13 @@ func golden(t *testing.T, archive *txtar.Archive) []byte {
 		if target, err = question.ParsePath(strings.TrimSpace(string(file(archive, "target").Data))); err == nil {
 			err = Confirm(&out, read[question.Node](t, input), target, question.WhatRemovals)
 		}
+	case "space":
+		err = Space(&out, read[question.Node](t, input))
+	case "found":
+		prefix := netip.MustParsePrefix(strings.TrimSpace(string(file(archive, "prefix").Data)))
+		err = Found(&out, read[question.Node](t, input), prefix, now)
+	case "space check":
+		err = SpaceCheck(&out, read[question.Node](t, input))
 	case "report":
 		err = Report(&out, read[verify.Report](t, input))
 	case "table", "table wide", "table namespaces":
