@@ -34,6 +34,7 @@ func TestAPIServer(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	t.Run("objects are accepted or refused", func(t *testing.T) { testValidation(t, s) })
+	t.Run("addresses are accepted or refused", func(t *testing.T) { testAddresses(t, s) })
 	t.Run("what is immutable stays", func(t *testing.T) { testImmutable(t, s) })
 	t.Run("status is bounded and apart", func(t *testing.T) { testStatus(t, s) })
 	t.Run("defaults are filled in", func(t *testing.T) { testDefaults(t, s) })
@@ -128,6 +129,9 @@ func testDefaults(t *testing.T, s *server) {
 	defaulted(t, s, cluster("gateway", "mesh: {gateway: {addresses: [192.0.2.1]}}"), "istio-system", "spec", "mesh", "gateway", "namespace")
 	defaulted(t, s, inventory("Environment", "defaults", "{}"), "cluster.local", "spec", "trustDomain")
 	defaulted(t, s, accessPolicy("defaults", "{}"), "Allow", "spec", "sameNamespace")
+	defaulted(t, s, pool(ten, ""), "20", "spec", "lowWaterPercent")
+	defaulted(t, s, pool(ten, ""), "60", "spec", "highWaterPercent")
+	defaulted(t, s, pool(ten, ""), "10m", "spec", "quarantine")
 }
 
 // defaulted holds what one field of an object is once it has been created.
@@ -174,7 +178,7 @@ func testColumns(t *testing.T, s *server) {
 		t.Fatal(err)
 	}
 	u.Object["status"] = map[string]any{
-		"revision": "0123456789", "summary": "5/6", "zoneCount": int64(3), "clusters": int64(4),
+		"revision": "0123456789", "address": "10.1.2.3", "summary": "5/6", "zoneCount": int64(3), "clusters": int64(4),
 		"message":    "west-a-1: image not found",
 		"conditions": []any{condition("Converged", "False", "Rejected")},
 	}
@@ -197,8 +201,8 @@ func testColumns(t *testing.T, s *server) {
 	}{
 		{
 			"application", "namespaces/test/applications",
-			[]string{"Name", "Converged", "Ready", "Zones", "Revision", "Age", "Message"},
-			map[string]string{"Name": "columns", "Converged": "False", "Ready": "5/6", "Zones": "3", "Revision": "0123456789", "Message": "west-a-1: image not found"},
+			[]string{"Name", "Converged", "Ready", "Zones", "Address", "Revision", "Age", "Message"},
+			map[string]string{"Name": "columns", "Address": "10.1.2.3", "Converged": "False", "Ready": "5/6", "Zones": "3", "Revision": "0123456789", "Message": "west-a-1: image not found"},
 		},
 		{
 			"access policy", "namespaces/test/accesspolicies", []string{"Name", "Accepted", "Applications", "Age"},
@@ -207,9 +211,11 @@ func testColumns(t *testing.T, s *server) {
 		{"cluster", "clusters", []string{"Name", "Zone", "Ready", "Nodes", "Applications", "Version", "Age"}, nil},
 		{"zone", "zones", []string{"Name", "Region", "Ready", "Clusters", "Connected", "Age"}, nil},
 		{"region", "regions", []string{"Name", "Ready", "Zones", "Connected", "Age"}, nil},
-		{"network", "networks", []string{"Name", "Age"}, nil},
+		{"network", "networks", []string{"Name", "Accepted", "Age"}, nil},
+		{"pool", "ippools", []string{"Name", "Purpose", "Family", "Accepted", "Sufficient", "Addresses", "Taken", "Used", "Age"}, nil},
+		{"claim", "namespaces/test/ipclaims", []string{"Name", "Allocated", "Prefix", "Pool", "Zone", "Reason", "Age"}, nil},
 		{"environment", "environments", []string{"Name", "Age"}, nil},
-		{"tenant quota", "tenantquotas", []string{"Name", "Tenant", "Within", "Applications", "Replicas", "Consumers", "Refused", "Age"}, nil},
+		{"tenant quota", "tenantquotas", []string{"Name", "Tenant", "Within", "Applications", "Replicas", "Consumers", "Addresses", "Refused", "Age"}, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			table := s.table(t, tc.resource)

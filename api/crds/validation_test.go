@@ -162,8 +162,8 @@ func testValidation(t *testing.T, s *server) {
 		"primary":                     {cluster("c", "mesh: {primary: p}"), ""},
 		"primary, no name":            {cluster("c", "mesh: {primary: P.q}"), "spec.mesh.primary"},
 		"gateway":                     {cluster("c", `mesh: {gateway: {addresses: [192.0.2.1, "2001:db8::1"], namespace: gateways, selector: {app: gw}}}`), ""},
-		"gateway, no addresses":       {cluster("c", "mesh: {gateway: {}}"), "spec.mesh.gateway.addresses: Required value"},
-		"gateway, empty addresses":    {cluster("c", "mesh: {gateway: {addresses: []}}"), "should have at least 1 items"},
+		"gateway, no addresses":       {cluster("c", "mesh: {gateway: {}}"), ""},
+		"gateway, addresses to come":  {cluster("c", "addresses: {eastWest: {}}\nmesh: {gateway: {}}"), ""},
 		"gateway, too many":           {cluster("c", "mesh: {gateway: {addresses: "+many(9, "192.0.2.N")+"}}"), "must have at most 8 items"},
 		"gateway, a host name":        {cluster("c", "mesh: {gateway: {addresses: [gw.example]}}"), "each address is an IPv4 or IPv6 address"},
 		"gateway, empty selector":     {cluster("c", "mesh: {gateway: {addresses: [192.0.2.1], selector: {}}}"), "should have at least 1 properties"},
@@ -173,7 +173,7 @@ func testValidation(t *testing.T, s *server) {
 		"quota, no tenant":            {inventory("TenantQuota", "q", "{applications: 1}"), "spec.tenant: Required value"},
 		"quota, empty tenant":         {inventory("TenantQuota", "q", "{tenant: '', applications: 1}"), "spec.tenant"},
 		"quota, no label's value":     {inventory("TenantQuota", "q", "{tenant: retail/eu, applications: 1}"), "spec.tenant"},
-		"quota, no limit":             {inventory("TenantQuota", "q", "{tenant: retail}"), "give at least one limit: applications, replicas, consumers or resourceKinds"},
+		"quota, no limit":             {inventory("TenantQuota", "q", "{tenant: retail}"), "give at least one limit: applications, replicas, consumers, addresses or resourceKinds"},
 		"quota, less than nothing":    {inventory("TenantQuota", "q", "{tenant: retail, replicas: -1}"), "spec.replicas"},
 		"quota, a kind never carried": {inventory("TenantQuota", "q", "{tenant: retail, resourceKinds: [Secret]}"), "spec.resourceKinds[0]"},
 		"quota, a kind twice":         {inventory("TenantQuota", "q", "{tenant: retail, resourceKinds: [Service, Service]}"), "Duplicate value"},
@@ -237,6 +237,10 @@ func testImmutable(t *testing.T, s *server) {
 		"zone of a cluster": {cluster("immutable", ""), "zone", "cannot move to another zone"},
 		"region of a zone":  {inventory("Zone", "immutable", "region: west"), "region", "cannot move to another region"},
 		"tenant of a quota": {inventory("TenantQuota", "immutable", "{tenant: retail, applications: 1}"), "tenant", "cannot be changed"},
+		"family of a pool":  {pool(ten, ""), "family", "spec.family"},
+		"network of a pool": {pool(ten, ""), "network", "spec.network cannot be changed"},
+		"purpose of a pool": {pool(ten, ""), "purpose", "spec.purpose"},
+		"pool of a claim":   {ipClaim("{pool: p}"), "pool", "spec cannot be changed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			made, err := s.create(t.Context(), object(t, tc.doc), false)

@@ -19,6 +19,7 @@ import (
 // +kubebuilder:printcolumn:name="Converged",type=string,JSONPath=`.status.conditions[?(@.type=="Converged")].status`,description="Whether every cluster concerned has applied the current revision."
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.summary`,description="Ready replicas of those desired, over all clusters."
 // +kubebuilder:printcolumn:name="Zones",type=integer,JSONPath=`.status.zoneCount`,description="The number of zones in which it runs."
+// +kubebuilder:printcolumn:name="Address",type=string,JSONPath=`.status.address`,description="The address that it asked for."
 // +kubebuilder:printcolumn:name="Clusters",type=integer,priority=1,JSONPath=`.status.clusters`,description="The number of clusters in which it runs."
 // +kubebuilder:printcolumn:name="Mode",type=string,priority=1,JSONPath=`.spec.placement.mode`,description="How the replicas are dealt to clusters."
 // +kubebuilder:printcolumn:name="Revision",type=string,JSONPath=`.status.revision`,description="The revision that Global last accepted."
@@ -100,6 +101,11 @@ type ApplicationSpec struct {
 	// +kubebuilder:validation:MaxItems=256
 	DependsOn []Dependency `json:"dependsOn,omitempty"`
 
+	// address asks for an address of the Application's own, the same for all
+	// clusters, for as long as the Application exists. Default: none.
+	// +optional
+	Address *AddressRequest `json:"address,omitempty"`
+
 	// adopt lets Meridian take over objects of the Application's that exist in a
 	// cluster already and are not Meridian's. By default such an object is left
 	// alone and reported as a problem, and no pods are run in a namespace, or as
@@ -107,6 +113,22 @@ type ApplicationSpec struct {
 	// Secrets that were given to these before.
 	// +optional
 	Adopt bool `json:"adopt,omitempty"`
+}
+
+// AddressRequest asks for an address.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.pool) || !has(self.family)",message="address.family goes without address.pool; a pool has its own"
+type AddressRequest struct {
+	// pool is the name of the IPPool to take it from. Default: any pool of purpose
+	// Service that is for all clusters.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Pool string `json:"pool,omitempty"`
+
+	// family of the pool. Default IPv4.
+	// +optional
+	Family IPFamily `json:"family,omitempty"`
 }
 
 // Port is one port at which an Application is called.

@@ -18,9 +18,13 @@ type ApplicationStatus struct {
 	// +optional
 	Revision string `json:"revision,omitempty"`
 
+	// address is the one that the Application asked for and has.
+	// +optional
+	Address string `json:"address,omitempty"`
+
 	// conditions are Accepted, Placed, DependenciesResolved, Converged (every
-	// cluster concerned has applied the current revision) and Ready (all desired
-	// replicas of it are ready).
+	// cluster concerned has applied the current revision), Ready (all desired
+	// replicas of it are ready) and, where it asks for an address, Allocated.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -66,11 +66,59 @@ type ClusterSpec struct {
 	// +kubebuilder:validation:MaxItems=32
 	Taints []Taint `json:"taints,omitempty"`
 
+	// addresses asks the cluster's zone for addresses, for as long as the Cluster
+	// exists. They are shown in status.addresses.
+	// +optional
+	Addresses *ClusterAddresses `json:"addresses,omitempty"`
+
 	// mesh describes the service mesh in the cluster. Default: Istio with
 	// sidecars, its root namespace istio-system.
 	// +optional
 	// +kubebuilder:default={}
 	Mesh Mesh `json:"mesh,omitempty,omitzero"`
+}
+
+// ClusterAddresses are what a cluster asks for; what is left out is not asked for.
+type ClusterAddresses struct {
+	// podRange is a prefix for the cluster's pods. Default of its pool: any of
+	// purpose Pod for the cluster's network.
+	// +optional
+	PodRange *PodRangeRequest `json:"podRange,omitempty"`
+
+	// eastWest is an address for the east-west gateway, and is the gateway's where
+	// mesh.gateway lists none. Default of its pool: any of purpose LoadBalancer
+	// for all clusters.
+	// +optional
+	EastWest *GatewayAddressRequest `json:"eastWest,omitempty"`
+
+	// ingress is an address for the ingress gateway. Default of its pool: any of
+	// purpose LoadBalancer for all clusters.
+	// +optional
+	Ingress *GatewayAddressRequest `json:"ingress,omitempty"`
+}
+
+// PodRangeRequest asks for a prefix.
+type PodRangeRequest struct {
+	// pool is the name of the IPPool to take it from.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Pool string `json:"pool,omitempty"`
+
+	// length of the prefix. Default: the pool's claimLength.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=128
+	Length *int32 `json:"length,omitempty"`
+}
+
+// GatewayAddressRequest asks for one address.
+type GatewayAddressRequest struct {
+	// pool is the name of the IPPool to take it from.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Pool string `json:"pool,omitempty"`
 }
 
 // Dataplane is how pods take part in the mesh.
@@ -139,14 +187,14 @@ type Mesh struct {
 // ISTIO_META_REQUESTED_NETWORK_VIEW set to the cluster's network.
 type EastWestGateway struct {
 	// addresses are the IP addresses at which other networks reach the gateway.
-	// One to 8.
-	// +required
+	// At most 8. Default: the one that spec.addresses.eastWest asks for; without
+	// either nobody reaches it.
+	// +optional
 	// +listType=set
-	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=8
 	// +kubebuilder:validation:items:MaxLength=45
 	// +kubebuilder:validation:XValidation:rule="self.all(a, isIP(a))",message="each address is an IPv4 or IPv6 address"
-	Addresses []string `json:"addresses"`
+	Addresses []string `json:"addresses,omitempty"`
 
 	// namespace in which the gateway's pods run. Default istio-system.
 	// +optional
@@ -169,8 +217,9 @@ type ClusterStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// conditions are Accepted (its Zone, Network and Environments exist) and
-	// Ready (its agent has a session with the zone).
+	// conditions are Accepted (its Zone, Network and Environments exist), Ready
+	// (its agent has a session with the zone) and RangesDisjoint (no older cluster
+	// of its network has pods of the same addresses).
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -188,6 +237,36 @@ type ClusterStatus struct {
 	// applications is the number of Applications placed in the cluster.
 	// +optional
 	Applications int32 `json:"applications"`
+
+	// addresses are what spec.addresses asks for.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=3
+	Addresses []ClusterAddress `json:"addresses,omitempty"`
+}
+
+// ClusterAddress is one thing that a cluster asked for.
+type ClusterAddress struct {
+	// name is podRange, eastWest or ingress.
+	// +required
+	Name string `json:"name"`
+
+	// prefix that the cluster has, such as 10.1.2.3/32; absent while it has none.
+	// +optional
+	Prefix string `json:"prefix,omitempty"`
+
+	// pool from which it was taken.
+	// +optional
+	Pool string `json:"pool,omitempty"`
+
+	// reason says in one word why the cluster has none.
+	// +optional
+	Reason string `json:"reason,omitempty"`
+
+	// message says it in a sentence.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
 }
 
 // ClusterList is a list of Clusters.

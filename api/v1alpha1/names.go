@@ -36,6 +36,13 @@ const (
 	// ConditionEnrolled: a process of the place, of the inventory, has a
 	// certificate of Meridian's own authority.
 	ConditionEnrolled = "Enrolled"
+	// ConditionAllocated: who asks for addresses has them.
+	ConditionAllocated = "Allocated"
+	// ConditionSufficient: enough of an IPPool is free.
+	ConditionSufficient = "Sufficient"
+	// ConditionRangesDisjoint: no older cluster of a Cluster's network has pods of
+	// the same addresses.
+	ConditionRangesDisjoint = "RangesDisjoint"
 	// ConditionWithinLimits: a tenant has no more than its TenantQuota allows.
 	ConditionWithinLimits = "WithinLimits"
 )
@@ -57,8 +64,32 @@ const (
 	// that it concerns can have.
 	ReasonTooManyRules = "TooManyRules"
 	// ReasonQuotaExceeded: a TenantQuota has no room for what is new in an
-	// Application or AccessPolicy.
+	// Application, AccessPolicy or IPClaim.
 	ReasonQuotaExceeded = "QuotaExceeded"
+	// ReasonPoolsOverlap: another IPPool has the same addresses for the same
+	// clusters.
+	ReasonPoolsOverlap = "PoolsOverlap"
+	// ReasonInUse: what an IPPool no longer has is taken.
+	ReasonInUse = "InUse"
+	// ReasonRangesOverlap: two clusters of a Network have pods of the same
+	// addresses; also of ConditionRangesDisjoint.
+	ReasonRangesOverlap = "RangesOverlap"
+)
+
+// Reasons of ConditionAllocated beside those of package ipam, ConditionSufficient
+// and ConditionRangesDisjoint.
+const (
+	ReasonAllocated = "Allocated"
+	// ReasonPending: where it is to be taken has not told yet.
+	ReasonPending = "Pending"
+	// ReasonPoolNotFound: there is no such IPPool, or it was never accepted.
+	ReasonPoolNotFound = "PoolNotFound"
+	// ReasonNotDelegated: the pool is not delegated to zones.
+	ReasonNotDelegated = "NotDelegated"
+	ReasonSufficient   = "Sufficient"
+	// ReasonLow: less than lowWaterPercent of the pool is free.
+	ReasonLow      = "Low"
+	ReasonDisjoint = "Disjoint"
 )
 
 // Reasons of ConditionWithinLimits.

@@ -40,9 +40,11 @@ func Resources() []Resource {
 		{Kind: "Network", Plural: "networks"},
 		{Kind: "Region", Plural: "regions"},
 		{Kind: "Zone", Plural: "zones"},
+		{Kind: "IPPool", Plural: "ippools"},
 		{Kind: "Cluster", Plural: "clusters"},
 		{Kind: "TenantQuota", Plural: "tenantquotas"},
 		{Kind: "AccessPolicy", Plural: "accesspolicies", Namespaced: true},
+		{Kind: "IPClaim", Plural: "ipclaims", Namespaced: true},
 		{Kind: "Application", Plural: "applications", Namespaced: true},
 	}
 }
@@ -54,6 +56,8 @@ func AddToScheme(s *runtime.Scheme) error {
 		&Application{}, &ApplicationList{},
 		&Cluster{}, &ClusterList{},
 		&Environment{}, &EnvironmentList{},
+		&IPClaim{}, &IPClaimList{},
+		&IPPool{}, &IPPoolList{},
 		&Network{}, &NetworkList{},
 		&Region{}, &RegionList{},
 		&TenantQuota{}, &TenantQuotaList{},

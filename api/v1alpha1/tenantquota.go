@@ -17,7 +17,8 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:printcolumn:name="Applications",type=integer,JSONPath=`.status.used.applications`
 // +kubebuilder:printcolumn:name="Replicas",type=integer,JSONPath=`.status.used.replicas`
 // +kubebuilder:printcolumn:name="Consumers",type=integer,JSONPath=`.status.used.consumers`
-// +kubebuilder:printcolumn:name="Refused",type=integer,JSONPath=`.status.refused`,description="Applications and AccessPolicies that wait for room."
+// +kubebuilder:printcolumn:name="Addresses",type=integer,JSONPath=`.status.used.addresses`
+// +kubebuilder:printcolumn:name="Refused",type=integer,JSONPath=`.status.refused`,description="Applications, AccessPolicies and IPClaims that wait for room."
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="WithinLimits")].message`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$')",message="metadata.name must be a DNS label of at most 63 characters"
@@ -37,7 +38,7 @@ type TenantQuota struct {
 // TenantQuotaSpec is whom a quota is for, and its limits. What is left out is not
 // limited.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.applications) || has(self.replicas) || has(self.consumers) || has(self.resourceKinds)",message="give at least one limit: applications, replicas, consumers or resourceKinds"
+// +kubebuilder:validation:XValidation:rule="has(self.applications) || has(self.replicas) || has(self.consumers) || has(self.addresses) || has(self.resourceKinds)",message="give at least one limit: applications, replicas, consumers, addresses or resourceKinds"
 type TenantQuotaSpec struct {
 	// tenant is the value of the label meridian.dev/tenant of the Namespaces that
 	// the quota is for. It cannot be changed.
@@ -70,6 +71,14 @@ type TenantQuotaSpec struct {
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=1000000
 	Consumers *int64 `json:"consumers,omitempty"`
+
+	// addresses is the most addresses that the tenant's IPClaims and Applications
+	// have. A prefix counts as its number of addresses, and more than 2^40 as so
+	// many.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000000000000
+	Addresses *int64 `json:"addresses,omitempty"`
 
 	// resourceKinds are the kinds that Applications may bring in spec.resources,
 	// of those that Meridian carries; an empty list allows none. Default: all. Of
@@ -104,8 +113,8 @@ type TenantQuotaStatus struct {
 	// +optional
 	Limits TenantLimits `json:"limits,omitzero"`
 
-	// refused is the number of the tenant's Applications and AccessPolicies that
-	// wait for room, under whichever of its quotas.
+	// refused is the number of the tenant's Applications, AccessPolicies and
+	// IPClaims that wait for room, under whichever of its quotas.
 	// +optional
 	Refused int32 `json:"refused"`
 }
@@ -123,6 +132,10 @@ type TenantUsage struct {
 	// consumers are Applications of other tenants that may call the tenant's.
 	// +optional
 	Consumers int64 `json:"consumers"`
+
+	// addresses that the tenant's IPClaims and Applications have or wait for.
+	// +optional
+	Addresses int64 `json:"addresses"`
 }
 
 // TenantLimits are a tenant's limits; one that is absent is not limited.
@@ -138,6 +151,10 @@ type TenantLimits struct {
 	// consumers is the most consumers.
 	// +optional
 	Consumers *int64 `json:"consumers,omitempty"`
+
+	// addresses is the most addresses.
+	// +optional
+	Addresses *int64 `json:"addresses,omitempty"`
 
 	// resourceKinds are the kinds allowed in spec.resources; absent allows all.
 	// +optional
