@@ -10,8 +10,10 @@
 //	PREFIX/roster/leader        the leader's id, on its lease; its modification revision names the term
 //	PREFIX/roster/members/ID    a member's description as JSON, on its lease
 //	PREFIX/roster/claims/NAME   a claim's owner; its modification revision is the fence
+//	PREFIX/space/               the ledger of addresses, of package ipam/ledger
 //
-// The roster comes after all else, so that one watch follows the records and another the roster, each one range.
+// The roster comes after all of the records, so that one watch follows those and another the roster, each one range. The
+// ledger is behind both, so that neither is told of it.
 //
 // Only tiers that keep a store import this package; the cluster agent never does.
 package etcd
@@ -23,6 +25,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -172,6 +175,13 @@ func newStore(cfg Config) *Store {
 		holdings: map[*holding]struct{}{},
 	}
 }
+
+// Client is the store's connection, and Prefix where its keys are, for what a tier keeps beside records. The client is the
+// store's and ends with it.
+func (s *Store) Client() *clientv3.Client { return s.client }
+
+// Prefix has no slash at its end.
+func (s *Store) Prefix() string { return strings.TrimSuffix(s.keys.root, "/") }
 
 // Close implements store.Store.
 func (s *Store) Close() error {
