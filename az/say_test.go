@@ -17,18 +17,21 @@ func TestWhatAnAgentMayTell(t *testing.T) {
 		record record.Record
 		want   string // the reason of the rejection; empty is none
 	}{
-		"how an application stands":    {record.Status{Namespace: "n", Application: "web"}.Record(), ""},
-		"the health of its cluster":    {record.Health{Cluster: "c1", Nodes: 11}.Record(), ""},
-		"the health of another":        {record.Health{Cluster: "c2", Nodes: 99}.Record(), feed.ReasonNotYours},
-		"where an application is":      {at("c1"), ""},
-		"where it is in another":       {at("c2"), feed.ReasonNotYours},
-		"how its cluster is reached":   {record.Place{Cluster: "c1", Region: "west", Zone: "a"}.Record(), feed.ReasonNotYours},
-		"a replica's standing":         {record.Standing{Cluster: "c1", Epoch: 1 << 60, Fence: 1 << 60, Health: &record.Health{}}.Record(), feed.ReasonNotYours},
-		"a binding":                    {record.Binding{Namespace: "n", Application: "web", Cluster: "c1"}.Record(), feed.ReasonNotYours},
-		"an object":                    {record.New(record.Key{Kind: record.KindObject, Name: "apps/v1/Deployment/n/web"}, []byte("{}")), feed.ReasonNotYours},
-		"a grant":                      {record.Grant{Path: "region/west/zone/a/cluster/c1"}.Record(), feed.ReasonNotYours},
-		"a kind that nobody knows":     {record.New(record.Key{Kind: "tomorrow", Name: "c1"}, []byte("content")), feed.ReasonNotYours},
-		"a status that cannot be read": {record.New(record.StatusKey("n", "web"), []byte{0xff}), "InvalidRecord"},
+		"how an application stands":     {record.Status{Namespace: "n", Application: "web"}.Record(), ""},
+		"the health of its cluster":     {record.Health{Cluster: "c1", Nodes: 11}.Record(), ""},
+		"the health of another":         {record.Health{Cluster: "c2", Nodes: 99}.Record(), feed.ReasonNotYours},
+		"where an application is":       {at("c1"), ""},
+		"where it is in another":        {at("c2"), feed.ReasonNotYours},
+		"how its cluster is reached":    {record.Place{Cluster: "c1", Region: "west", Zone: "a"}.Record(), feed.ReasonNotYours},
+		"a replica's standing":          {record.Standing{Cluster: "c1", Epoch: 1 << 60, Fence: 1 << 60, Health: &record.Health{}}.Record(), feed.ReasonNotYours},
+		"a binding":                     {record.Binding{Namespace: "n", Application: "web", Cluster: "c1"}.Record(), feed.ReasonNotYours},
+		"an object":                     {record.New(record.Key{Kind: record.KindObject, Name: "apps/v1/Deployment/n/web"}, []byte("{}")), feed.ReasonNotYours},
+		"a grant":                       {record.Grant{Path: "region/west/zone/a/cluster/c1"}.Record(), feed.ReasonNotYours},
+		"what the zone wants of a pool": {record.Demand{Pool: "p", Region: "west", Zone: "a"}.Record(), feed.ReasonNotYours},
+		"what became of a claim":        {record.Allotment{Owner: "cluster/c1/pods", Region: "west", Zone: "a"}.Record(), feed.ReasonNotYours},
+		"a claim for its cluster":       {record.Claim{Owner: "cluster/c1/pods", Region: "west", Zone: "a"}.Record(), feed.ReasonNotYours},
+		"a kind that nobody knows":      {record.New(record.Key{Kind: "tomorrow", Name: "c1"}, []byte("content")), feed.ReasonNotYours},
+		"a status that cannot be read":  {record.New(record.StatusKey("n", "web"), []byte{0xff}), "InvalidRecord"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"github.com/meridian-federation/meridian/internal/store"
 )
 
-// directory knows the region's zones: those that a cluster or an assignment names.
+// directory knows the region's zones: those that a cluster, an assignment or a claim names.
 type directory struct {
 	region string
 	// lost is called with a zone that nothing names any more.
@@ -85,6 +85,10 @@ func (d *directory) zoneOf(e *store.Entry) string {
 	case record.KindAssignment:
 		if parts := e.Key.Parts(); len(parts) == 3 {
 			return parts[2]
+		}
+	case record.KindClaim:
+		if region, zone := e.Key.Place(); region == d.region {
+			return zone
 		}
 	}
 	return ""

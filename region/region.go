@@ -58,6 +58,7 @@ type Region struct {
 	views     *scope.Views
 	directory *directory
 	sums      *sums
+	space     *space
 	locations *location.Keeper
 	export    *location.Export
 	zones     *children.Table
@@ -80,6 +81,7 @@ func New(cfg Config, deps Deps) *Region {
 		ledgers: map[string]*feed.Ledger{}}
 	r.directory = newDirectory(cfg.Region, r.lost)
 	r.sums = newSums(cfg.Region, r.mirror, r.outbox)
+	r.space = newSpace(cfg.Region, r.outbox)
 	r.locations = location.New(location.Config{Child: func(c record.Cluster) string { return c.Zone },
 		Own: func(region, _ string) bool { return region == cfg.Region }, Grace: cfg.Settle}, r.mirror, deps.Log)
 	r.export = location.NewExport(r.outbox)
@@ -186,6 +188,7 @@ func (r *Region) settle(ctx context.Context) error {
 	select {
 	case <-timer.C:
 		r.sums.open()
+		r.space.settle()
 	case <-ctx.Done():
 	}
 	return nil

@@ -7,12 +7,19 @@ import (
 	"github.com/meridian-federation/meridian/internal/store"
 )
 
-// say is what a zone may tell: how applications stand in it, of which the region notes that it was this zone; how its own
-// clusters are, how they are reached, and where applications are, of which the keeper of locations refuses what is of others'
-// clusters. A cluster that the region does not know, or no longer, may be anybody's.
-func say(s *store.Snapshot, zone string, key record.Key) error {
-	if key.Kind == record.KindHealth {
+// say is what a zone of a region may tell: how applications stand in it, of which the region notes that it was this zone; how
+// its own clusters are, how they are reached, and where applications are, of which the keeper of locations refuses what is of
+// others' clusters; what address space it wants, and what became of the claims for it. A cluster that the region does not know,
+// or no longer, may be anybody's.
+func say(s *store.Snapshot, region, zone string, key record.Key) error {
+	switch key.Kind {
+	case record.KindHealth:
 		return own(s, zone, key.Name)
+	case record.KindDemand, record.KindAllotment:
+		if r, z := key.Place(); r != region || z != zone {
+			return children.Foreign("%s is not zone %s of region %s's to tell: its name says %q, %q", key, zone, region, r, z)
+		}
+		return nil
 	}
 	return children.Kinds(string(question.TierZone), key, record.KindStatus, record.KindLocation, record.KindPlace)
 }

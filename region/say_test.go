@@ -1,6 +1,7 @@
 package region_test
 
 import (
+	"net/netip"
 	"testing"
 
 	"github.com/meridian-federation/meridian/internal/audit"
@@ -21,15 +22,29 @@ func TestWhatAZoneMayTell(t *testing.T) {
 			Problems: []record.Problem{{Zone: "b"}}}.Record(), feed.ReasonNotYours},
 		"a problem in another zone's cluster": {record.Status{Namespace: "n", Application: "bad",
 			Problems: []record.Problem{{Zone: "a", Cluster: "b-1"}}}.Record(), feed.ReasonNotYours},
-		"its own cluster's health":     {record.Health{Cluster: "a-1", Nodes: 1}.Record(), ""},
-		"an unknown cluster's health":  {record.Health{Cluster: "c-1", Nodes: 1}.Record(), ""},
-		"another zone's health":        {record.Health{Cluster: "b-1", Nodes: 99}.Record(), feed.ReasonNotYours},
-		"where its own cluster is":     {record.Place{Cluster: "a-1", Region: "west", Zone: "a"}.Record(), ""},
-		"where another's cluster is":   {record.Place{Cluster: "b-1", Region: "west", Zone: "b"}.Record(), feed.ReasonNotYours},
-		"where an application is":      {location("a-1", "a"), ""},
-		"where it is in another's":     {location("b-1", "b"), feed.ReasonNotYours},
-		"a location of another zone":   {location("a-1", "b"), feed.ReasonNotYours},
-		"a place of another region":    {record.Place{Cluster: "a-1", Region: "east", Zone: "a"}.Record(), feed.ReasonNotYours},
+		"its own cluster's health":      {record.Health{Cluster: "a-1", Nodes: 1}.Record(), ""},
+		"an unknown cluster's health":   {record.Health{Cluster: "c-1", Nodes: 1}.Record(), ""},
+		"another zone's health":         {record.Health{Cluster: "b-1", Nodes: 99}.Record(), feed.ReasonNotYours},
+		"where its own cluster is":      {record.Place{Cluster: "a-1", Region: "west", Zone: "a"}.Record(), ""},
+		"where another's cluster is":    {record.Place{Cluster: "b-1", Region: "west", Zone: "b"}.Record(), feed.ReasonNotYours},
+		"where an application is":       {location("a-1", "a"), ""},
+		"where it is in another's":      {location("b-1", "b"), feed.ReasonNotYours},
+		"a location of another zone":    {location("a-1", "b"), feed.ReasonNotYours},
+		"a place of another region":     {record.Place{Cluster: "a-1", Region: "east", Zone: "a"}.Record(), feed.ReasonNotYours},
+		"what it wants of a pool":       {record.Demand{Pool: "p", Region: "west", Zone: "a", Want: 1}.Record(), ""},
+		"what became of a claim for it": {record.Allotment{Owner: "o", Region: "west", Zone: "a"}.Record(), ""},
+		"what another zone wants":       {record.Demand{Pool: "p", Region: "west", Zone: "b", Want: 1}.Record(), feed.ReasonNotYours},
+		"what the region wants":         {record.Demand{Pool: "p", Region: "west", Want: 1}.Record(), feed.ReasonNotYours},
+		"what a zone of the name wants elsewhere": {record.Demand{Pool: "p", Region: "east", Zone: "a", Want: 1}.Record(),
+			feed.ReasonNotYours},
+		"what became of another zone's claim": {record.Allotment{Owner: "o", Region: "west", Zone: "b"}.Record(), feed.ReasonNotYours},
+		"what became of Global's claim":       {record.Allotment{Owner: "o"}.Record(), feed.ReasonNotYours},
+		"a claim":                             {record.Claim{Owner: "o", Region: "west", Zone: "a"}.Record(), feed.ReasonNotYours},
+		"a pool":                              {record.Pool{Name: "p"}.Record(), feed.ReasonNotYours},
+		"a prefix for itself": {record.Prefix{Pool: "p", Region: "west", Zone: "a",
+			Prefix: netip.MustParsePrefix("10.0.0.0/8")}.Record(), feed.ReasonNotYours},
+		"a demand of nowhere":          {record.New(record.Key{Kind: record.KindDemand, Name: "x"}, nil), feed.ReasonNotYours},
+		"a demand that cannot be read": {record.New(record.DemandKey("west", "a", "p"), []byte{0xff}), "InvalidRecord"},
 		"a standing":                   {record.Standing{Cluster: "a-1", Health: &record.Health{Cluster: "a-1"}}.Record(), feed.ReasonNotYours},
 		"a cluster of the inventory":   {record.Cluster{Name: "a-1", Region: "west", Zone: "a"}.Record(), feed.ReasonNotYours},
 		"a grant":                      {record.Grant{Path: "region/west/zone/a", Generation: 9}.Record(), feed.ReasonNotYours},

@@ -49,12 +49,12 @@ func (s *sums) open() {
 	s.report.Open()
 }
 
-// heardOf notes that a zone has said all. When every zone has, nobody is left to wait for.
-func (s *sums) heardOf(zone string, all []string) {
+// heardOf notes that a zone has said all, and tells whether nobody is left to wait for: every zone has.
+func (s *sums) heardOf(zone string, all []string) (opened bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.heard[zone] {
-		return
+		return s.report.Opened()
 	}
 	s.heard[zone] = true
 	for _, app := range s.report.Table().Of(zone) {
@@ -63,16 +63,17 @@ func (s *sums) heardOf(zone string, all []string) {
 	if !slices.ContainsFunc(all, func(z string) bool { return !s.heard[z] }) {
 		s.report.Open()
 	}
+	return s.report.Opened()
 }
 
-// take notes what a zone reports.
+// take notes what a zone reports of applications and clusters.
 func (s *sums) take(zone string, batch feed.Batch) []feed.Rejection {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var rejected []feed.Rejection
 	for _, r := range batch.Puts {
-		if r.Key.Site() != "" {
-			continue // where applications are is not summed
+		if r.Key.Kind != record.KindHealth && r.Key.Kind != record.KindStatus {
+			continue // where applications are, and address space, are not summed
 		}
 		if err := s.put(zone, *r); err != nil {
 			rejected = append(rejected, children.Reject(*r, err))

@@ -47,7 +47,9 @@ func (r *Region) endpoint(zone string) feedgrpc.Endpoint {
 				r.log.Warn("zone takes nothing from here", "zone", zone, "kind", refused.Kind, "reason", refused.Reason)
 			}
 			if status.Heard {
-				r.sums.heardOf(zone, r.directory.zones())
+				if r.sums.heardOf(zone, r.directory.zones()) {
+					r.space.settle()
+				}
 				r.locations.Told(zone)
 			}
 		},
@@ -57,8 +59,9 @@ func (r *Region) endpoint(zone string) feedgrpc.Endpoint {
 // take notes what a zone tells.
 func (r *Region) take(zone string, batch feed.Batch) (rejected []feed.Rejection) {
 	records := r.mirror.Snapshot()
-	batch.Puts, rejected = children.Sift(batch.Puts, func(key record.Key) error { return say(records, zone, key) })
+	batch.Puts, rejected = children.Sift(batch.Puts, func(key record.Key) error { return say(records, r.cfg.Region, zone, key) })
 	rejected = append(rejected, r.sums.take(zone, batch)...)
+	rejected = append(rejected, r.space.take(zone, batch.Puts, batch.Removals)...)
 	return append(rejected, r.locations.Take(zone, batch.Puts, batch.Removals)...)
 }
 
@@ -82,13 +85,15 @@ func (r *Region) lost(zone string) {
 	delete(r.ledgers, zone)
 	r.mu.Unlock()
 	r.sums.forget(zone)
+	r.space.forget(zone)
 	r.locations.Forget(zone)
 }
 
-// rank sends what others refer to first: an assignment comes after its revision and its cluster.
+// rank sends what others refer to first: an assignment comes after its revision and its cluster, and prefixes and claims after
+// their pool.
 func rank(key record.Key) int {
 	switch key.Kind {
-	case record.KindCluster:
+	case record.KindCluster, record.KindPool:
 		return 0
 	case record.KindAssignment:
 		return 2
