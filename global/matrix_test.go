@@ -1,6 +1,7 @@
 package global_test
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/meridian-federation/meridian/internal/audit"
 	"github.com/meridian-federation/meridian/internal/audit/audittest"
+	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/internal/store/mem"
 	"github.com/meridian-federation/meridian/internal/tiertest"
 )
@@ -71,5 +74,54 @@ func TestMatrix(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestWhatARegionMayTell has region west tell what is its own, and what is not: that is refused, and audited.
+func TestWhatARegionMayTell(t *testing.T) {
+	h := startHub(t)
+	g := startGlobal(t, mem.New(), h)
+	h.set(t, inventory...)
+	west := tiertest.NewChild(t, "region", "region/west", g.address)
+	west.Start()
+	prefix := netip.MustParsePrefix("10.0.0.0/16")
+	tests := map[string]struct {
+		record record.Record
+		want   string // the reason of the rejection; empty is none
+	}{
+		"what it wants of a pool":               {record.Demand{Pool: "p", Region: "west", Want: 1}.Record(), ""},
+		"what became of its zone's claim":       {record.Allotment{Owner: "o", Region: "west", Zone: "west-a"}.Record(), ""},
+		"what became of a claim for it":         {record.Allotment{Owner: "o", Region: "west"}.Record(), ""},
+		"how an application stands":             {record.Status{Namespace: "n", Application: "a"}.Record(), ""},
+		"what its zone wants":                   {record.Demand{Pool: "p", Region: "west", Zone: "west-a"}.Record(), feed.ReasonNotYours},
+		"what another region wants":             {record.Demand{Pool: "p", Region: "east"}.Record(), feed.ReasonNotYours},
+		"what nobody wants":                     {record.Demand{Pool: "p"}.Record(), feed.ReasonNotYours},
+		"what became of another region's claim": {record.Allotment{Owner: "o", Region: "east", Zone: "a"}.Record(), feed.ReasonNotYours},
+		"what became of Global's claim":         {record.Allotment{Owner: "o"}.Record(), feed.ReasonNotYours},
+		"a claim":                               {record.Claim{Owner: "o", Region: "west"}.Record(), feed.ReasonNotYours},
+		"a pool":                                {record.Pool{Name: "p"}.Record(), feed.ReasonNotYours},
+		"a prefix for itself":                   {record.Prefix{Pool: "p", Region: "west", Prefix: prefix}.Record(), feed.ReasonNotYours},
+		"a prefix for its zone":                 {record.Prefix{Pool: "p", Region: "west", Zone: "west-a", Prefix: prefix}.Record(), feed.ReasonNotYours},
+		"a grant":                               {record.Grant{Path: "region/west", Generation: 9}.Record(), feed.ReasonNotYours},
+		"a token":                               {record.Token{ID: "t"}.Record(), feed.ReasonNotYours},
+		"an assignment":                         {record.Assignment{Namespace: "n", Application: "a", Zone: "west-a"}.Record(), feed.ReasonNotYours},
+		"a kind that nobody knows":              {record.New(record.Key{Kind: "tomorrow", Name: "x"}, []byte("x")), feed.ReasonNotYours},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			before := len(g.trail.Events(audit.PeerRefused))
+			west.Outbox.Edit(feed.Put(&tt.record))
+			got := west.AwaitOutcome(t, tt.record.Key)
+			if (got != nil) != (tt.want != "") || got != nil && got.Reason != tt.want {
+				t.Errorf("%s: got %+v, want %q", tt.record.Key, got, tt.want)
+			}
+			events := g.trail.Events(audit.PeerRefused)[before:]
+			switch {
+			case tt.want == "" && len(events) > 0:
+				t.Errorf("audited: %+v, want nothing", events)
+			case tt.want != "" && (len(events) != 1 || events[0].Actor != "region/west" || events[0].Subject != tt.record.Key.String()):
+				t.Errorf("audited: %+v, want that region west was refused", events)
+			}
+		})
 	}
 }

@@ -8,10 +8,22 @@ import (
 )
 
 // say is what a region may tell, by the key: how applications stand in it; how its own clusters are, how they are reached,
-// and where applications are, of which the keeper of locations refuses what is of others' clusters.
+// and where applications are, of which the keeper of locations refuses what is of others' clusters; what address space it
+// wants, for itself and its zones together, and what became of the claims for it and for its zones.
 func say(s *store.Snapshot, region string, key record.Key) error {
-	if key.Kind == record.KindHealth {
+	switch key.Kind {
+	case record.KindHealth:
 		return ownCluster(s, region, key.Name)
+	case record.KindDemand:
+		if r, z := key.Place(); r != region || z != "" {
+			return children.Foreign("%s is not region %s's to tell: its name says region %q, zone %q", key, region, r, z)
+		}
+		return nil
+	case record.KindAllotment:
+		if r, _ := key.Place(); r != region {
+			return children.Foreign("%s is not region %s's to tell: its name says region %q", key, region, r)
+		}
+		return nil
 	}
 	return children.Kinds(string(question.TierRegion), key, record.KindStatus, record.KindLocation, record.KindPlace)
 }
