@@ -55,7 +55,9 @@ func (a *agent) run(ctx context.Context, state feed.State) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.lease.run(ctx) })
 	listed := a.watch(ctx, g)
-	g.Go(func() error { return a.count(ctx) })
+	for _, w := range a.counters() {
+		g.Go(func() error { return w.run(ctx) })
+	}
 	w := &workers{desk: a.desk, gate: a.lease, n: a.cfg.Workers,
 		writer: &writer{kube: a.kube, applied: a.workloads.applied, mayRun: a.desk.mayRun}}
 	g.Go(func() error {
@@ -94,11 +96,12 @@ func (a *agent) watch(ctx context.Context, g *errgroup.Group) <-chan struct{} {
 	return listed
 }
 
-// count counts the nodes.
-func (a *agent) count(ctx context.Context) error {
-	w := &watcher{log: a.log, source: a.kube.metadata(nodeResource, ""), sink: &nodes{log: a.log, health: a.health,
-		version: a.kube.serverVersion}}
-	return w.run(ctx)
+// counters are the watchers of what is told of the cluster itself.
+func (a *agent) counters() []*watcher {
+	return []*watcher{
+		{log: a.log, source: a.kube.allNodes(), sink: &nodes{log: a.log, health: a.health, version: a.kube.serverVersion}},
+		{log: a.log, source: a.kube.serviceCIDRs(), sink: &services{health: a.health}},
+	}
 }
 
 // open makes the ledger of what was listed. From now on what is sent up is all there is.

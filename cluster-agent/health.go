@@ -21,11 +21,19 @@ func newHealth(cfg Config, outbox *feed.Outbox) *health {
 		record: record.Health{Cluster: cfg.Cluster, Zone: cfg.Zone, Region: cfg.Region, Connected: true}}
 }
 
-// nodes takes the number of nodes and the version of the API server.
-func (h *health) nodes(n int, kubernetes string) {
+// nodes takes the number of nodes, the ranges of their pods, and the version of the API server.
+func (h *health) nodes(n int, pods []string, kubernetes string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.counted, h.record.Nodes, h.record.KubernetesVersion = true, int32(n), kubernetes
+	h.counted, h.record.Nodes, h.record.PodRanges, h.record.KubernetesVersion = true, int32(n), pods, kubernetes
+	h.publish()
+}
+
+// services takes the ranges of Services.
+func (h *health) services(ranges []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.record.ServiceRanges = ranges
 	h.publish()
 }
 

@@ -10,7 +10,9 @@ import (
 	"k8s.io/client-go/discovery"
 	appsv1 "k8s.io/client-go/kubernetes/typed/apps/v1"
 	coordinationv1 "k8s.io/client-go/kubernetes/typed/coordination/v1"
+	corev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	discoveryv1 "k8s.io/client-go/kubernetes/typed/discovery/v1"
+	networkingv1 "k8s.io/client-go/kubernetes/typed/networking/v1"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 
@@ -23,12 +25,14 @@ const requestWithin = 30 * time.Second
 
 // kube is the API server as the agent uses it: as little of an object as the purpose allows.
 type kube struct {
-	meta      metadata.Interface
-	apps      *appsv1.AppsV1Client
-	leases    *coordinationv1.CoordinationV1Client
-	endpoints *discoveryv1.DiscoveryV1Client
-	discovery *discovery.DiscoveryClient
-	kinds     map[schema.GroupVersionKind]object.Managed
+	meta       metadata.Interface
+	apps       *appsv1.AppsV1Client
+	leases     *coordinationv1.CoordinationV1Client
+	endpoints  *discoveryv1.DiscoveryV1Client
+	core       *corev1.CoreV1Client
+	networking *networkingv1.NetworkingV1Client
+	discovery  *discovery.DiscoveryClient
+	kinds      map[schema.GroupVersionKind]object.Managed
 }
 
 // newKube shares one connection pool. The agent bounds its requests by its workers, so client-go's rate limit is off.
@@ -57,6 +61,12 @@ func newKube(cfg *rest.Config) (*kube, error) {
 	}
 	if k.endpoints, err = discoveryv1.NewForConfigAndClient(protobuf(cfg), client); err != nil {
 		return nil, fmt.Errorf("configuring the client of endpoint slices: %w", err)
+	}
+	if k.core, err = corev1.NewForConfigAndClient(protobuf(cfg), client); err != nil {
+		return nil, fmt.Errorf("configuring the client of nodes: %w", err)
+	}
+	if k.networking, err = networkingv1.NewForConfigAndClient(protobuf(cfg), client); err != nil {
+		return nil, fmt.Errorf("configuring the client of service ranges: %w", err)
 	}
 	if k.discovery, err = discovery.NewDiscoveryClientForConfigAndClient(cfg, client); err != nil {
 		return nil, fmt.Errorf("configuring the discovery client: %w", err)

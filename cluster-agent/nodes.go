@@ -1,40 +1,67 @@
 package clusteragent
 
 import (
+	"context"
 	"log/slog"
+	"maps"
+	"net/netip"
+	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
 )
 
-var (
-	nodeResource      = schema.GroupVersionResource{Version: "v1", Resource: "nodes"}
-	namespaceResource = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
-)
+var namespaceResource = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
 
-// nodes is the sink that counts nodes.
+// allNodes is the source of the cluster's nodes.
+func (k *kube) allNodes() source {
+	all := k.core.Nodes()
+	return source{
+		name: "nodes",
+		list: func(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
+			return all.List(ctx, opts)
+		},
+		watch: func(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
+			return all.Watch(ctx, opts)
+		},
+	}
+}
+
+// nodes is the sink that counts nodes, and finds the ranges of their pods.
 type nodes struct {
 	log    *slog.Logger
 	health *health
 	// version asks the API server for its own; it may have changed when nodes have to be listed again.
 	version func() (string, error)
 
-	names      map[string]struct{}
-	quiet      bool // while listing
+	ranges     map[string][]netip.Prefix // of pods, by node
+	quiet      bool                      // while listing
 	kubernetes string
 }
 
 func (n *nodes) listing() {
-	n.names, n.quiet = map[string]struct{}{}, true
+	n.ranges, n.quiet = map[string][]netip.Prefix{}, true
 }
 
+// see takes a node. Most changes of nodes are their heartbeats, of which nothing follows.
 func (n *nodes) see(obj metav1.Object) {
-	n.names[obj.GetName()] = struct{}{}
+	var ranges []netip.Prefix
+	if node, ok := obj.(*corev1.Node); ok {
+		ranges = parse(node.Spec.PodCIDRs)
+	}
+	before, known := n.ranges[obj.GetName()]
+	if known && slices.Equal(before, ranges) {
+		return
+	}
+	n.ranges[obj.GetName()] = ranges
 	n.publish()
 }
 
 func (n *nodes) vanish(obj metav1.Object) {
-	delete(n.names, obj.GetName())
+	delete(n.ranges, obj.GetName())
 	n.publish()
 }
 
@@ -51,7 +78,8 @@ func (n *nodes) listed(string, bool) {
 
 func (n *nodes) publish() {
 	if !n.quiet {
-		n.health.nodes(len(n.names), n.kubernetes)
+		pods := slices.Concat(slices.Collect(maps.Values(n.ranges))...)
+		n.health.nodes(len(n.ranges), texts(cover(pods)), n.kubernetes)
 	}
 }
 

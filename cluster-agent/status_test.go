@@ -1,10 +1,15 @@
 package clusteragent
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/meridian-federation/meridian/internal/localkube"
 	"github.com/meridian-federation/meridian/internal/object"
@@ -12,7 +17,12 @@ import (
 	"github.com/meridian-federation/meridian/internal/record"
 )
 
-// status is what the agent last reported of an application.
+var (
+	nodeResource        = schema.GroupVersionResource{Version: "v1", Resource: "nodes"}
+	serviceCIDRResource = schema.GroupVersionResource{Group: "networking.k8s.io", Version: "v1", Resource: "servicecidrs"}
+)
+
+// statusOf is what the agent last reported of an application.
 func (z *zone) statusOf(t testing.TB, namespace, name string) (record.Status, bool) {
 	t.Helper()
 	r, ok := z.reported(record.StatusKey(namespace, name))
@@ -28,7 +38,7 @@ func (z *zone) statusOf(t testing.TB, namespace, name string) (record.Status, bo
 
 // TestWholeCluster runs Deployments to Ready in a cluster with controllers and nodes, and without Istio.
 func TestWholeCluster(t *testing.T) {
-	c := localkube.ForTest(t, localkube.Config{Nodes: 2, AuditLog: true})
+	c := localkube.ForTest(t, localkube.Config{Nodes: 2, AuditLog: true, ServiceCIDR: "10.98.0.0/16"})
 	if err := installRole(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
@@ -60,6 +70,38 @@ func TestWholeCluster(t *testing.T) {
 		}
 		h, err := record.DecodeHealth(*r)
 		return err == nil && h.Nodes == 2 && h.KubernetesVersion != ""
+	})
+
+	t.Run("the ranges of pods and Services", func(t *testing.T) {
+		ranges := func(pods, services []string) func() bool {
+			return func() bool {
+				r, ok := z.reported(record.HealthKey("c"))
+				if !ok {
+					return false
+				}
+				h, err := record.DecodeHealth(*r)
+				return err == nil && slices.Equal(h.PodRanges, pods) && slices.Equal(h.ServiceRanges, services)
+			}
+		}
+		eventually(t, "the Services' range, and none of pods", ranges(nil, []string{"10.98.0.0/16"}))
+		list, err := a.Resource(nodeResource).List(t.Context(), metav1.ListOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, node := range list.Items {
+			cidrs := fmt.Sprintf(`{"spec":{"podCIDR":"10.77.%d.0/24","podCIDRs":["10.77.%d.0/24","fd00:77:0:%d::/64"]}}`, i, i, i)
+			if _, err := a.Resource(nodeResource).Patch(t.Context(), node.GetName(), types.MergePatchType, []byte(cidrs),
+				metav1.PatchOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		eventually(t, "the nodes' ranges, as one of each family", ranges([]string{"10.77.0.0/23", "fd00:77::/63"}, []string{"10.98.0.0/16"}))
+		extra := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR",
+			"metadata": map[string]any{"name": "extra"}, "spec": map[string]any{"cidrs": []any{"10.99.0.0/16"}}}}
+		if _, err := a.Resource(serviceCIDRResource).Create(t.Context(), extra, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "a range more of Services", ranges([]string{"10.77.0.0/23", "fd00:77::/63"}, []string{"10.98.0.0/15"}))
 	})
 
 	t.Run("counts of an old generation are not reported for a new one", func(t *testing.T) {

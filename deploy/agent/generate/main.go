@@ -60,8 +60,9 @@ func rules() string {
 	}
 	b.WriteString("# Ready endpoints of Services that are called from other clusters are counted.\n")
 	b.WriteString(rule{"discovery.k8s.io", []string{"endpointslices"}, []string{"list", "watch"}}.String())
-	b.WriteString("# Nodes are counted.\n")
+	b.WriteString("# Nodes are counted, and the ranges of the cluster's pods and Services reported.\n")
 	b.WriteString(rule{"", []string{"nodes"}, []string{"list", "watch"}}.String())
+	b.WriteString(rule{"networking.k8s.io", []string{"servicecidrs"}, []string{"list", "watch"}}.String())
 	b.WriteString(`# A namespace is deleted only if it holds nothing else. The agent asks for metadata alone, and only then. A namespace
 # in a cluster that serves a kind which is not listed here stays, without Meridian's marks; give the agent the right to
 # list the kind to have such namespaces deleted. Secrets, roles and their bindings are left out on purpose: to list them
