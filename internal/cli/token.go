@@ -28,19 +28,24 @@ type enrolment struct {
 	ttl              time.Duration
 	uses             int32
 	replace, replica bool
+	// global says that no place below Global was forgotten.
+	global bool
 }
 
 func newTokenCreate(o *options) *cobra.Command {
 	a := &asking{options: o}
 	e := &enrolment{}
 	cmd := &cobra.Command{
-		Use:   "create --region REGION [--zone ZONE [--cluster CLUSTER]]",
-		Short: "Make a token with which a region, a zone or a cluster's agent gets its first certificate",
+		Use:   "create --region REGION [--zone ZONE [--cluster CLUSTER]] | --global",
+		Short: "Make a token with which a region, a zone, a cluster's agent or a further Global gets its first certificate",
 		Long: "Makes a token with which a newcomer gets its first certificate, and writes it once, with the pin by which the newcomer\n" +
 			"knows its parent. A place that is enrolled already needs --replace, which has all its earlier certificates refused and\n" +
-			"all that was signed by them, or --replica, for one more process of it. --replica alone is for one more process of Global.",
+			"all that was signed by them, or --replica, for one more process of it. With --global they are for Global: --replace has the\n" +
+			"certificates of all its processes refused but of the one that has the root, and what they signed for places below stays\n" +
+			"until `meridian authority rotate`.",
 		Example: "  meridian token create --region west --zone west-a --cluster a1\n" +
-			"  meridian token create --region west --zone west-a --uses 3 --ttl 30m",
+			"  meridian token create --region west --zone west-a --uses 3 --ttl 30m\n" +
+			"  meridian token create --global --replica",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return tokenCreate(cmd.Context(), a, e) },
 	}
@@ -49,6 +54,7 @@ func newTokenCreate(o *options) *cobra.Command {
 	flags.StringVar(&e.target.Region, "region", "", "region to enrol, or of what is enrolled")
 	flags.StringVar(&e.target.Zone, "zone", "", "zone to enrol, or of the cluster that is")
 	flags.StringVar(&e.target.Cluster, "cluster", "", "cluster whose agent is to enrol")
+	flags.BoolVar(&e.global, "global", false, "enrol a process of Global, with --replica or --replace")
 	flags.DurationVar(&e.ttl, "ttl", time.Hour, "how long the token counts")
 	flags.Int32Var(&e.uses, "uses", 1, "how many processes may enrol with it")
 	flags.BoolVar(&e.replace, "replace", false, "refuse all earlier certificates of the place once the token is used")
@@ -62,6 +68,10 @@ func (e *enrolment) request() (question.TokenRequest, error) {
 	switch {
 	case e.replace && e.replica:
 		return r, errors.New("--replace and --replica exclude each other")
+	case e.global && e.target != question.Path{}:
+		return r, errors.New("--global excludes --region, --zone and --cluster")
+	case e.replace && !e.global && e.target == question.Path{}:
+		return r, errors.New("--replace needs the place: say --region, and --zone and --cluster where they are meant, or --global")
 	case e.target.Cluster != "" && e.target.Zone == "":
 		return r, errors.New("--cluster goes with --zone: a cluster is in a zone")
 	case e.target.Zone != "" && e.target.Region == "":

@@ -52,6 +52,8 @@ func TestTokens(t *testing.T) {
 	if token == nil {
 		t.Fatalf("no token in %s", out)
 	}
+	wantParts(t, "token create --global --replace", tr.ok("", "token", "create", "--global", "--replace"),
+		"global, whose earlier certificates are refused from then on, but for the process that has the root", "--identity-join")
 	list := tr.ok("", "token", "list")
 	wantParts(t, "token list", list, "ID", token[1], "region/west", "0/3", "in 29m", "admin")
 	if strings.Contains(list, token[2]) {
@@ -69,6 +71,9 @@ func TestTokens(t *testing.T) {
 		{"cluster without a zone", "--cluster goes with --zone", []string{"--region", "west", "--cluster", "c"}},
 		{"zone without a region", "--zone goes with --region", []string{"--zone", "west-a"}},
 		{"no place", "target: say --region", nil},
+		{"replacing with no place", "--replace needs the place", []string{"--replace"}},
+		{"Global and a region", "--global excludes --region", []string{"--global", "--replica", "--region", "west"}},
+		{"Global with no mode", "--global with --replica", []string{"--global"}},
 		{"two modes", "exclude each other", []string{"--region", "west", "--replace", "--replica"}},
 		{"too long", "ttl: 864000 seconds", []string{"--region", "west", "--ttl", "240h"}},
 		{"no use", "uses: 0 is not between", []string{"--region", "west", "--uses", "0"}},

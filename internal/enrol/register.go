@@ -158,11 +158,12 @@ func (r *Register) grants() iter.Seq[record.Grant] {
 	}
 }
 
-// Grant is what is accepted of a place; the zero Grant where nobody has enrolled as it yet.
+// Grant is what is accepted of a place; the zero Grant where nobody has enrolled as it yet. Global is enrolled from the
+// start, by the process that made the root.
 func (r *Register) Grant(path question.Path) (record.Grant, error) {
 	e, ok := r.mirror.Snapshot().Get(record.GrantKey(path.String()))
 	if !ok {
-		return record.Grant{}, nil
+		return record.Grant{Enrolled: path.Tier() == question.TierGlobal}, nil
 	}
 	return record.DecodeGrant(e.Record)
 }

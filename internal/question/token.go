@@ -55,9 +55,9 @@ func (r TokenRequest) Validate() error {
 		return fmt.Errorf("%w: uses: %d is not between 1 and %d", ErrInvalid, r.Uses, MaxTokenUses)
 	case r.Mode != TokenNew && r.Mode != TokenReplace && r.Mode != TokenReplica:
 		return fmt.Errorf("%w: mode: %q is neither %s nor %s, nor empty for a place that is not enrolled", ErrInvalid, r.Mode, TokenReplace, TokenReplica)
-	case r.Target.Tier() == TierGlobal && r.Mode != TokenReplica:
+	case r.Target.Tier() == TierGlobal && r.Mode == TokenNew:
 		return fmt.Errorf("%w: target: say --region, and --zone and --cluster where they are meant; "+
-			"or --replica for one more process of Global", ErrInvalid)
+			"or --global with --replica, for one more process of Global, or with --replace, for one instead of those that have no root", ErrInvalid)
 	}
 	return nil
 }

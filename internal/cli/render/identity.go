@@ -13,7 +13,7 @@ import (
 func Issued(w io.Writer, t *question.IssuedToken, now time.Time) error {
 	rows := [][]string{
 		{"token", t.Text},
-		{"for", t.Target.String() + modeText(t.Mode)},
+		{"for", t.Target.String() + modeText(t.Token)},
 		{"good for", fmt.Sprintf("%s, %s", ago(t.Expires, now), count(t.Uses, "use"))},
 		{"pin", strings.Join(t.Pins, " ")},
 	}
@@ -25,11 +25,13 @@ func Issued(w io.Writer, t *question.IssuedToken, now time.Time) error {
 	return err
 }
 
-func modeText(mode string) string {
-	switch mode {
-	case question.TokenReplace:
+func modeText(t question.Token) string {
+	switch {
+	case t.Mode == question.TokenReplace && t.Target.Tier() == question.TierGlobal:
+		return ", whose earlier certificates are refused from then on, but for the process that has the root"
+	case t.Mode == question.TokenReplace:
 		return ", whose earlier certificates are refused from then on"
-	case question.TokenReplica:
+	case t.Mode == question.TokenReplica:
 		return ", one more process of it"
 	}
 	return ""
