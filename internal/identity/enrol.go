@@ -12,6 +12,8 @@ import (
 	"os"
 	"time"
 
+	"google.golang.org/grpc/credentials"
+
 	"github.com/meridian-federation/meridian/internal/identity/identitypb"
 	"github.com/meridian-federation/meridian/internal/question"
 )
@@ -91,7 +93,7 @@ func (n *newcomer) enrol(ctx context.Context) (enrolment, []*x509.Certificate, e
 }
 
 func (n *newcomer) ask(ctx context.Context, csr []byte) (chain, roots []*x509.Certificate, err error) {
-	err = n.parent.ask(ctx, pinnedTLS(n.parent.source.TrustDomain(), n.pins, n.parent.path),
+	err = n.parent.ask(ctx, credentials.NewTLS(pinnedTLS(n.parent.source.TrustDomain(), n.pins, n.parent.path)),
 		func(ctx context.Context, client identitypb.AuthorityClient) error {
 			issued, err := client.Enroll(ctx, &identitypb.EnrollRequest{Token: n.token, Path: n.path.String(), Csr: csr})
 			if err != nil {

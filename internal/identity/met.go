@@ -17,12 +17,13 @@ import (
 	"github.com/meridian-federation/meridian/internal/question"
 )
 
-// met is the highest generation that was met of each place, in the chains of those whom this process dials. It only rises,
-// until the process enrols anew. The zero met is empty, and kept nowhere.
+// met is the highest generation that was met of each place, in the chains of those whom this process dials, or was heard of
+// from its parent; at Global that of the process itself as well. It only rises, until the process enrols anew. The zero met is empty, and kept nowhere.
 type met struct {
 	mu      sync.Mutex
 	highest map[question.Path]uint64 // guarded by mu; generation 0 is not in it
 	folder  *folder                  // guarded by mu; nil keeps nothing
+	fresh   bool                     // guarded by mu; forget was called in this run of the process
 }
 
 // atLeast raises lowest to what was met.
@@ -36,6 +37,35 @@ func (m *met) atLeast(lowest Lowest) Lowest {
 		}
 		return least
 	}
+}
+
+// of is what was met of a place.
+func (m *met) of(path question.Path) uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.highest[path]
+}
+
+// isFresh tells whether the process has enrolled in this run.
+func (m *met) isFresh() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.fresh
+}
+
+// raise takes a generation that was told of a place.
+func (m *met) raise(path question.Path, generation uint64) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if generation <= m.highest[path] {
+		return nil
+	}
+	risen := maps.Clone(m.highest)
+	if risen == nil {
+		risen = map[question.Path]uint64{}
+	}
+	risen[path] = generation
+	return m.set(risen)
 }
 
 // note takes the generations of a chain that was verified; what is new is on the disk when it returns.
@@ -77,6 +107,7 @@ func (m *met) keepIn(f *folder) error {
 func (m *met) forget() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.fresh = true
 	if len(m.highest) == 0 {
 		return nil
 	}

@@ -206,6 +206,9 @@ func again(path question.Path) string {
 // advice is how a place gets a certificate again.
 func advice(path question.Path) string {
 	flags := ""
+	if path.Tier() == question.TierGlobal {
+		flags = " --global"
+	}
 	for _, f := range []struct{ flag, name string }{{"region", path.Region}, {"zone", path.Zone}, {"cluster", path.Cluster}} {
 		if f.name != "" {
 			flags += " --" + f.flag + " " + f.name
@@ -216,7 +219,7 @@ func advice(path question.Path) string {
 	case question.TierCluster:
 		return text
 	case question.TierGlobal:
-		return text + "; if its key may have been copied, rotate the root as well"
+		return text + "; with --replace instead if its key may have been copied, and rotate the root afterwards"
 	}
 	return text + "; with --replace instead if its key may have been copied: then all below enrol anew, too"
 }

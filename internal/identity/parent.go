@@ -3,7 +3,6 @@ package identity
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -83,14 +82,16 @@ func (i *Identity) Learned(addresses []string) {
 }
 
 // mutual is TLS by the own certificate. What the source has met is all that is known of generations here.
-func (p *parent) mutual() *tls.Config { return ClientTLS(p.source, p.path, nil) }
+func (p *parent) mutual() credentials.TransportCredentials {
+	return ClientCredentials(p.source, p.path, nil)
+}
 
 // ask has one of the parent's processes answer: each in turn, until one does or one refuses. A connection is made for each
 // call, by the certificate that is good now.
-func (p *parent) ask(ctx context.Context, cfg *tls.Config, call func(context.Context, identitypb.AuthorityClient) error) error {
+func (p *parent) ask(ctx context.Context, creds credentials.TransportCredentials, call func(context.Context, identitypb.AuthorityClient) error) error {
 	var errs []error
 	for _, address := range p.order() {
-		err := p.askOne(ctx, address, cfg, call)
+		err := p.askOne(ctx, address, creds, call)
 		if err == nil {
 			p.answered(address)
 			return nil
@@ -103,10 +104,10 @@ func (p *parent) ask(ctx context.Context, cfg *tls.Config, call func(context.Con
 	return errors.Join(errs...)
 }
 
-func (p *parent) askOne(ctx context.Context, address string, cfg *tls.Config, call func(context.Context, identitypb.AuthorityClient) error) error {
+func (p *parent) askOne(ctx context.Context, address string, creds credentials.TransportCredentials, call func(context.Context, identitypb.AuthorityClient) error) error {
 	ctx, cancel := context.WithTimeout(ctx, callPatience)
 	defer cancel()
-	conn, err := dial(address, cfg)
+	conn, err := dial(address, creds)
 	if err != nil {
 		return err
 	}
@@ -114,10 +115,10 @@ func (p *parent) askOne(ctx context.Context, address string, cfg *tls.Config, ca
 }
 
 // dial makes a connection, whose peer's host the kernel watches: no pings, since little is ever said.
-func dial(address string, cfg *tls.Config) (*grpc.ClientConn, error) {
+func dial(address string, creds credentials.TransportCredentials) (*grpc.ClientConn, error) {
 	dialer := net.Dialer{Timeout: 5 * time.Second,
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}}
-	return grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(credentials.NewTLS(cfg)),
+	return grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(creds),
 		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
 			return dialer.DialContext(ctx, "tcp", address)
 		}))

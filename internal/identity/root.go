@@ -57,16 +57,16 @@ func NewRootAuthority(cfg AuthorityConfig, roots []Root, believed ...*x509.Certi
 	if signs == nil {
 		return nil, fmt.Errorf("making the root authority of %s: the root %s signs, whose key is not here", cfg.Source.path, Pin(believed[0]))
 	}
-	return a, a.signBy(*signs, believed)
+	return a, a.signBy(*signs, believed, cfg.Source.met.of(cfg.Source.path))
 }
 
 // signBy makes a new certificate authority for this process under a root of its own.
-func (a *Authority) signBy(root Root, believed []*x509.Certificate) error {
+func (a *Authority) signBy(root Root, believed []*x509.Certificate, generation uint64) error {
 	key, err := newKey()
 	if err != nil {
 		return err
 	}
-	template := caTemplate(a.source.TrustDomain(), a.source.path, 0)
+	template := caTemplate(a.source.TrustDomain(), a.source.path, generation)
 	template.NotBefore, template.NotAfter = span(a.now(), a.lives.CA, root.Cert.NotAfter)
 	cert, err := sign(template, root.Cert, key.Public(), root.Key)
 	if err != nil {
@@ -86,7 +86,28 @@ func (a *Authority) Reissue() error {
 	if a.signing == nil {
 		return fmt.Errorf("the root %s%x signs, whose key is at another process of Global: name its address in identity.join", pinPrefix, a.active)
 	}
-	return a.signBy(*a.signing, a.source.Roots())
+	return a.signBy(*a.signing, a.source.Roots(), a.ca.generation())
+}
+
+// ErrReplaced is a process of Global whose certificates are of a generation that no longer counts.
+var ErrReplaced = errors.New("this process of Global was replaced")
+
+// Granted takes the generation of Global's place that counts from now on. The process that has the root which signs goes
+// over to it at once, and again when it is started again. Any other whose certificates are of a lower one is ErrReplaced.
+func (a *Authority) Granted(generation uint64) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	own := a.ca.generation()
+	if own >= generation {
+		return nil
+	}
+	if a.signing == nil {
+		return fmt.Errorf("%w: its certificates are of generation %d, and %d is the lowest that counts", ErrReplaced, own, generation)
+	}
+	if err := a.source.met.raise(a.source.path, generation); err != nil {
+		return fmt.Errorf("keeping the generation %d of %s: %w", generation, a.source.path, err)
+	}
+	return a.signBy(*a.signing, a.source.Roots(), generation)
 }
 
 // wants is the root that the own chain is to end in: at Global the one that signs, elsewhere the parent's.
@@ -173,7 +194,7 @@ func (a *Authority) Believe(roots [][]byte, active [sha256.Size]byte) error {
 	}
 	if mine := a.held(active); mine != nil {
 		if a.signing == nil || a.active != active {
-			return a.signBy(*mine, believed)
+			return a.signBy(*mine, believed, a.ca.generation())
 		}
 		return a.install(a.ca, believed)
 	}

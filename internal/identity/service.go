@@ -54,6 +54,7 @@ type service struct {
 	// strangers is what each address may ask for, enrolments what all may.
 	strangers  *origin.Budget
 	enrolments *rate.Limiter
+	followers  followers
 
 	mu    sync.Mutex
 	risen chan struct{} // guarded by mu; closed and replaced when Lowest has risen

@@ -216,6 +216,13 @@ func TestCollector(t *testing.T) {
 // serveAuthority offers the service at a socket of its own, and dials it as a place; both end with the test.
 func serveAuthority(t *testing.T, cfg identity.ServiceConfig, as *identity.Source) (client identitypb.AuthorityClient, revalidate func()) {
 	t.Helper()
+	clients, revalidate := serveAll(t, cfg, as)
+	return clients[0], revalidate
+}
+
+// serveAll is serveAuthority for several who dial it.
+func serveAll(t *testing.T, cfg identity.ServiceConfig, all ...*identity.Source) (clients []identitypb.AuthorityClient, revalidate func()) {
+	t.Helper()
 	source := cfg.Authority.Source()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -225,11 +232,15 @@ func serveAuthority(t *testing.T, cfg identity.ServiceConfig, as *identity.Sourc
 	revalidate = identity.Serve(server, cfg)
 	done := make(chan struct{})
 	go func() { defer close(done); _ = server.Serve(listener) }()
-	conn, err := grpc.NewClient(listener.Addr().String(),
-		grpc.WithTransportCredentials(credentials.NewTLS(identity.ClientTLS(as, source.Path(), nil))))
-	if err != nil {
-		t.Fatal(err)
+	t.Cleanup(func() { server.Stop(); <-done })
+	for _, as := range all {
+		conn, err := grpc.NewClient(listener.Addr().String(),
+			grpc.WithTransportCredentials(credentials.NewTLS(identity.ClientTLS(as, source.Path(), nil))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		clients = append(clients, identitypb.NewAuthorityClient(conn))
 	}
-	t.Cleanup(func() { conn.Close(); server.Stop(); <-done })
-	return identitypb.NewAuthorityClient(conn), revalidate
+	return clients, revalidate
 }

@@ -20,9 +20,12 @@ import (
 // they were made with, new ones take the newest. It is safe for concurrent use, and implements x509svid.Source and
 // x509bundle.Source.
 type Source struct {
-	path   question.Path
-	id     spiffeid.ID
-	met    met
+	path question.Path
+	id   spiffeid.ID
+	met  met
+	// dialled are the connections that were made by ClientCredentials.
+	dialled connections
+
 	mu     sync.Mutex
 	now    *state        // guarded by mu; immutable, nil until the first certificate is there
 	change chan struct{} // guarded by mu; closed when now changes
@@ -53,6 +56,19 @@ func (s *Source) ID() spiffeid.ID { return s.id }
 
 // TrustDomain is the one of the control plane.
 func (s *Source) TrustDomain() spiffeid.TrustDomain { return s.id.TrustDomain() }
+
+// Outdated takes the news that certificates of another place count from a generation on: those who are dialled with lower
+// ones are refused from now on, and what stands to them ends at once; ended is how many connections that were. What was kept
+// since before this process enrolled is nothing to it: it may have been told by one that was replaced for telling lies.
+func (s *Source) Outdated(path question.Path, lowest uint64, kept bool) (ended int, err error) {
+	if kept && s.met.isFresh() {
+		return 0, nil
+	}
+	if err := s.met.raise(path, lowest); err != nil {
+		return 0, fmt.Errorf("keeping the generation %d of %s: %w", lowest, path, err)
+	}
+	return s.dialled.end(s.met.atLeast(nil), 0), nil
+}
 
 // errNoIdentity is what a source says before it has a certificate.
 var errNoIdentity = errors.New("this process has no certificate yet")

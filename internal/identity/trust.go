@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
+	"errors"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -59,7 +60,7 @@ func (s *service) nextRise() <-chan struct{} {
 }
 
 // Trust is for the peers directly below, and at Global for its other processes. It ends when the peer is revoked, and when
-// its certificate has ended and it was issued no later one.
+// its certificate has ended and it was issued no later one. A certificate has one such stream: a second ends the first.
 func (s *service) Trust(_ *identitypb.TrustRequest, stream identitypb.Authority_TrustServer) error {
 	ctx := stream.Context()
 	v, err := s.caller(ctx)
@@ -69,6 +70,11 @@ func (s *service) Trust(_ *identitypb.TrustRequest, stream identitypb.Authority_
 	if err != nil {
 		return s.answer(ctx, audit.PeerRefused, subject(ctx), err)
 	}
+	ctx, leave, err := s.followers.enter(ctx, v)
+	if err != nil {
+		return status.Error(codes.ResourceExhausted, err.Error())
+	}
+	defer leave()
 	ends := time.NewTimer(0)
 	defer ends.Stop()
 	var told []*x509.Certificate
@@ -96,6 +102,9 @@ func (s *service) Trust(_ *identitypb.TrustRequest, stream identitypb.Authority_
 		case <-risen:
 		case <-ends.C:
 		case <-ctx.Done():
+			if err := context.Cause(ctx); errors.Is(err, errFollowedAnew) {
+				return status.Error(codes.Aborted, err.Error())
+			}
 			return nil
 		}
 	}

@@ -61,20 +61,24 @@ func verify(certs []*x509.Certificate, roots x509bundle.Source, lowest Lowest, o
 	return verified{}, errors.Join(errs...)
 }
 
-// generation is that of the certificate that the place above issued: a tier signs its own leaf, and could write any into it.
-func (v verified) generation() (uint64, error) {
+// issued is the certificate that the place above issued; a tier signs its own leaf.
+func (v verified) issued() *x509.Certificate {
 	issued := v.chain[0]
 	for _, cert := range v.chain[1:] {
 		if place, ok, err := placeOf(cert); err == nil && ok && place == v.path {
 			issued = cert
 		}
 	}
-	return generationOf(issued)
+	return issued
 }
+
+// generation is that of the certificate that was issued: a tier could write any into the leaf that it signs.
+func (v verified) generation() (uint64, error) { return generationOf(v.issued()) }
 
 // rule holds a leaf's path against the place of every certificate authority above it, and all generations against the
 // lowest that count. All certificates of one place have one generation: whoever has the key of an old one cannot sign
-// itself a newer.
+// itself a newer. What Global's authorities sign for other places outlives Global's generation, and ends with the root:
+// otherwise the whole tree would have to enrol anew when one process of Global is replaced.
 func rule(path question.Path, chain []*x509.Certificate, lowest Lowest) error {
 	generations := map[question.Path]uint64{}
 	for i, cert := range chain {
@@ -100,6 +104,9 @@ func rule(path question.Path, chain []*x509.Certificate, lowest Lowest) error {
 			return fmt.Errorf("the certificates of %s are of two generations, %d and %d", at, other, generation)
 		}
 		generations[at] = generation
+		if at.Tier() == question.TierGlobal && path.Tier() != question.TierGlobal {
+			continue
+		}
 		if err := lowest.accepts(at, generation); err != nil {
 			return err
 		}
