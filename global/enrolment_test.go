@@ -74,9 +74,14 @@ func (g *tier) with(t *testing.T, issued *question.IssuedToken) func(*identity.C
 // token asks for a token for a region, until Global knows that region.
 func (g *tier) token(t *testing.T, path question.Path) *question.IssuedToken {
 	t.Helper()
+	return g.tokenOf(t, question.TokenRequest{Target: path, TTLSeconds: 600, Uses: 1})
+}
+
+func (g *tier) tokenOf(t *testing.T, request question.TokenRequest) *question.IssuedToken {
+	t.Helper()
 	var issued *question.IssuedToken
-	eventually(t, "a token for "+path.String(), func() string {
-		node, err := g.ask(t, question.KindTokenCreate, question.TokenRequest{Target: path, TTLSeconds: 600, Uses: 1})
+	eventually(t, "a token for "+request.Target.String(), func() string {
+		node, err := g.ask(t, question.KindTokenCreate, request)
 		if err != nil {
 			return err.Error()
 		}
@@ -172,7 +177,7 @@ func TestEnrolment(t *testing.T) {
 	t.Run("a second root", func(t *testing.T) {
 		other := open(t, question.Path{}, func(*identity.Config) {})
 		err := tryGlobal(t, s.Open(), h.kube.RESTConfig(), other)
-		if err == nil || !strings.Contains(err.Error(), "meridian token create --replica") {
+		if err == nil || !strings.Contains(err.Error(), "meridian token create --global --replica") {
 			t.Errorf("got %v, want it refused at start with what to do", err)
 		}
 	})

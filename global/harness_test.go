@@ -175,14 +175,14 @@ func startGlobalAs(t *testing.T, s store.Store, hub *rest.Config, id *identity.I
 }
 
 // tryGlobal runs Global until it ends by itself, and returns why.
-func tryGlobal(t *testing.T, s store.Store, hub *rest.Config, id *identity.Identity) error {
+func tryGlobal(t *testing.T, s store.Store, hub *rest.Config, id *identity.Identity, set ...func(*global.Config)) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	return newGlobal(t, s, hub, id).global.Run(ctx)
+	return newGlobal(t, s, hub, id, set...).global.Run(ctx)
 }
 
-func newGlobal(t *testing.T, s store.Store, hub *rest.Config, id *identity.Identity) *tier {
+func newGlobal(t *testing.T, s store.Store, hub *rest.Config, id *identity.Identity, set ...func(*global.Config)) *tier {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -191,6 +191,9 @@ func newGlobal(t *testing.T, s store.Store, hub *rest.Config, id *identity.Ident
 	trail := &audittest.Recorder{}
 	cfg := global.Config{ID: "global-0", Listen: listener.Addr().String(), Advertise: "127.0.0.1:1",
 		AudienceDelay: 50 * time.Millisecond}
+	for _, change := range set {
+		change(&cfg)
+	}
 	g, err := global.New(cfg, global.Deps{Store: s, Hub: hub, Listener: listener,
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Stats: &feed.Stats{}, Registry: prometheus.NewRegistry(),
 		Identity: id.Source, Authority: id.Authority, Audit: trail.Log()})

@@ -4,18 +4,21 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/meridian-federation/meridian/internal/identity"
+	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/internal/store"
 )
 
 // believe has this process believe the roots that the store says, and sign by the active one, until ctx ends. Where others
-// than Meridian issue identities there is nothing to follow. It fails where the process' own root is none of them.
+// than Meridian issue identities there is nothing to follow. It fails where the process' own root is none of them, and where
+// the process was replaced.
 func (g *Global) believe(ctx context.Context) error {
 	if g.deps.Authority == nil {
 		close(g.trusted)
@@ -33,20 +36,50 @@ func (g *Global) believe(ctx context.Context) error {
 			}
 			return fmt.Errorf("following the roots: %w", err)
 		}
-		i, changed := slices.BinarySearchFunc(u.Changes, record.TrustKey(), func(c store.Change, k record.Key) int { return c.Key.Compare(k) })
-		if !changed || u.Changes[i].New == nil {
-			checked() // nothing is written down yet
-			continue
+		if err := g.heed(u.Changes); err != nil {
+			return err
 		}
-		trust, err := record.DecodeTrust(u.Changes[i].New.Record)
+		checked()
+	}
+}
+
+// heed takes what changed of the roots, and of the generation of Global's place; nothing may be written down yet.
+func (g *Global) heed(changes []store.Change) error {
+	if e := changed(changes, record.TrustKey()); e != nil {
+		trust, err := record.DecodeTrust(e.Record)
 		if err != nil {
 			return err
 		}
 		if err := g.adopt(trust); err != nil {
 			return err
 		}
-		checked()
 	}
+	e := changed(changes, record.GrantKey(question.Path{}.String()))
+	if e == nil {
+		return nil
+	}
+	grant, err := record.DecodeGrant(e.Record)
+	if err != nil {
+		return err
+	}
+	err = g.deps.Authority.Granted(grant.Generation)
+	if errors.Is(err, identity.ErrReplaced) {
+		return fmt.Errorf("%w. Stop it, empty its identity folder, make a token with `meridian token create --global --replica`, and start it "+
+			"with that token and the pin", err)
+	}
+	if err != nil {
+		return fmt.Errorf("taking over the generation of record %s: %w", e.Key, err)
+	}
+	return nil
+}
+
+// changed is what a record has become; nil where it did not change, and where it is gone.
+func changed(changes []store.Change, key record.Key) *store.Entry {
+	i, ok := slices.BinarySearchFunc(changes, key, func(c store.Change, k record.Key) int { return c.Key.Compare(k) })
+	if !ok {
+		return nil
+	}
+	return changes[i].New
 }
 
 // adopt has the authority of this process follow the roots.
@@ -64,7 +97,7 @@ func (g *Global) adopt(trust record.Trust) error {
 	}
 	if !known {
 		return fmt.Errorf("this process of Global has the root %s, and the control plane believes %s: it began with an identity folder "+
-			"that is empty or another's. Stop it, empty that folder, make a token with `meridian token create --replica`, and start it "+
+			"that is empty or another's. Stop it, empty that folder, make a token with `meridian token create --global --replica`, and start it "+
 			"with that token and the pin", identity.PinOf(own), strings.Join(pins, ", "))
 	}
 	if err := g.deps.Authority.Believe(trust.Roots, trust.Active); err != nil {
