@@ -1,0 +1,319 @@
+package ipam
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/meridian-federation/meridian/internal/record"
+	"github.com/meridian-federation/meridian/internal/store"
+	"github.com/meridian-federation/meridian/ipam/delegation"
+	"github.com/meridian-federation/meridian/ipam/ledger"
+)
+
+// child is a place right below: REGION at Global, REGION/ZONE at a region.
+type child struct {
+	name    string
+	demands map[string]record.Demand // by pool
+	given   map[string]map[netip.Prefix]*given
+}
+
+// given is a prefix that was delegated to a child: an entry of the ledger.
+type given struct {
+	owner string
+	// leaving: its record was taken away in this term, for the child returned it.
+	leaving bool
+}
+
+// child returns the child of a name, made where there is none.
+func (t *Tier) child(name string) *child {
+	c := t.children[name]
+	if c == nil {
+		c = &child{name: name, demands: map[string]record.Demand{}, given: map[string]map[netip.Prefix]*given{}}
+		t.children[name] = c
+	}
+	return c
+}
+
+// of is what the child was given of a pool.
+func (c *child) of(pool string) map[netip.Prefix]*given {
+	if c.given[pool] == nil {
+		c.given[pool] = map[netip.Prefix]*given{}
+	}
+	return c.given[pool]
+}
+
+// owner names the ledger's owner of a child's delegation: the first that is not in use.
+func (c *child) owner(pool string) string {
+	used := set[string]{}
+	for _, g := range c.given[pool] {
+		used.add(g.owner)
+	}
+	for n := 0; ; n++ {
+		if owner := fmt.Sprintf("%s%s/%s/%d", delegated, c.name, pool, n); !used.has(owner) {
+			return owner
+		}
+	}
+}
+
+// delegate reads the owner of a delegation.
+func (t *Tier) delegate(owner string) (child, pool string, err error) {
+	parts := strings.Split(strings.TrimPrefix(owner, delegated), "/")
+	n := len(parts) - 2
+	if n < 1 || strings.Join(parts[:n], "/") != t.childName(parts[:n]) {
+		return "", "", fmt.Errorf("owner %s is no place below %s", owner, t.place())
+	}
+	return strings.Join(parts[:n], "/"), parts[n], nil
+}
+
+// childName is how a child is named whose name has these parts; empty if this place can have no such child.
+func (t *Tier) childName(parts []string) string {
+	switch {
+	case t.global() && len(parts) == 1:
+		return parts[0]
+	case !t.global() && t.cfg.Zone == "" && len(parts) == 2 && parts[0] == t.cfg.Region:
+		return parts[0] + "/" + parts[1]
+	}
+	return ""
+}
+
+// where is a child's region and zone.
+func where(child string) (region, zone string) {
+	region, zone, _ = strings.Cut(child, "/")
+	return region, zone
+}
+
+// inherit takes up a delegation of an earlier term.
+func (t *Tier) inherit(e ledger.Entry) {
+	name, pool, err := t.delegate(e.Owner)
+	if err != nil {
+		t.cfg.Log.Error("a delegation is passed over", "error", err)
+		return
+	}
+	t.give(t.child(name), pool, e)
+	t.todo.given.add(of{name, pool})
+}
+
+// give notes that a child was given what an entry says; lose, that it is the child's no more.
+func (t *Tier) give(c *child, pool string, e ledger.Entry) {
+	c.of(pool)[e.Prefix] = &given{owner: e.Owner}
+	t.moved = true
+}
+
+func (t *Tier) lose(c *child, pool string, prefix netip.Prefix) {
+	delete(c.of(pool), prefix)
+	t.moved = true
+}
+
+// adopt takes up prefixes that have a record and no delegation, before anything else can get them: a ledger that was set back has
+// forgotten them, and the child may use them.
+func (t *Tier) adopt(ctx context.Context) error {
+	for _, v := range t.unfounded() {
+		if err := t.adoptOne(ctx, v); err != nil {
+			if fatal(ctx, err) {
+				return err
+			}
+			t.cfg.Log.Error("a prefix record has no delegation", "region", v.Region, "zone", v.Zone, "pool", v.Pool, "prefix", v.Prefix, "error", err)
+		}
+	}
+	return nil
+}
+
+// unfounded are the prefix records of children that no delegation stands behind.
+func (t *Tier) unfounded() (out []record.Prefix) {
+	for e := range t.cfg.Mirror.Snapshot().All(record.KindPrefix) {
+		v, err := record.DecodePrefix(e.Record)
+		if err != nil || t.childName(childOf(v)) == "" {
+			continue
+		}
+		c := t.children[t.childName(childOf(v))]
+		if c == nil || c.given[v.Pool][v.Prefix] == nil {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// childOf is the parts of the name of whom a prefix is for.
+func childOf(v record.Prefix) []string {
+	if v.Zone == "" {
+		return []string{v.Region}
+	}
+	return []string{v.Region, v.Zone}
+}
+
+// adoptOne makes up a delegation from its record, unless the space is somebody's.
+func (t *Tier) adoptOne(ctx context.Context, v record.Prefix) error {
+	c := t.child(t.childName(childOf(v)))
+	e, err := t.cfg.Ledger.Allocate(ctx, ledger.Request{Owner: c.owner(v.Pool), Pool: v.Pool, Prefix: v.Prefix})
+	if err != nil {
+		return err
+	}
+	t.give(c, v.Pool, e)
+	t.cfg.Log.Warn("a delegation was made up from its record", "child", c.name, "pool", v.Pool, "prefix", v.Prefix)
+	return nil
+}
+
+// listen takes in what a child said.
+func (t *Tier) listen(key of, w word) error {
+	if t.childName(strings.Split(key.child, "/")) == "" {
+		return errForeign
+	}
+	c := t.child(key.child)
+	if w.demand == nil {
+		delete(c.demands, key.pool)
+		t.todo.given.add(key)
+		return nil
+	}
+	d := *w.demand
+	if region, zone := where(key.child); d.Region != region || d.Zone != zone {
+		return errForeign
+	}
+	if before, spoke := c.demands[key.pool]; spoke && d.Epoch == before.Epoch && d.Revision < before.Revision {
+		return nil // said before what is known, by a leader that was deposed
+	}
+	c.demands[key.pool] = d
+	t.todo.given.add(key)
+	return nil
+}
+
+// serve answers the children's demands, and brings their prefix records to what was given.
+func (t *Tier) serve(ctx context.Context) error {
+	var errs []error
+	keys := slices.SortedFunc(maps.Keys(t.todo.given), func(a, b of) int {
+		return strings.Compare(a.child+"\x00"+a.pool, b.child+"\x00"+b.pool)
+	})
+	var writes []store.Write
+	var withdrawn []*given
+	for _, key := range keys {
+		w, left, err := t.answer(ctx, key)
+		writes, withdrawn = append(writes, w...), append(withdrawn, left...)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("answering %s on pool %s: %w", key.child, key.pool, err))
+			continue
+		}
+		delete(t.todo.given, key)
+	}
+	if len(writes) == 0 {
+		return errors.Join(errs...)
+	}
+	if _, err := t.cfg.Writer.Apply(ctx, writes, nil); err != nil {
+		for _, key := range keys {
+			t.todo.given.add(key)
+		}
+		return errors.Join(append(errs, fmt.Errorf("writing prefixes: %w", err))...)
+	}
+	for _, g := range withdrawn {
+		g.leaving, t.moved = true, true
+	}
+	return errors.Join(errs...)
+}
+
+// answer does what a child's demand asks for, and returns what the child's records should be, and what leaves it with them.
+func (t *Tier) answer(ctx context.Context, key of) (writes []store.Write, withdrawn []*given, err error) {
+	c, p := t.child(key.child), t.pools[key.pool]
+	if p == nil {
+		return nil, nil, nil // a pool that the place does not know has nothing to give
+	}
+	d, spoke := c.demands[p.name]
+	response := delegation.Respond(d, t.childLength(p), c.list(p.name))
+	if !spoke {
+		response.Grant = nil
+	}
+	if err := t.takeBack(ctx, c, p, response.Release); err != nil {
+		return nil, nil, err
+	}
+	region, zone := where(c.name)
+	for _, prefix := range response.Withdraw {
+		withdrawn = append(withdrawn, c.of(p.name)[prefix])
+		writes = append(writes, store.Write{Record: record.Record{Key: record.PrefixKey(region, zone, p.name, prefix)}, Delete: true,
+			Cause: record.CausePerson})
+	}
+	err = t.grant(ctx, c, p, response.Grant, d.Returned)
+	for prefix, g := range c.of(p.name) {
+		if !g.leaving && !slices.Contains(response.Withdraw, prefix) {
+			v := record.Prefix{Pool: p.name, Region: region, Zone: zone, Prefix: prefix, Draining: p.closed(prefix)}
+			writes = append(writes, store.Write{Record: v.Record()})
+		}
+	}
+	return writes, withdrawn, err
+}
+
+// list is what a child was given of a pool, in the order of addresses.
+func (c *child) list(pool string) []delegation.Given {
+	var out []delegation.Given
+	for _, prefix := range slices.SortedFunc(maps.Keys(c.given[pool]), netip.Prefix.Compare) {
+		out = append(out, delegation.Given{Prefix: prefix, Leaving: c.given[pool][prefix].leaving})
+	}
+	return out
+}
+
+// takeBack releases what a child has dropped.
+func (t *Tier) takeBack(ctx context.Context, c *child, p *pool, prefixes []netip.Prefix) error {
+	var owners []string
+	for _, prefix := range prefixes {
+		owners = append(owners, c.of(p.name)[prefix].owner)
+	}
+	errs := t.releaseAll(ctx, owners)
+	for i, prefix := range prefixes {
+		if errs[i] == nil {
+			t.lose(c, p.name, prefix)
+			t.cfg.Log.Info("prefix taken back", "child", c.name, "pool", p.name, "prefix", prefix)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// grant gives a child prefixes. Those for which there is no room are noted, and tried again when there may be.
+func (t *Tier) grant(ctx context.Context, c *child, p *pool, lengths []int, returned []netip.Prefix) error {
+	var short []int
+	for i, length := range lengths {
+		e, err := t.delegateOne(ctx, c, p, length)
+		switch {
+		case errors.Is(err, ledger.ErrFull) || errors.Is(err, ledger.ErrUnknownPool) || errors.Is(err, ledger.ErrInvalid):
+			short = append(short, length)
+			continue
+		case err != nil:
+			t.lack(c, p, append(short, lengths[i:]...))
+			return fmt.Errorf("delegating a /%d: %w", length, err)
+		}
+		if slices.ContainsFunc(returned, e.Prefix.Overlaps) { // the child has yet to drop what it has returned of it
+			if err := t.releaseAll(ctx, []string{e.Owner})[0]; err != nil {
+				return err
+			}
+			short = append(short, length)
+			continue
+		}
+		t.give(c, p.name, e)
+		t.cfg.Log.Info("prefix delegated", "child", c.name, "pool", p.name, "prefix", e.Prefix)
+	}
+	t.lack(c, p, short)
+	return nil
+}
+
+// delegateOne takes one prefix for a child. What an earlier request of the same owner got, whose end was not heard of, will do.
+func (t *Tier) delegateOne(ctx context.Context, c *child, p *pool, length int) (ledger.Entry, error) {
+	if !p.room(length) {
+		return ledger.Entry{}, ledger.ErrFull
+	}
+	e, err := t.cfg.Ledger.Allocate(ctx, ledger.Request{Owner: c.owner(p.name), Pool: p.name, Length: length})
+	if held := (*ledger.Conflict)(nil); errors.As(err, &held) {
+		return held.Holds, nil
+	}
+	return e, err
+}
+
+// lack notes what a child lacks of a pool.
+func (t *Tier) lack(c *child, p *pool, lengths []int) {
+	if slices.Equal(p.short[c.name], lengths) {
+		return
+	}
+	if p.short[c.name] = lengths; len(lengths) == 0 {
+		delete(p.short, c.name)
+	}
+	t.todo.asks.add(p.name)
+}

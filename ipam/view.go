@@ -1,0 +1,124 @@
+package ipam
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/meridian-federation/meridian/internal/record"
+	"github.com/meridian-federation/meridian/ipam/ledger"
+)
+
+// PoolState is how a pool stands at a place.
+type PoolState struct {
+	Name string
+	// Spec is the pool's record; Known: there is one.
+	Spec  record.Pool
+	Known bool
+	// Usage is the ledger's.
+	Usage ledger.Usage
+	// Delegated is how many addresses places below were given. They count as taken in Usage.
+	Delegated float64
+	// Waiting is how many claims there is no room for; Short how many prefixes that places below want.
+	Waiting, Short int
+	// Stranded are blocks that the place should not have any more, with the owners of what is taken there.
+	Stranded []Stranded
+	// Problems say what of the pool's record cannot be done, and why.
+	Problems []string
+	// rate is how fast it fills.
+	rate rate
+}
+
+// Stranded is a block that a place holds without being entitled to it: its range left the pool, or its parent reclaimed it. It
+// is closed, and dropped when nothing of it is taken any more.
+type Stranded struct {
+	Prefix netip.Prefix
+	// Owners are the first; More tells that there are others.
+	Owners []string
+	More   bool
+}
+
+// Delegation is a prefix that a place below was given.
+type Delegation struct {
+	Child, Pool, Owner string
+	Prefix             netip.Prefix
+	// Leaving: the child has returned it and is yet to say that it has dropped it.
+	Leaving bool
+}
+
+// view is what others see of the loop's state.
+type view struct {
+	pools       []PoolState
+	delegations []Delegation
+	sizes       map[string]float64 // of the delegations, in addresses, by pool
+}
+
+// Pools are the pools that the place knows or holds blocks of, by name, as of the loop's last round. Nothing of it may be written
+// to.
+func (t *Tier) Pools() []PoolState { return t.view.Load().pools }
+
+// Delegations are what places below were given, by child, pool and address, as of the loop's last round.
+func (t *Tier) Delegations() []Delegation { return t.view.Load().delegations }
+
+// publish shows others what there is now, and reports the pools that stand otherwise than before.
+func (t *Tier) publish() {
+	v := &view{delegations: t.view.Load().delegations, sizes: t.view.Load().sizes}
+	if t.moved {
+		v.delegations, v.sizes = t.delegations()
+		t.moved = false
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.pools)) {
+		p := t.pools[name]
+		if p.nothing() && v.sizes[name] == 0 {
+			delete(t.pools, name)
+			continue
+		}
+		state := p.state()
+		state.Delegated = v.sizes[name]
+		v.pools = append(v.pools, state)
+		if t.cfg.Report != nil && !reflect.DeepEqual(state, p.reported) {
+			p.reported = state
+			t.cfg.Report(state)
+		}
+	}
+	t.view.Store(v)
+}
+
+// delegations lists what places below were given, and how many addresses that are by pool.
+func (t *Tier) delegations() (all []Delegation, sizes map[string]float64) {
+	sizes = map[string]float64{}
+	for _, c := range t.children {
+		for pool, prefixes := range c.given {
+			for prefix, g := range prefixes {
+				all = append(all, Delegation{Child: c.name, Pool: pool, Owner: g.owner, Prefix: prefix, Leaving: g.leaving})
+				sizes[pool] += math.Ldexp(1, prefix.Addr().BitLen()-prefix.Bits())
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b Delegation) int {
+		return cmp.Or(strings.Compare(a.Child, b.Child), strings.Compare(a.Pool, b.Pool), a.Prefix.Compare(b.Prefix))
+	})
+	return all, sizes
+}
+
+// nothing tells whether there is nothing to be said of a pool any more.
+func (p *pool) nothing() bool {
+	return !p.known && len(p.usage.Blocks)+len(p.prefixes)+len(p.waiting)+len(p.short) == 0 && p.told == nil
+}
+
+func (p *pool) state() PoolState {
+	s := PoolState{Name: p.name, Spec: p.spec, Known: p.known, Usage: p.usage, Waiting: len(p.waiting),
+		Problems: slices.Clone(p.problems), rate: p.rate}
+	for _, lengths := range p.short {
+		s.Short += len(lengths)
+	}
+	for _, prefix := range slices.SortedFunc(maps.Keys(p.stranded), netip.Prefix.Compare) {
+		used := p.stranded[prefix]
+		s.Stranded = append(s.Stranded, Stranded{Prefix: prefix, Owners: used.Owners, More: used.More})
+	}
+	return s
+}
