@@ -73,11 +73,18 @@ func (x *Index) child(region, zone string) string {
 	return zone
 }
 
-// forAll tells whether every child has the records of a kind: pools, and what this release does not know.
-func forAll(kind record.Kind) bool {
-	switch kind {
+// forAll tells whether every child has a record: pools, the grant of the place above the children, by which they know
+// that a parent was replaced, and what this release does not know.
+func (x *Index) forAll(key record.Key) bool {
+	switch key.Kind {
+	case record.KindGrant:
+		region, zone := key.Place()
+		if x.level == Regions {
+			return region == ""
+		}
+		return region != "" && zone == ""
 	case record.KindRevision, record.KindService, record.KindPolicy, record.KindAudience, record.KindCluster,
-		record.KindAssignment, record.KindLocation, record.KindPlace, record.KindGrant, record.KindPrefix, record.KindClaim:
+		record.KindAssignment, record.KindLocation, record.KindPlace, record.KindPrefix, record.KindClaim:
 		return false
 	default:
 		return true

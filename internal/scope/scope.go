@@ -1,8 +1,8 @@
 // Package scope computes which of a tier's records each child needs: the applications assigned to it, with their
 // revisions, service records, policies and audiences; of what they depend on the service records and audiences, and where
-// that is in other children's clusters; the clusters that lie in the child; the grants of places at or below it; and of
-// address space all pools, with the prefixes and the claims that name the child or what lies below it. Scope follows from
-// the records alone; nobody configures it.
+// that is in other children's clusters; the clusters that lie in the child; the grants of places at or below it, and of the
+// one above it, its parent; and of address space all pools, with the prefixes and the claims that name the child or what
+// lies below it. Scope follows from the records alone; nobody configures it.
 //
 // Index is incremental. It keeps, for each key, how many reasons each child has to hold it, so that a change costs in
 // proportion to itself and to the children concerned, and a record leaves a view when its last reason goes. It is not
@@ -86,7 +86,7 @@ func (x *Index) hold(c store.Change, t touched) {
 	if stays(c.Key.Kind) {
 		return
 	}
-	if forAll(c.Key.Kind) {
+	if x.forAll(c.Key) {
 		x.share(c, t)
 	}
 	h := x.keys[c.Key]

@@ -82,7 +82,7 @@ func (s *tier) wanted() map[string]map[record.Key]record.Version {
 		}
 	}
 	for key := range s.entries {
-		if key.Kind == "tomorrow" || key.Kind == record.KindPool {
+		if key.Kind == "tomorrow" || key.Kind == record.KindPool || key == record.GrantKey("global") {
 			for child := range out {
 				need(child, key)
 			}
@@ -321,6 +321,37 @@ func TestSpaceGoesToWhomItIsFor(t *testing.T) {
 					if _, holds := index.Holds(child, r.Key); !holds {
 						t.Errorf("child %s does not hold %s", child, r.Key)
 					}
+				}
+			}
+		})
+	}
+}
+
+// TestGrantsGoToWhomTheyConcern: each child has the grants of its own place, of those below it, and of its parent.
+func TestGrantsGoToWhomTheyConcern(t *testing.T) {
+	grant := func(path string) record.Record { return record.Grant{Path: path, Generation: 1}.Record() }
+	all := []record.Record{grant("global"), grant("region/r"), grant("region/r/zone/z"), grant("region/r/zone/z/cluster/c")}
+	for name, tt := range map[string]struct {
+		level scope.Level
+		child string
+		want  []record.Record
+	}{
+		"from Global":   {scope.Regions, "r", all},
+		"from a region": {scope.Zones, "z", all[1:]},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &tier{entries: map[record.Key]*store.Entry{}}
+			index := scope.NewIndex(tt.level)
+			for _, r := range all {
+				s.put(r)
+			}
+			edits := index.Apply(s.flush())
+			if len(edits) != 1 || len(edits[tt.child]) != len(tt.want) {
+				t.Errorf("sent %v, want %d grants to %s alone", edits, len(tt.want), tt.child)
+			}
+			for _, r := range tt.want {
+				if _, holds := index.Holds(tt.child, r.Key); !holds {
+					t.Errorf("child %s does not hold %s", tt.child, r.Key)
 				}
 			}
 		})
