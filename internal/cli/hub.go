@@ -14,6 +14,9 @@ import (
 	"github.com/meridian-federation/meridian/internal/question"
 )
 
+// defaultPatience is how long a command waits for the tree's answer.
+const defaultPatience = 10 * time.Second
+
 // asking is what the commands that ask the tree share.
 type asking struct {
 	*options
@@ -23,7 +26,7 @@ type asking struct {
 
 func (a *asking) addTo(flags *pflag.FlagSet) {
 	flags.StringVarP(&a.output, "output", "o", "", "yaml or json")
-	flags.DurationVar(&a.timeout, "timeout", 10*time.Second, "how long to wait for the tree's answer")
+	flags.DurationVar(&a.timeout, "timeout", defaultPatience, "how long to wait for the tree's answer")
 }
 
 // ask asks the hub and returns its answer.

@@ -35,7 +35,7 @@ func New(env Env, more ...*cobra.Command) *cobra.Command {
 	o.addTo(root.PersistentFlags())
 	root.AddCommand(
 		newApply(o), newGet(o), newDescribe(o), newDelete(o),
-		newStatus(o), newTrace(o), newConfirm(o), newPolicy(o), newExport(o), newToken(o), newAuthority(o), newVerify(o), newVersion(o),
+		newStatus(o), newTrace(o), newConfirm(o), newPolicy(o), newExport(o), newToken(o), newAuthority(o), newIPAM(o), newVerify(o), newVersion(o),
 	)
 	root.AddCommand(more...)
 	return root
