@@ -24,8 +24,11 @@ var (
 	ErrDeposed = errors.New("another process has claimed the address blocks")
 	// ErrSetBack: etcd has lost what it had answered for; see SetBack.
 	ErrSetBack = errors.New("etcd was set back to before what this ledger has written")
-	// ErrClosed: the ledger was closed. What was under way may have been written.
+	// ErrClosed: the ledger was closed.
 	ErrClosed = errors.New("ledger closed")
+	// ErrUnknown: nobody heard what became of it. It may have been written, or be yet. It comes with the reason: the
+	// context's end, ErrClosed, ErrDeposed, ErrSetBack. After any other error nothing was written.
+	ErrUnknown = errors.New("it is not known whether it was written")
 )
 
 // Full says why there is no room. It is an ErrFull.
@@ -67,6 +70,8 @@ type Taken struct {
 	Owner string
 	// Until is the end of By's quarantine, where it is in one.
 	Until time.Time
+
+	revision int64 // of By's entry
 }
 
 // Error names who has it.
@@ -84,6 +89,20 @@ func (e *Taken) Error() string {
 		return text + "is held by " + e.Owner
 	}
 }
+
+// Closed says that a certain prefix lies in a block of which nothing more is taken. It is an ErrFull.
+type Closed struct {
+	Pool         string
+	Asked, Block netip.Prefix
+}
+
+// Error names the block.
+func (e *Closed) Error() string {
+	return fmt.Sprintf("prefix %s of pool %s lies in %s, which is closed: nothing more is taken from it", e.Asked, e.Pool, e.Block)
+}
+
+// Is makes it an ErrFull.
+func (e *Closed) Is(target error) bool { return target == ErrFull }
 
 // Conflict says that an owner holds something else than it asks for.
 type Conflict struct {

@@ -1,0 +1,110 @@
+package ledger
+
+import (
+	"errors"
+	"net/netip"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// act is what a change does to an entry.
+type act int
+
+const (
+	look  act = iota // nothing: it keeps others of the owner away meanwhile
+	take             // an owner gets it
+	leave            // its owner releases it
+	sweep            // its quarantine has ended
+)
+
+// What becomes of an ask that was not done, and can be asked again after another look.
+var (
+	errAgain = errors.New("things have changed")
+	errHolds = errors.New("the owner holds something")
+)
+
+// ask is one change on its way.
+//
+//	placed (in memory) ──▶ queued ──▶ in a transaction ──▶ done, or not: what was placed is free again
+//	                                        │  ▲
+//	                          reply lost ──▶│  └── another of the transaction was in the way
+//	                                        ▼
+//	                              settled: fenced anew, then read
+type ask struct {
+	act     act
+	request Request // of a take
+	entry   Entry   // as it will be; of a sweep, as it is
+	pool    *pool   // nil where none is known
+	// keeps: it takes back what is in quarantine, so that memory has it as taken whatever becomes of the ask.
+	keeps bool
+	// owner and held are the modification revisions of the owner's key and the entry's before; 0 where there is none.
+	owner, held int64
+
+	done chan struct{} // closed when err and entry are final
+	err  error
+}
+
+func newAsk(a act) *ask { return &ask{act: a, done: make(chan struct{})} }
+
+// block is the one that it lies in, or nil. It is called with the ledger's mu held.
+func (a *ask) block() *block {
+	if a.pool == nil {
+		return nil
+	}
+	return a.pool.at(a.entry.Prefix)
+}
+
+// removes tells whether the entry goes.
+func (a *ask) removes() bool { return a.act == sweep || a.act == leave && a.entry.Until.IsZero() }
+
+// named tells whether the owner's key changes, too.
+func (a *ask) named() bool { return a.act != sweep }
+
+// compare are its conditions, but for the fence.
+func (a *ask) compare(l layout) []clientv3.Cmp {
+	out := []clientv3.Cmp{unchanged(l.entry(a.entry.Pool, a.entry.Prefix), a.held)}
+	if a.named() {
+		out = append(out, unchanged(l.owners+a.entry.Owner, a.owner))
+	}
+	return out
+}
+
+func unchanged(key string, rev int64) clientv3.Cmp {
+	return clientv3.Compare(clientv3.ModRevision(key), "=", rev)
+}
+
+// ops are what it writes.
+func (a *ask) ops(l layout) []clientv3.Op {
+	key := l.entry(a.entry.Pool, a.entry.Prefix)
+	change := clientv3.OpPut(key, encodeEntry(a.entry))
+	if a.removes() {
+		change = clientv3.OpDelete(key)
+	}
+	switch a.act {
+	case take:
+		return []clientv3.Op{change, clientv3.OpPut(l.owners+a.entry.Owner, place(a.entry.Pool, a.entry.Prefix))}
+	case leave:
+		return []clientv3.Op{change, clientv3.OpDelete(l.owners + a.entry.Owner)}
+	default:
+		return []clientv3.Op{change}
+	}
+}
+
+// gets read what it compares.
+func (a *ask) gets(l layout) []clientv3.Op {
+	out := []clientv3.Op{clientv3.OpGet(l.entry(a.entry.Pool, a.entry.Prefix))}
+	if a.named() {
+		out = append(out, clientv3.OpGet(l.owners+a.entry.Owner))
+	}
+	return out
+}
+
+// place takes room for a request in memory.
+func (p *pool) place(r Request) (netip.Prefix, error) {
+	if r.Prefix.IsValid() {
+		_, err := p.takeAt(r.Prefix)
+		return r.Prefix, err
+	}
+	_, prefix, err := p.take(r.Length)
+	return prefix, err
+}

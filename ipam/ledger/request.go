@@ -1,0 +1,123 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc/codes"
+
+	"github.com/meridian-federation/meridian/internal/store"
+)
+
+// requestTimeout ends a request that etcd neither answers nor refuses.
+const requestTimeout = 5 * time.Second
+
+var errSilent = fmt.Errorf("etcd did not answer in %v", requestTimeout)
+
+// txn is one transaction.
+type txn struct {
+	compare         []clientv3.Cmp
+	then, otherwise []clientv3.Op
+}
+
+// commit does a transaction. Those of which somebody must hear the end are given the ledger's own context.
+func (l *Ledger) commit(ctx context.Context, t txn) (*clientv3.TxnResponse, error) {
+	before := l.seen.Load()
+	ctx, cancel := context.WithTimeoutCause(ctx, requestTimeout, errSilent)
+	defer cancel()
+	resp, err := l.client.Txn(ctx).If(t.compare...).Then(t.then...).Else(t.otherwise...).Commit()
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+			err = fmt.Errorf("%w: %w", cause, err)
+		}
+		return nil, err
+	}
+	return resp, l.look(before, resp.Header.Revision)
+}
+
+// get reads. It ends with the ledger, too.
+func (l *Ledger) get(ctx context.Context, key string, opts ...clientv3.OpOption) (*clientv3.GetResponse, error) {
+	if err := l.lost(); err != nil {
+		return nil, err
+	}
+	before := l.seen.Load()
+	ctx, cancel := context.WithTimeoutCause(ctx, requestTimeout, errSilent)
+	defer cancel()
+	defer context.AfterFunc(l.ctx, cancel)()
+	resp, err := l.client.Get(ctx, key, opts...)
+	if err != nil {
+		if lost := l.lost(); lost != nil {
+			err = lost
+		} else if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+			err = fmt.Errorf("%w: %w", cause, err)
+		}
+		return nil, fmt.Errorf("reading etcd: %w", err)
+	}
+	return resp, l.look(before, resp.Header.Revision)
+}
+
+// look ends the ledger where etcd's answer is of before what it had answered when it was asked.
+func (l *Ledger) look(before, now int64) error {
+	if now < before {
+		known := store.Position{Epoch: l.epoch, Revision: before}
+		back := &SetBack{Witnessed: known, Found: store.Position{Epoch: l.epoch, Revision: now}}
+		l.end(back)
+		return back
+	}
+	for {
+		seen := l.seen.Load()
+		if now <= seen || l.seen.CompareAndSwap(seen, now) {
+			return nil
+		}
+	}
+}
+
+// refused tells whether an error of a transaction means that etcd has not done it, and will not.
+func refused(err error) bool {
+	var told rpctypes.EtcdError
+	if !errors.As(err, &told) {
+		return false
+	}
+	switch told.Code() {
+	case codes.InvalidArgument, codes.ResourceExhausted, codes.PermissionDenied, codes.Unauthenticated, codes.FailedPrecondition:
+		return true
+	default:
+		return false
+	}
+}
+
+// explain says what a person can do about etcd's refusal.
+func explain(err error) error {
+	if errors.Is(err, rpctypes.ErrNoSpace) {
+		return fmt.Errorf("%w: etcd is out of space: compact it, defragment it and disarm its alarm, or raise its quota: %w",
+			store.ErrFull, err)
+	}
+	return fmt.Errorf("writing to etcd: %w", err)
+}
+
+// Between two tries while etcd does not answer.
+const (
+	firstPause = 20 * time.Millisecond
+	lastPause  = time.Second
+)
+
+// pause is how long to wait before a further try.
+func pause(try int) time.Duration { return min(firstPause<<min(try, 10), lastPause) }
+
+// wait returns the reason where ctx or the ledger ends before the time is over.
+func (l *Ledger) wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-l.ctx.Done():
+		return l.lost()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
