@@ -51,15 +51,26 @@ func (g *Global) advertise(ctx context.Context) error {
 	case err == nil:
 		_, err = configMaps.Update(ctx, want, metav1.UpdateOptions{})
 	case apierrors.IsNotFound(err):
-		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: question.HubNamespace}}
-		if _, err := g.client.core.Namespaces().Create(ctx, ns, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
-			return fmt.Errorf("making namespace %s: %w", ns.Name, err)
-		}
-		_, err = configMaps.Create(ctx, want, metav1.CreateOptions{})
+		err = g.create(ctx, want)
 	}
 	if err != nil {
 		return fmt.Errorf("writing ConfigMap %s: %w", want.Name, err)
 	}
 	g.told.Store(&roots)
 	return nil
+}
+
+// create makes the ConfigMap, and its namespace only where there is none: it comes with Global's role, which may not make any.
+func (g *Global) create(ctx context.Context, want *corev1.ConfigMap) error {
+	core := g.client.core
+	_, err := core.ConfigMaps(want.Namespace).Create(ctx, want, metav1.CreateOptions{})
+	if !apierrors.IsNotFound(err) {
+		return err
+	}
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: want.Namespace}}
+	if _, err := core.Namespaces().Create(ctx, ns, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("making namespace %s: %w", ns.Name, err)
+	}
+	_, err = core.ConfigMaps(want.Namespace).Create(ctx, want, metav1.CreateOptions{})
+	return err
 }

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/dynamic"
@@ -25,6 +27,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/meridian-federation/meridian/api/crds"
+	"github.com/meridian-federation/meridian/api/v1alpha1"
 	"github.com/meridian-federation/meridian/deploy/rbac"
 	"github.com/meridian-federation/meridian/internal/audit"
 	"github.com/meridian-federation/meridian/internal/audit/audittest"
@@ -32,6 +35,7 @@ import (
 	"github.com/meridian-federation/meridian/internal/local"
 	"github.com/meridian-federation/meridian/internal/localkube"
 	"github.com/meridian-federation/meridian/internal/question"
+	"github.com/meridian-federation/meridian/internal/store"
 	"github.com/meridian-federation/meridian/internal/store/mem"
 )
 
@@ -43,12 +47,16 @@ const (
 	nobody = "mallory"
 )
 
-// people is a Global at an API server with people.
+// globalUser is whom the API server knows Global as.
+const globalUser = "meridian-global"
+
+// people is a Global, with an account of its own, at an API server with people.
 type people struct {
 	*hub
-	tier   *tier
-	ca     keyed
-	caFile string
+	tier    *tier
+	account account
+	ca      keyed
+	caFile  string
 }
 
 // keyed is a certificate and its key.
@@ -96,8 +104,9 @@ func (k keyed) keyPEM(t *testing.T) []byte {
 
 func startPeople(t *testing.T) *people {
 	t.Helper()
-	p := &people{ca: issue(t, "people", nil), caFile: filepath.Join(t.TempDir(), "roots.pem")}
-	cfg := localkube.Config{APIOnly: true, ClientCA: p.ca.certPEM()}
+	p := &people{account: account{used: map[string]bool{}}, ca: issue(t, "people", nil), caFile: filepath.Join(t.TempDir(), "roots.pem")}
+	cfg := localkube.Config{APIOnly: true, ClientCA: p.ca.certPEM(),
+		Users: []localkube.User{{Name: globalUser, Token: globalUser + "-token", Groups: []string{rbac.GlobalGroup}}}}
 	for _, name := range []string{paula, vera, nobody} {
 		cfg.Users = append(cfg.Users, localkube.User{Name: name, Token: name + "-token"})
 	}
@@ -112,11 +121,13 @@ func startPeople(t *testing.T) *people {
 	p.hub = &hub{kube, client}
 	p.set(t, inventory...)
 	p.set(t, application("cart", "cart:1", ""))
-	if err := local.Apply(t.Context(), kube.RESTConfig(), rbac.Roles()); err != nil {
-		t.Fatal(err)
+	for _, manifests := range [][]byte{rbac.Roles(), rbac.Global()} {
+		if err := local.Apply(t.Context(), kube.RESTConfig(), manifests); err != nil {
+			t.Fatal(err)
+		}
 	}
 	p.bind(t, paula, carl)
-	p.tier = startGlobal(t, mem.New(), p.hub)
+	p.startGlobal(t, mem.New())
 	var roots []byte
 	for _, root := range identities.Roots() {
 		roots = append(roots, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: root.Raw})...)
@@ -125,6 +136,36 @@ func startPeople(t *testing.T) *people {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// startGlobal starts Global once its role is in force, which is a moment after it is written.
+func (p *people) startGlobal(t *testing.T, s store.Store) {
+	t.Helper()
+	own := p.as(globalUser + "-token")
+	kube, err := kubernetes.NewForConfig(own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "Global's role is in force", func() string {
+		for _, of := range []authorizationv1.ResourceAttributes{
+			{Verb: "list", Group: v1alpha1.Group, Resource: "applications"},
+			{Verb: "create", Group: "authorization.k8s.io", Resource: "subjectaccessreviews"},
+			{Verb: "create", Resource: "configmaps", Namespace: question.HubNamespace},
+			{Verb: "get", Resource: "configmaps", Namespace: "kube-system", Name: "extension-apiserver-authentication"},
+		} {
+			review, err := kube.AuthorizationV1().SelfSubjectAccessReviews().Create(t.Context(), &authorizationv1.SelfSubjectAccessReview{
+				Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &of}}, metav1.CreateOptions{})
+			if err != nil {
+				return err.Error()
+			}
+			if !review.Status.Allowed {
+				return fmt.Sprintf("%+v is not allowed", of)
+			}
+		}
+		return ""
+	})
+	own.Wrap(p.account.record)
+	p.tier = startGlobalAt(t, s, own)
 }
 
 // bind makes some platform admins, and vera a viewer of namespace shop.

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 
 	"github.com/meridian-federation/meridian/deploy/agent"
+	"github.com/meridian-federation/meridian/deploy/audit"
+	"github.com/meridian-federation/meridian/deploy/rbac"
 	"github.com/meridian-federation/meridian/internal/localkube"
 )
 
@@ -20,7 +22,8 @@ func (l layout) kube(name string, port int, o Options) localkube.Config {
 	cfg := localkube.Config{Name: name, BinDir: l.bin(), Dir: l.data("kube-" + name), LogDir: l.logs(), PidDir: l.pids(),
 		Kubeconfig: l.kubeconfig(name), Port: port, Detached: true, AuditLog: o.AuditLog}
 	if name == hubName {
-		cfg.NoWorkloads = true
+		cfg.NoWorkloads, cfg.AuditPolicy = true, audit.Policy()
+		cfg.Users = []localkube.User{{Name: globalUser, Groups: []string{rbac.GlobalGroup}}}
 	} else {
 		cfg.Nodes = o.Nodes
 	}

@@ -19,7 +19,10 @@ import (
 	"github.com/meridian-federation/meridian/internal/localkube"
 )
 
-// startHub starts the hub's API server and gives it what hubManifests are.
+// globalUser is whom the hub's API server knows Global as. Its policy of what is recorded names it, too.
+const globalUser = "meridian-global"
+
+// startHub starts the hub's API server, gives it what hubManifests are, and writes a kubeconfig of Global's own role for Global.
 func startHub(ctx context.Context, l layout, t Topology, o Options) (*localkube.Cluster, error) {
 	cfg := l.kube(hubName, t.Hub, o)
 	hub, err := localkube.Start(ctx, cfg)
@@ -29,12 +32,15 @@ func startHub(ctx context.Context, l layout, t Topology, o Options) (*localkube.
 	if err := once(cfg.Dir, "installed", hubManifests(), func() error { return PrepareHub(ctx, hub) }); err != nil {
 		return nil, err
 	}
+	if err := hub.WriteKubeconfig(globalUser, l.kubeconfig(globalUser)); err != nil {
+		return nil, err
+	}
 	return hub, awaitNoted(ctx, hub) // a server that has just started does not know the resources of its policies at once
 }
 
-// hubManifests are the resources' definitions, people's roles, and the policies that note who changes a spec.
+// hubManifests are the resources' definitions, the roles of people and of Global, and the policies that note who changes a spec.
 func hubManifests() []byte {
-	return bytes.Join(append(crds.All(), rbac.Roles(), changes.Policies()), nil)
+	return bytes.Join(append(crds.All(), rbac.Roles(), rbac.Global(), changes.Policies()), nil)
 }
 
 // PrepareHub gives an API server hubManifests, and returns when they are in force.
@@ -42,7 +48,7 @@ func PrepareHub(ctx context.Context, hub *localkube.Cluster) error {
 	if err := hub.InstallCRDs(ctx, crds.All()...); err != nil {
 		return err
 	}
-	for _, manifests := range [][]byte{rbac.Roles(), changes.Policies()} {
+	for _, manifests := range [][]byte{rbac.Roles(), rbac.Global(), changes.Policies()} {
 		if err := Apply(ctx, hub.RESTConfig(), manifests); err != nil {
 			return err
 		}

@@ -46,7 +46,7 @@ func replicaName(z Zone, i int) string {
 // tiers lists Meridian's processes from the top down, each zone's etcd before its replicas.
 func (t Topology) tiers(l layout) []tier {
 	out := []tier{l.tier(globalName(), "meridian-global", t.Global, question.Path{},
-		"--id", "global-0", "--kubeconfig", l.kubeconfig("global"), "--etcd-data-dir", l.data(globalName()))}
+		"--id", "global-0", "--kubeconfig", l.kubeconfig(globalUser), "--etcd-data-dir", l.data(globalName()))}
 	for _, r := range t.Regions {
 		out = append(out, l.tier(regionName(r.Name), "meridian-region", r.Ports, question.Path{Region: r.Name},
 			"--id", "region-"+r.Name+"-0", "--region", r.Name, "--global", config.Loopback(t.Global.Listen),

@@ -23,8 +23,8 @@ const (
 	auditPolicyFile = "audit-policy.yaml"
 	auditLogFile    = "audit.log"
 
-	// auditPolicy records one line for each finished write.
-	auditPolicy = `apiVersion: audit.k8s.io/v1
+	// everyWrite records one line for each finished write.
+	everyWrite = `apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived, ResponseStarted]
 rules:
@@ -37,6 +37,29 @@ rules:
 	// barrierWithin bounds the wait for a line that is on its way.
 	barrierWithin = 30 * time.Second
 )
+
+// auditPolicy is what is recorded; nil is nothing.
+func (c Config) auditPolicy() []byte {
+	if c.AuditLog {
+		return []byte(everyWrite)
+	}
+	return c.AuditPolicy
+}
+
+// auditArgs has the API server record what the policy says, to a file that AuditWrites must find whole, or that is bounded.
+func (c Config) auditArgs() []string {
+	if c.auditPolicy() == nil {
+		return nil
+	}
+	args := []string{"--audit-policy-file=" + c.file(auditPolicyFile), "--audit-log-path=" + c.AuditFile(), "--audit-log-mode=blocking"}
+	if c.AuditLog {
+		return append(args, "--audit-log-maxsize=0") // one file, never rotated
+	}
+	return append(args, "--audit-log-maxsize=50", "--audit-log-maxbackup=2")
+}
+
+// AuditFile is where the API server records, one JSON object on each line.
+func (c Config) AuditFile() string { return c.file(auditLogFile) }
 
 // Write is one write request that the API server answered. A request that
 // changed nothing, or was refused, is one too.
@@ -116,7 +139,7 @@ func (c *Cluster) auditLog(ctx context.Context) ([]byte, error) {
 	}
 	var log []byte
 	err = wait.PollUntilContextCancel(ctx, lookEvery, true, func(context.Context) (bool, error) {
-		log, err = os.ReadFile(c.cfg.file(auditLogFile))
+		log, err = os.ReadFile(c.cfg.AuditFile())
 		if err != nil {
 			return false, err
 		}

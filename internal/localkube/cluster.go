@@ -108,8 +108,8 @@ func (c *Cluster) prepare() error {
 			return err
 		}
 	}
-	if c.cfg.AuditLog {
-		if err := writeFile(c.cfg.file(auditPolicyFile), []byte(auditPolicy)); err != nil {
+	if policy := c.cfg.auditPolicy(); policy != nil {
+		if err := writeFile(c.cfg.file(auditPolicyFile), policy); err != nil {
 			return err
 		}
 	}

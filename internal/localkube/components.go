@@ -96,15 +96,7 @@ func (c *Cluster) apiServerArgs() []string {
 	if c.cfg.ClientCA != nil {
 		args = append(args, "--client-ca-file="+c.cfg.file(clientCAFile))
 	}
-	if c.cfg.AuditLog {
-		args = append(args,
-			"--audit-policy-file="+c.cfg.file(auditPolicyFile),
-			"--audit-log-path="+c.cfg.file(auditLogFile),
-			"--audit-log-mode=blocking",
-			"--audit-log-maxsize=0", // one file, never rotated
-		)
-	}
-	return args
+	return append(args, c.cfg.auditArgs()...)
 }
 
 // components are what runs beside the API server, in the order of starting.

@@ -42,6 +42,8 @@ type Config struct {
 	ClientCA []byte
 	// AuditLog records every write for AuditWrites.
 	AuditLog bool
+	// AuditPolicy, of audit.k8s.io/v1, says what is recorded where AuditLog is off; nil is nothing.
+	AuditPolicy []byte
 	// Detached lets the processes outlive this program.
 	Detached bool
 
