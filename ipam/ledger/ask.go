@@ -14,6 +14,7 @@ const (
 	look  act = iota // nothing: it keeps others of the owner away meanwhile
 	take             // an owner gets it
 	leave            // its owner releases it
+	mend             // it has no owner's key: its quarantine begins
 	sweep            // its quarantine has ended
 )
 
@@ -55,10 +56,23 @@ func (a *ask) block() *block {
 }
 
 // removes tells whether the entry goes.
-func (a *ask) removes() bool { return a.act == sweep || a.act == leave && a.entry.Until.IsZero() }
+func (a *ask) removes() bool {
+	return a.act == sweep || (a.act == leave || a.act == mend) && a.entry.Until.IsZero()
+}
+
+// rests tells whether the entry goes into quarantine.
+func (a *ask) rests() bool { return (a.act == leave || a.act == mend) && !a.entry.Until.IsZero() }
 
 // named tells whether the owner's key changes, too.
-func (a *ask) named() bool { return a.act != sweep }
+func (a *ask) named() bool { return a.act == take || a.act == leave }
+
+// flight is its name among what is under way: its owner, or no owner's name.
+func (a *ask) flight() string {
+	if a.act == mend || a.act == sweep {
+		return "\x00" + place(a.entry.Pool, a.entry.Prefix)
+	}
+	return a.entry.Owner
+}
 
 // compare are its conditions, but for the fence.
 func (a *ask) compare(l layout) []clientv3.Cmp {

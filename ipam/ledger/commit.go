@@ -262,16 +262,14 @@ func (l *Ledger) finish(a *ask, err error) {
 		l.tell()
 	case a.act == take && err == nil && a.keeps:
 		l.awake(a)
-	case a.act == leave && err == nil && !a.removes():
+	case a.rests() && err == nil:
 		l.rest(quarantine{millis(a.entry.Until), a.pool, a.entry.Prefix, a.entry.Revision})
 	case a.removes() && err == nil:
 		l.gone(a)
 	case a.act == sweep:
 		l.sweepAgain(a)
 	}
-	if a.act != sweep {
-		delete(l.flying, a.entry.Owner)
-	}
+	delete(l.flying, a.flight())
 	if err == nil {
 		l.tell()
 	}

@@ -112,8 +112,8 @@ func checkPool(name string) error {
 }
 
 func checkOwner(owner string) error {
-	if owner == "" || len(owner) > 512 {
-		return fmt.Errorf("%w: owner %q: want 1 to 512 bytes", ErrInvalid, owner)
+	if owner == "" || len(owner) > 512 || strings.Contains(owner, "\x00") {
+		return fmt.Errorf("%w: owner %q: want 1 to 512 bytes, none of them zero", ErrInvalid, owner)
 	}
 	return nil
 }

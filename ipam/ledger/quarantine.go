@@ -72,6 +72,7 @@ func (l *Ledger) due() (asks []*ask, next time.Duration) {
 		a := newAsk(sweep)
 		a.pool, a.held = q.pool, q.revision
 		a.entry = Entry{Pool: q.pool.name, Prefix: q.prefix}
+		l.flying[a.flight()] = a
 		asks = append(asks, a)
 	}
 	l.enqueue(asks...)

@@ -32,6 +32,9 @@ type witness struct {
 	dirty chan struct{}
 }
 
+// errDamaged: nobody knows what the witness knew. Repair makes it anew.
+var errDamaged = fmt.Errorf("no ledger's witness, or a damaged one, so that nobody knows whether %w", ErrSetBack)
+
 // A slot is a checksum of the rest, its turn, the position, the key's length, and the key.
 const (
 	slotSize   = 1024
@@ -62,7 +65,7 @@ func openWitness(name string) (*witness, error) {
 		}
 	}
 	if broken {
-		return nil, errors.Join(fmt.Errorf("%s is not a ledger's witness, or is damaged; after `ipam check --repair` it is made anew", name), f.Close())
+		return nil, errors.Join(fmt.Errorf("%s: %w", name, errDamaged), f.Close())
 	}
 	w.file = f
 	return w, nil
