@@ -87,7 +87,7 @@ func (z *Zone) answerProxies(ctx context.Context, index *authz.Index) error {
 	if err != nil {
 		return fmt.Errorf("serving external authorization: %w", err)
 	}
-	return authz.NewService(index, z.checks).Serve(ctx, feedgrpc.Listener(z.authorization, proxyLimits),
+	return authz.NewService(index, z.checks).Serve(ctx, feedgrpc.Listener(z.authorization, proxyLimits, nil),
 		append(feedgrpc.ServerOptions(proxyLimits), grpc.Creds(creds))...)
 }
 

@@ -11,6 +11,8 @@ import (
 	"github.com/meridian-federation/meridian/internal/location"
 	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/internal/store"
+	"github.com/meridian-federation/meridian/ipam"
+	"github.com/meridian-federation/meridian/ipam/tenure"
 )
 
 // lead does the leader's work for one term: it takes in what the region sends and schedules it.
@@ -43,13 +45,32 @@ func (z *Zone) lead(ctx context.Context, term store.Term) error {
 		z.replicas.DismissAll(z.resigned())
 	}()
 	group.Go(func() error { return locations.Run(ctx, writer) })
-	group.Go(func() error { return z.parent.Run(ctx, in, outbox) })
+	told := make(chan struct{})
+	group.Go(func() error { return z.allocate(ctx, writer, outbox, told) })
+	group.Go(func() error {
+		if err := tenure.Await(ctx, told, z.cfg.Settle); err != nil {
+			return err
+		}
+		return z.parent.Run(ctx, in, outbox)
+	})
 	group.Go(func() error { return sums.run(ctx, z.cfg.Settle, z.forget) })
 	group.Go(func() error {
 		s := &scheduler{mirror: z.mirror, writer: writer, intake: in, sums: sums, news: z.news, log: z.log}
 		return s.run(ctx)
 	})
 	return group.Wait()
+}
+
+// allocate meets the claims for addresses of the zone, for one term, and tells what becomes of them. told is closed when all
+// has been told.
+func (z *Zone) allocate(ctx context.Context, writer ipam.Writer, outbox *feed.Outbox, told chan<- struct{}) error {
+	if z.tenure == nil {
+		close(told)
+		return nil
+	}
+	return z.tenure.Run(ctx, tenure.Term{Writer: writer, Told: told,
+		Tell:   func(r record.Record) { outbox.Edit(feed.Put(&r)) },
+		Untell: func(key record.Key, cause record.Cause) { outbox.Edit(feed.Remove(key, cause)) }})
 }
 
 // rules are what a zone decides at the moment when records come and go: an assignment takes its bindings with it, so that

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"google.golang.org/grpc/credentials"
 
 	"github.com/meridian-federation/meridian/az/authz"
 	"github.com/meridian-federation/meridian/az/compile"
@@ -25,6 +24,8 @@ import (
 	"github.com/meridian-federation/meridian/internal/store"
 	"github.com/meridian-federation/meridian/internal/telemetry"
 	"github.com/meridian-federation/meridian/internal/term"
+	"github.com/meridian-federation/meridian/ipam/ledger"
+	"github.com/meridian-federation/meridian/ipam/tenure"
 )
 
 // handOverWithin bounds how long a replica that ends waits for the others to take its clusters.
@@ -44,6 +45,8 @@ type Deps struct {
 	Authorization net.Listener
 	// Gossip may be nil; Run runs it.
 	Gossip Gossip
+	// Ledger is where the zone's addresses are kept; a zero Client: nowhere, and it allocates none.
+	Ledger ledger.Config
 	// Registry takes the zone's metrics; it may be nil.
 	Registry prometheus.Registerer
 }
@@ -65,11 +68,13 @@ type Zone struct {
 	sums     atomic.Pointer[sums]
 	agents   *children.Table
 	replicas *children.Table
+	refusals *children.Refusals
 	roster   *roster
 	gossip   Gossip
 	shard    *clusterShard
 	stats    stats
 	parent   *intake.Parent
+	tenure   *tenure.Tenure // nil where no addresses are kept
 	// authorization is nil where no proxy may ask.
 	authorization net.Listener
 	checks        *authz.Metrics
@@ -84,6 +89,7 @@ func New(cfg Config, deps Deps) *Zone {
 		identity: deps.Identity, authority: deps.Authority,
 		gossip: deps.Gossip, mirror: store.NewMirror(deps.Store, deps.Log), news: newNews(),
 		agents: children.NewTable(), replicas: children.NewTable()}
+	z.refusals = children.NewRefusals(deps.Registry)
 	z.board = newBoard(cfg.Zone, cfg.Region, cfg.Settle)
 	address := cfg.Advertise
 	if address == "" {
@@ -93,8 +99,11 @@ func New(cfg Config, deps Deps) *Zone {
 	z.shard = newShard(compile.Config{Zone: cfg.Zone, StaleAfter: cfg.StaleAfter}, deps.Store, z.mirror, z.roster, z.board, z.agents, &z.stats, deps.Log)
 	z.shard.limits = cfg.Children
 	z.parent = intake.NewParent(feedgrpc.ClientConfig{Targets: cfg.Parent, Hello: z.hello(),
-		Credentials: credentials.NewTLS(identity.ClientTLS(deps.Identity, question.Path{Region: cfg.Region}, children.Lowest(z.mirror))),
+		Credentials: identity.ClientCredentials(deps.Identity, question.Path{Region: cfg.Region}, nil),
 		Session:     feed.Config{Stats: &z.up}, Log: deps.Log}, z.answer)
+	if deps.Ledger.Client != nil {
+		z.tenure = tenure.New(tenure.Config{Region: cfg.Region, Zone: cfg.Zone, Ledger: deps.Ledger, Mirror: z.mirror, Log: deps.Log})
+	}
 	if deps.Authorization != nil {
 		z.authorization, z.checks = deps.Authorization, authz.NewMetrics(deps.Registry)
 	}
@@ -132,6 +141,7 @@ func (z *Zone) Run(ctx context.Context) error {
 	defer z.listener.Close()
 	group := run.NewGroup(z.log)
 	group.Add("mirror", func(ctx context.Context) error { return quiet(ctx, z.mirror.Run(ctx)) })
+	group.Add("parent's grant", func(ctx context.Context) error { return children.Heed(ctx, z.mirror, z.identity, z.log) })
 	if z.gossip != nil {
 		group.Add("gossip", z.gossip.Run)
 	}

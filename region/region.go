@@ -11,7 +11,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
-	"google.golang.org/grpc/credentials"
 
 	"github.com/meridian-federation/meridian/internal/audit"
 	"github.com/meridian-federation/meridian/internal/buildinfo"
@@ -29,6 +28,8 @@ import (
 	"github.com/meridian-federation/meridian/internal/store/storemetrics"
 	"github.com/meridian-federation/meridian/internal/telemetry"
 	"github.com/meridian-federation/meridian/internal/term"
+	"github.com/meridian-federation/meridian/ipam/ledger"
+	"github.com/meridian-federation/meridian/ipam/tenure"
 )
 
 // Deps are what a region works on. The caller closes the store after Run; Run closes the listener.
@@ -41,6 +42,8 @@ type Deps struct {
 	// Identity is who this process is. Authority issues the identities of zones; nil where others do.
 	Identity  *identity.Source
 	Authority *identity.Authority
+	// Ledger is where the region's addresses are kept; a zero Client: nowhere, and it allocates none.
+	Ledger ledger.Config
 	// Registry takes the region's metrics; it may be nil.
 	Registry prometheus.Registerer
 }
@@ -61,7 +64,9 @@ type Region struct {
 	space     *space
 	locations *location.Keeper
 	export    *location.Export
+	tenure    *tenure.Tenure // nil where no addresses are kept
 	zones     *children.Table
+	refusals  *children.Refusals
 	parent    *intake.Parent
 	outbox    *feed.Outbox // what Global is told
 	up, down  feed.Stats
@@ -79,14 +84,18 @@ func New(cfg Config, deps Deps) *Region {
 		mirror: store.NewMirror(deps.Store, deps.Log), views: scope.NewViews(scope.Zones), zones: children.NewTable(),
 		outbox:  feed.NewOutbox(),
 		ledgers: map[string]*feed.Ledger{}}
+	r.refusals = children.NewRefusals(deps.Registry)
 	r.directory = newDirectory(cfg.Region, r.lost)
 	r.sums = newSums(cfg.Region, r.mirror, r.outbox)
 	r.space = newSpace(cfg.Region, r.outbox)
 	r.locations = location.New(location.Config{Child: func(c record.Cluster) string { return c.Zone },
 		Own: func(region, _ string) bool { return region == cfg.Region }, Grace: cfg.Settle}, r.mirror, deps.Log)
 	r.export = location.NewExport(r.outbox)
+	if deps.Ledger.Client != nil {
+		r.tenure = tenure.New(tenure.Config{Region: cfg.Region, Ledger: deps.Ledger, Mirror: r.mirror, Connected: r.connected, Log: deps.Log})
+	}
 	r.parent = intake.NewParent(feedgrpc.ClientConfig{Targets: cfg.Global, Hello: r.hello(),
-		Credentials: credentials.NewTLS(identity.ClientTLS(deps.Identity, question.Path{}, children.Lowest(r.mirror))),
+		Credentials: identity.ClientCredentials(deps.Identity, question.Path{}, nil),
 		Session:     feed.Config{Stats: &r.up}, Log: deps.Log}, r.answer)
 	if deps.Registry != nil {
 		deps.Registry.MustRegister(telemetry.FeedCollector("parent", &r.up), telemetry.FeedCollector("children", &r.down),
@@ -122,6 +131,7 @@ func (r *Region) Run(ctx context.Context) error {
 	group := run.NewGroup(r.log)
 	group.Add("mirror", func(ctx context.Context) error { return quiet(ctx, r.mirror.Run(ctx)) })
 	group.Add("scope", func(ctx context.Context) error { return r.views.Run(ctx, r.mirror) })
+	group.Add("parent's grant", func(ctx context.Context) error { return children.Heed(ctx, r.mirror, r.identity, r.log) })
 	group.Add("export", func(ctx context.Context) error { return quiet(ctx, r.export.Run(ctx, r.mirror)) })
 	group.Add("directory", func(ctx context.Context) error { return r.directory.run(ctx, r.mirror) })
 	group.Add("leader", func(ctx context.Context) error {
@@ -142,7 +152,7 @@ func (r *Region) lead(ctx context.Context, t store.Term) error {
 		return err
 	}
 	writer := store.NewWriter(r.store, r.mirror, t)
-	in, err := intake.New(r.mirror, writer, intake.Rules{}, r.log)
+	in, err := intake.New(r.mirror, writer, intake.Rules{Decides: delegates}, r.log)
 	if err != nil {
 		return err
 	}
@@ -151,7 +161,14 @@ func (r *Region) lead(ctx context.Context, t store.Term) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return unbroken(ctx) })
 	group.Go(func() error { return r.locations.Run(ctx, writer) })
-	group.Go(func() error { return r.parent.Run(ctx, in, r.outbox) })
+	told := make(chan struct{})
+	group.Go(func() error { return r.allocate(ctx, writer, told) })
+	group.Go(func() error {
+		if err := tenure.Await(ctx, told, r.cfg.Settle); err != nil {
+			return err
+		}
+		return r.parent.Run(ctx, in, r.outbox)
+	})
 	return group.Wait()
 }
 
@@ -174,7 +191,7 @@ func (r *Region) serve(ctx context.Context) error {
 	return children.Serve(ctx, r.listener, children.Config{
 		Feed: feedgrpc.ServerConfig{Hello: r.hello(), Accept: r.accept, Session: feed.Config{Stats: &r.down}, Log: r.log},
 		May:  children.Child(question.Path{Region: r.cfg.Region}), Identity: r.identity, Authority: r.authority, Mirror: r.mirror,
-		Audit: r.audit,
+		Audit: r.audit, Refusals: r.refusals,
 	})
 }
 

@@ -29,13 +29,15 @@ type space struct {
 	mu         sync.Mutex // guards all below
 	allotments map[string]map[record.Key]struct{}
 	demands    map[string]map[record.Key]record.Demand
-	settled    bool
-	allocator  allocator // nil while there is none
+	// told is what the region itself says, in the present term.
+	told      map[record.Key]struct{}
+	settled   bool
+	allocator allocator // nil while there is none
 }
 
 func newSpace(region string, outbox *feed.Outbox) *space {
 	return &space{region: region, outbox: outbox, allotments: map[string]map[record.Key]struct{}{},
-		demands: map[string]map[record.Key]record.Demand{}}
+		demands: map[string]map[record.Key]record.Demand{}, told: map[record.Key]struct{}{}}
 }
 
 // take notes what a zone says of address space; records of other kinds are passed over.
@@ -138,6 +140,34 @@ func (s *space) serve(a allocator) {
 	if s.settled {
 		a.Settled()
 	}
+}
+
+// renew begins a term: what was told in the one before is to be told again, or no more.
+func (s *space) renew() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var edits []feed.Edit
+	for key := range s.told {
+		edits = append(edits, feed.Remove(key, record.CauseScope))
+	}
+	clear(s.told)
+	s.outbox.Edit(edits...)
+}
+
+// tell has Global told what the region itself says of address space.
+func (s *space) tell(r record.Record) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.told[r.Key] = struct{}{}
+	s.outbox.Edit(feed.Put(&r))
+}
+
+// untell takes it back.
+func (s *space) untell(key record.Key, cause record.Cause) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.told, key)
+	s.outbox.Edit(feed.Remove(key, cause))
 }
 
 func (s *space) child(zone string) string { return s.region + "/" + zone }

@@ -16,6 +16,7 @@ import (
 	"github.com/meridian-federation/meridian/internal/run"
 	"github.com/meridian-federation/meridian/internal/store/etcd"
 	"github.com/meridian-federation/meridian/internal/telemetry"
+	"github.com/meridian-federation/meridian/ipam/ledger"
 	"github.com/meridian-federation/meridian/region"
 )
 
@@ -41,7 +42,8 @@ func serve(ctx context.Context, args []string) (err error) {
 		return fmt.Errorf("listening for zones: %w", err)
 	}
 	defer listener.Close()
-	store, closeStore, err := etcd.Open(ctx, etcd.OpenConfig{Endpoints: cfg.Etcd.Endpoints, Prefix: cfg.Etcd.At("region/" + cfg.Region),
+	prefix := cfg.Etcd.At("region/" + cfg.Region)
+	store, closeStore, err := etcd.Open(ctx, etcd.OpenConfig{Endpoints: cfg.Etcd.Endpoints, Prefix: prefix,
 		Dir: cfg.Etcd.DataDir, Files: cfg.Etcd.TLS(), Username: cfg.Etcd.Username, PasswordFile: cfg.Etcd.PasswordFile, Log: log})
 	if err != nil {
 		return err
@@ -56,7 +58,8 @@ func serve(ctx context.Context, args []string) (err error) {
 	}
 	defer func() { err = errors.Join(err, trail.Close()) }()
 	registry.MustRegister(id.Collector())
-	tier := region.New(cfg, region.Deps{Store: store, Identity: id.Source, Authority: id.Authority, Listener: listener, Log: log, Audit: trail, Registry: registry})
+	tier := region.New(cfg, region.Deps{Store: store, Identity: id.Source, Authority: id.Authority, Listener: listener, Log: log, Audit: trail,
+		Ledger: ledger.Config{Client: store.Client(), Prefix: prefix, Witness: cfg.Identity.Ledger(), Log: log}, Registry: registry})
 	tier.Check(health)
 	admin, err := telemetry.Listen(cfg.Admin, telemetry.Admin{Health: health, Registry: registry, Log: log})
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/meridian-federation/meridian/internal/shard/gossip"
 	"github.com/meridian-federation/meridian/internal/store/etcd"
 	"github.com/meridian-federation/meridian/internal/telemetry"
+	"github.com/meridian-federation/meridian/ipam/ledger"
 )
 
 const name = "meridian-zone"
@@ -43,7 +44,8 @@ func serve(ctx context.Context, args []string) (err error) {
 		return fmt.Errorf("listening for agents: %w", err)
 	}
 	defer listener.Close()
-	store, closeStore, err := etcd.Open(ctx, etcd.OpenConfig{Endpoints: cfg.Etcd.Endpoints, Prefix: cfg.Etcd.At("zone/" + cfg.Zone),
+	prefix := cfg.Etcd.At("zone/" + cfg.Zone)
+	store, closeStore, err := etcd.Open(ctx, etcd.OpenConfig{Endpoints: cfg.Etcd.Endpoints, Prefix: prefix,
 		Dir: cfg.Etcd.DataDir, Files: cfg.Etcd.TLS(), Username: cfg.Etcd.Username, PasswordFile: cfg.Etcd.PasswordFile, Log: log})
 	if err != nil {
 		return err
@@ -58,7 +60,8 @@ func serve(ctx context.Context, args []string) (err error) {
 	}
 	defer func() { err = errors.Join(err, trail.Close()) }()
 	registry.MustRegister(id.Collector())
-	deps := az.Deps{Store: store, Identity: id.Source, Authority: id.Authority, Listener: listener, Log: log, Audit: trail, Registry: registry}
+	deps := az.Deps{Store: store, Identity: id.Source, Authority: id.Authority, Listener: listener, Log: log, Audit: trail,
+		Ledger: ledger.Config{Client: store.Client(), Prefix: prefix, Witness: cfg.Identity.Ledger(), Log: log}, Registry: registry}
 	if cfg.Authorization.Address != "" {
 		if deps.Authorization, err = net.Listen("tcp", cfg.Authorization.Address); err != nil {
 			return fmt.Errorf("listening for proxies: %w", err)

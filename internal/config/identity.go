@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 )
 
@@ -33,6 +34,9 @@ type Identity struct {
 	CALifetime         time.Duration `usage:"how long a certificate is good that lets a tier's process sign for what is below it"`
 	LeafLifetime       time.Duration `usage:"how long a certificate is good that a process shows; it is renewed after two thirds"`
 }
+
+// Ledger is the file beside Dir in which this process remembers what it wrote to the ledger of addresses.
+func (i *Identity) Ledger() string { return filepath.Clean(i.Dir) + ".ledger" }
 
 // Default fills in zero fields. A certificate that a process shows is short-lived, so that it ends soon after its parent no
 // longer renews it; one that signs lives for as long as a zone should be able to do without parents, and it is for as long
