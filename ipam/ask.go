@@ -43,7 +43,10 @@ func (t *Tier) ask(ctx context.Context) error {
 func (t *Tier) decide(p *pool) delegation.Decision {
 	terms := delegation.Terms{Length: t.ownLength(p), LowWater: p.spec.LowWater, HighWater: p.spec.HighWater}
 	terms.Needed = terms.Length > 0 && (p.spec.Network == "" || t.networks[p.spec.Network] > 0)
-	return delegation.Decide(terms, p.granted(), p.lacks(), !t.settled)
+	lacks := p.lacks()
+	unmet := slices.DeleteFunc(slices.Clone(lacks), p.room)
+	// What there is room for is about to be tried again: nothing more is asked for that, and nothing is given back before.
+	return delegation.Decide(terms, p.granted(), unmet, !t.settled || len(unmet) < len(lacks))
 }
 
 // granted are the blocks that the parent gave.
@@ -57,8 +60,8 @@ func (p *pool) granted() []delegation.Block {
 	return out
 }
 
-// lacks are the lengths that there was no room for: of claims, and of what places below want. What asks for one certain
-// prefix is not helped by another.
+// lacks are the lengths that there was no room for: of claims, and of what places below want. What asks for one certain prefix
+// is not helped by another.
 func (p *pool) lacks() []int {
 	var out []int
 	for _, c := range p.waiting {
@@ -84,7 +87,7 @@ func (t *Tier) giveBack(ctx context.Context, p *pool, prefixes []netip.Prefix) e
 		t.todo.blocks.add(p.name)
 	}
 	if len(prefixes) > 0 {
-		p.usage = t.cfg.Ledger.Usage(p.name)
+		t.look(p)
 	}
 	return nil
 }

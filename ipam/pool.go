@@ -68,29 +68,34 @@ func (p *pool) bits() int {
 	return 32
 }
 
-// refresh looks at what changed in the ledger, and has tried again what there may be room for now.
+// refresh looks at what changed in the ledger.
 func (t *Tier) refresh() {
 	for _, p := range t.pools {
-		before := p.usage
-		p.usage = t.cfg.Ledger.Usage(p.name)
-		if reflect.DeepEqual(before, p.usage) {
-			continue
+		t.look(p)
+	}
+}
+
+// look takes in how a pool stands in the ledger, and has tried again what there may be room for now.
+func (t *Tier) look(p *pool) {
+	before := p.usage
+	p.usage = t.cfg.Ledger.Usage(p.name)
+	if reflect.DeepEqual(before, p.usage) {
+		return
+	}
+	_, taken, _ := sums(p.usage)
+	p.rate.observe(t.cfg.Now(), taken)
+	t.todo.asks.add(p.name)
+	if slices.ContainsFunc(p.usage.Blocks, func(b ledger.BlockUsage) bool { return b.Idle && p.stranded[b.Prefix] != nil }) {
+		t.todo.blocks.add(p.name)
+	}
+	for owner, c := range p.waiting {
+		if c.Prefix.IsValid() || p.room(c.length(p)) {
+			t.todo.claims.add(owner)
 		}
-		_, taken, _ := sums(p.usage)
-		p.rate.observe(t.cfg.Now(), taken)
-		t.todo.asks.add(p.name)
-		if slices.ContainsFunc(p.usage.Blocks, func(b ledger.BlockUsage) bool { return b.Idle && p.stranded[b.Prefix] != nil }) {
-			t.todo.blocks.add(p.name)
-		}
-		for owner, c := range p.waiting {
-			if c.Prefix.IsValid() || p.room(c.length(p)) {
-				t.todo.claims.add(owner)
-			}
-		}
-		for child, lengths := range p.short {
-			if p.room(slices.Max(lengths)) {
-				t.todo.given.add(of{child, p.name})
-			}
+	}
+	for child, lengths := range p.short {
+		if p.room(slices.Max(lengths)) {
+			t.todo.given.add(of{child, p.name})
 		}
 	}
 }
@@ -168,7 +173,7 @@ func (t *Tier) bring(ctx context.Context, p *pool) error {
 	if p.known {
 		p.kept = p.settings()
 	}
-	p.usage = t.cfg.Ledger.Usage(p.name)
+	t.look(p)
 	for _, child := range t.children {
 		t.todo.given.add(of{child.name, p.name})
 	}
@@ -241,7 +246,14 @@ func (p *pool) reserved(block netip.Prefix) []netip.Prefix {
 		}
 	}
 	slices.SortFunc(out, netip.Prefix.Compare)
-	return slices.Compact(out)
+	var last netip.Prefix
+	return slices.DeleteFunc(out, func(r netip.Prefix) bool { // one that lies in another goes without saying
+		if last.IsValid() && covers(last, r) {
+			return true
+		}
+		last = r
+		return false
+	})
 }
 
 // putBlock puts a block if it differs. What the ledger refuses is a problem of the pool.
