@@ -155,7 +155,7 @@ func (f *federation) connect(ctx context.Context) error {
 	if f.hubKube, err = f.run.Kube(ctx, "global"); err != nil {
 		return err
 	}
-	if f.question, err = hubclient.Dial(ctx, f.hubKube.RESTConfig(), hubclient.Options{}); err != nil {
+	if err := f.dial(ctx); err != nil {
 		return err
 	}
 	if f.hub, err = dynamic.NewForConfig(f.hubKube.RESTConfig()); err != nil {
@@ -172,6 +172,19 @@ func (f *federation) connect(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// dial makes the client of Global's, who is known by the roots of now.
+func (f *federation) dial(ctx context.Context) error {
+	client, err := hubclient.Dial(ctx, f.hubKube.RESTConfig(), hubclient.Options{})
+	if err != nil {
+		return err
+	}
+	if f.question != nil {
+		err = f.question.Close()
+	}
+	f.question = client
+	return err
 }
 
 // end ends the run unless it is to be kept.

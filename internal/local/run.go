@@ -49,6 +49,16 @@ func (r *Run) Listen(name string) string {
 	return ""
 }
 
+// Admin is where a process of Meridian's shows its health and metrics; "" if there is none of the name.
+func (r *Run) Admin(name string) string {
+	for _, tier := range r.t.tiers(r.l) {
+		if tier.name == name {
+			return config.Loopback(tier.admin)
+		}
+	}
+	return ""
+}
+
 // Kubeconfig is an administrator's for a cluster, or for the hub by the name global.
 func (r *Run) Kubeconfig(name string) string { return r.l.kubeconfig(name) }
 
