@@ -61,6 +61,7 @@ type door struct {
 	lowest    identity.Lowest
 	authority *identity.Authority // nil where others issue certificates
 	audit     *audit.Log
+	refusals  *Refusals
 }
 
 // identify holds what a child claims against its certificate.
@@ -72,6 +73,7 @@ func (d *door) identify(ctx context.Context, hello feed.Hello) (feedgrpc.Identit
 		err = d.may(Claim{Hello: hello, Place: who.Path})
 	}
 	if err != nil {
+		d.refusals.count(otherClaim, 1)
 		d.refuse(ctx, actor, hello.Role+" "+hello.Path, err)
 		return feedgrpc.Identity{}, err
 	}
@@ -107,8 +109,13 @@ var errEnded = errors.New("the certificate that the session began with has ended
 
 // refused is told of handshakes that fail.
 func (d *door) refused(from net.Addr, err error) {
+	d.refusals.refused(err)
 	d.refuse(context.Background(), from.String(), "handshake", err)
 }
+
+// crowded is told of connections that are closed since their address has too many. They are not recorded: whoever can make
+// that many could have all else that is refused suppressed.
+func (d *door) crowded(_ net.Addr, err error) { d.refusals.refused(err) }
 
 func (d *door) refuse(ctx context.Context, actor, subject string, err error) {
 	d.audit.Record(ctx, audit.Event{Action: audit.PeerRefused, Actor: actor, Subject: subject, Result: audit.Refused, Reason: err.Error()})

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc/credentials"
 
 	"github.com/meridian-federation/meridian/internal/audit"
@@ -35,6 +36,7 @@ type tier struct {
 	writer  *store.Writer
 	mirror  *store.Mirror
 	ended   chan string
+	metrics *prometheus.Registry
 }
 
 func newTier(t *testing.T, path question.Path, o identitytest.Options) *tier {
@@ -56,7 +58,7 @@ func newTier(t *testing.T, path question.Path, o identitytest.Options) *tier {
 	r := &tier{t: t, path: path, root: root, own: own, address: listener.Addr().String(), table: children.NewTable(), trail: &audittest.Recorder{},
 		mirror: store.NewMirror(s, log), ended: make(chan string, 100)}
 	cfg := children.Config{May: children.Child(path), Identity: own.Source(), Authority: own, Mirror: r.mirror,
-		Audit: r.trail.Log(), Feed: feedgrpc.ServerConfig{Log: log, Hello: feed.Hello{Role: "region"},
+		Audit: r.trail.Log(), Refusals: metricsOf(r), Feed: feedgrpc.ServerConfig{Log: log, Hello: feed.Hello{Role: "region"},
 			Accept: func(_ context.Context, hello feed.Hello, _ feedgrpc.Identity) (feedgrpc.Endpoint, error) {
 				return r.table.Watch(hello.Path, feedgrpc.Endpoint{Outbox: feed.NewOutbox(), Ledger: newLedger(),
 					Closed: func(err error) { r.ended <- hello.Path + ": " + err.Error() }}), nil

@@ -7,7 +7,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 
 	"github.com/meridian-federation/meridian/internal/audit"
 	"github.com/meridian-federation/meridian/internal/feed/feedgrpc"
@@ -31,20 +30,22 @@ type Config struct {
 	Mirror *store.Mirror
 	// Audit is told of those who are refused; a nil one discards.
 	Audit *audit.Log
+	// Refusals counts them; nil counts nothing.
+	Refusals *Refusals
 	// More registers what else is served.
 	More []func(grpc.ServiceRegistrar)
 }
 
 // Serve serves children at the listener until ctx ends, and returns when their sessions have ended.
 func Serve(ctx context.Context, listener net.Listener, cfg Config) error {
-	d := &door{may: cfg.May, lowest: Lowest(cfg.Mirror), authority: cfg.Authority, audit: cfg.Audit}
+	d := &door{may: cfg.May, lowest: Lowest(cfg.Mirror), authority: cfg.Authority, audit: cfg.Audit, refusals: cfg.Refusals}
 	cfg.Feed.Identify, cfg.Feed.Valid = d.identify, d.valid
 	feeds := feedgrpc.NewServer(cfg.Feed)
-	tls := credentials.NewTLS(identity.ServerTLS(cfg.Identity, d.lowest, d.refused))
+	tls, closeRevoked := identity.ServerCredentials(cfg.Identity, d.lowest, d.refused)
 	creds := feedgrpc.Credentials(tls, cfg.Feed.Limits, d.refused)
 	server := grpc.NewServer(append(feedgrpc.ServerOptions(cfg.Feed.Limits), grpc.Creds(creds))...)
 	feeds.Register(server)
-	standing := []func(){feeds.Revalidate}
+	standing := []func(){feeds.Revalidate, func() { cfg.Refusals.count(identity.CauseRevoked, closeRevoked()) }}
 	if cfg.Authority != nil {
 		standing = append(standing, identity.Serve(server, identity.ServiceConfig{Authority: cfg.Authority, Redeemer: cfg.Redeemer, Lowest: d.lowest,
 			Audit: cfg.Audit, Log: cfg.Feed.Log}))
@@ -54,7 +55,7 @@ func Serve(ctx context.Context, listener net.Listener, cfg Config) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		if err := server.Serve(feedgrpc.Listener(listener, cfg.Feed.Limits)); err != nil && ctx.Err() == nil {
+		if err := server.Serve(feedgrpc.Listener(listener, cfg.Feed.Limits, d.crowded)); err != nil && ctx.Err() == nil {
 			return fmt.Errorf("serving children: %w", err)
 		}
 		return nil

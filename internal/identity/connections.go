@@ -13,13 +13,14 @@ import (
 )
 
 // parting is how long those who are revoked have to be told why, before their connections are closed.
-const parting = time.Second
+const parting = 5 * time.Second
 
 // ServerCredentials are ServerTLS's for a gRPC server. revalidate is to be called when lowest has risen for some place: it
-// closes the connections of those whose certificates no longer count, soon after, since their streams tell them why.
-func ServerCredentials(s *Source, lowest Lowest, refused func(from net.Addr, err error)) (creds credentials.TransportCredentials, revalidate func()) {
+// has the connections closed of those whose certificates no longer count, and tells how many more these are. Each has a
+// little while, in which its streams are told why.
+func ServerCredentials(s *Source, lowest Lowest, refused func(from net.Addr, err error)) (creds credentials.TransportCredentials, revalidate func() (ended int)) {
 	w := watched{TransportCredentials: credentials.NewTLS(ServerTLS(s, lowest, refused)), standing: &connections{}, lowest: lowest}
-	return w, func() { w.standing.end(lowest, parting) }
+	return w, func() int { return w.standing.end(lowest, parting) }
 }
 
 // ClientCredentials are ClientTLS's for a gRPC client. A connection to a server that is known to be replaced by then is
@@ -91,17 +92,14 @@ func (s *connections) add(c *connection) {
 	s.all[c] = struct{}{}
 }
 
-// end closes after a while the connections whose certificates lowest does not accept; it tells how many there are.
+// end closes after a while the connections whose certificates lowest does not accept; it tells how many more are to end.
 func (s *connections) end(lowest Lowest, after time.Duration) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.all {
-		if c.revoked(lowest) == nil {
-			continue
-		}
-		n++
-		if c.ends == nil {
+		if c.ends == nil && c.revoked(lowest) != nil {
 			c.ends = time.AfterFunc(after, func() { _ = c.Close() }) // its reader has gRPC take notice
+			n++
 		}
 	}
 	return n

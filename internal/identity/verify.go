@@ -20,7 +20,7 @@ func (l Lowest) accepts(path question.Path, generation uint64) error {
 		return nil
 	}
 	if least := l(path); generation < least {
-		return fmt.Errorf("the certificate of %s is revoked: its generation is %d, and %d is the lowest that counts", path, generation, least)
+		return object(CauseRevoked, "the certificate of %s is revoked: its generation is %d, and %d is the lowest that counts", path, generation, least)
 	}
 	return nil
 }
@@ -92,7 +92,7 @@ func rule(path question.Path, chain []*x509.Certificate, lowest Lowest) error {
 				continue
 			}
 			if !place.Contains(path) {
-				return fmt.Errorf("the certificate of %s was issued below %s, where it does not belong", path, place)
+				return object(CausePlace, "the certificate of %s was issued below %s, where it does not belong", path, place)
 			}
 			at = place
 		}
@@ -101,7 +101,7 @@ func rule(path question.Path, chain []*x509.Certificate, lowest Lowest) error {
 			return err
 		}
 		if other, ok := generations[at]; ok && other != generation {
-			return fmt.Errorf("the certificates of %s are of two generations, %d and %d", at, other, generation)
+			return object(CausePlace, "the certificates of %s are of two generations, %d and %d", at, other, generation)
 		}
 		generations[at] = generation
 		if at.Tier() == question.TierGlobal && path.Tier() != question.TierGlobal {

@@ -212,7 +212,7 @@ func (h *hub) start(address string) {
 	g := grpc.NewServer(feedgrpc.ServerOptions(h.limits)...)
 	srv.Register(g)
 	served := make(chan error, 1)
-	go func() { served <- g.Serve(feedgrpc.Listener(listener, h.limits)) }()
+	go func() { served <- g.Serve(feedgrpc.Listener(listener, h.limits, nil)) }()
 	h.stop = func() {
 		srv.Close()
 		g.Stop()

@@ -9,15 +9,19 @@ import (
 )
 
 // Listener has the kernel notice when the host of a child is gone, and bounds the connections, all and those of one address.
-// A gRPC server that serves feeds should be given one.
-func Listener(l net.Listener, limits Limits) net.Listener {
+// refused is told of those of an address that has too many; nil is nobody. A gRPC server that serves feeds should be given one.
+func Listener(l net.Listener, limits Limits, refused func(from net.Addr, err error)) net.Listener {
 	limits = limits.withDefaults()
-	return &listener{Listener: l, places: make(chan struct{}, limits.Connections), origins: newCrowd[netip.Prefix](limits.PerAddress),
+	if refused == nil {
+		refused = func(net.Addr, error) {}
+	}
+	return &listener{Listener: l, refused: refused, places: make(chan struct{}, limits.Connections), origins: newCrowd[netip.Prefix](limits.PerAddress),
 		closed: make(chan struct{})}
 }
 
 type listener struct {
 	net.Listener
+	refused func(from net.Addr, err error)
 	places  chan struct{}
 	origins *crowd[netip.Prefix]
 	closed  chan struct{}
@@ -38,8 +42,10 @@ func (l *listener) Accept() (net.Conn, error) {
 			<-l.places
 			return nil, err
 		}
-		leave, ok := l.origins.enter(origin.Of(c.RemoteAddr()))
+		from := origin.Of(c.RemoteAddr())
+		leave, ok := l.origins.enter(from)
 		if !ok {
+			l.refused(c.RemoteAddr(), crowdedBy("%s has %d connections already", from, l.origins.most))
 			_ = c.Close()
 			<-l.places
 			continue

@@ -1,6 +1,7 @@
 package feedgrpc
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -11,6 +12,17 @@ import (
 
 	"github.com/meridian-federation/meridian/internal/origin"
 )
+
+// ErrLimit is a connection for which there was no room.
+var ErrLimit = errors.New("too many connections")
+
+// crowded is an ErrLimit that says whose.
+type crowded string
+
+func (c crowded) Error() string        { return string(c) }
+func (c crowded) Is(target error) bool { return target == ErrLimit }
+
+func crowdedBy(format string, args ...any) error { return crowded(fmt.Sprintf(format, args...)) }
 
 // Credentials are a server's, which bound the connections of each once it is known who that is: those of one certificate's
 // name, and those of strangers, who show none with a name and do not stay. refused is told of those who are closed for
@@ -55,7 +67,7 @@ func (t turnstile) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo
 func (t turnstile) peer(name string) (leave func(), err error) {
 	leave, ok := t.peers.enter(name)
 	if !ok {
-		return nil, fmt.Errorf("%s has %d connections already", name, t.peers.most)
+		return nil, crowdedBy("%s has %d connections already", name, t.peers.most)
 	}
 	return leave, nil
 }
@@ -65,12 +77,12 @@ func (t turnstile) stranger(c net.Conn) (leave func(), err error) {
 	from := origin.Of(c.RemoteAddr())
 	away, ok := t.origins.enter(from)
 	if !ok {
-		return nil, fmt.Errorf("%s has %d connections without a certificate already", from, t.origins.most)
+		return nil, crowdedBy("%s has %d connections without a certificate already", from, t.origins.most)
 	}
 	out, ok := t.strangers.enter(struct{}{})
 	if !ok {
 		away()
-		return nil, fmt.Errorf("there are %d connections without a certificate already", t.strangers.most)
+		return nil, crowdedBy("there are %d connections without a certificate already", t.strangers.most)
 	}
 	timer := time.AfterFunc(t.visit, func() { _ = c.Close() }) // its reader then has the server close the connection
 	return func() { timer.Stop(); out(); away() }, nil

@@ -48,7 +48,7 @@ func newPort(t *testing.T, limits feedgrpc.Limits) *port {
 	feeds := feedgrpc.NewServer(feedgrpc.ServerConfig{Hello: feed.Hello{Role: "zone"}, Limits: limits, Log: slog.New(slog.DiscardHandler)})
 	feeds.Register(server)
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(feedgrpc.Listener(listener, limits)) }()
+	go func() { served <- server.Serve(feedgrpc.Listener(listener, limits, nil)) }()
 	t.Cleanup(func() {
 		feeds.Close()
 		server.Stop()
