@@ -102,7 +102,8 @@ func New(cfg Config, deps Deps) *Zone {
 		Credentials: identity.ClientCredentials(deps.Identity, question.Path{Region: cfg.Region}, nil),
 		Session:     feed.Config{Stats: &z.up}, Log: deps.Log}, z.answer)
 	if deps.Ledger.Client != nil {
-		z.tenure = tenure.New(tenure.Config{Region: cfg.Region, Zone: cfg.Zone, Ledger: deps.Ledger, Mirror: z.mirror, Log: deps.Log})
+		z.tenure = tenure.New(tenure.Config{Region: cfg.Region, Zone: cfg.Zone, Ledger: deps.Ledger, Mirror: z.mirror, Log: deps.Log,
+			Registry: deps.Registry})
 	}
 	if deps.Authorization != nil {
 		z.authorization, z.checks = deps.Authorization, authz.NewMetrics(deps.Registry)

@@ -92,7 +92,8 @@ func New(cfg Config, deps Deps) *Region {
 		Own: func(region, _ string) bool { return region == cfg.Region }, Grace: cfg.Settle}, r.mirror, deps.Log)
 	r.export = location.NewExport(r.outbox)
 	if deps.Ledger.Client != nil {
-		r.tenure = tenure.New(tenure.Config{Region: cfg.Region, Ledger: deps.Ledger, Mirror: r.mirror, Connected: r.connected, Log: deps.Log})
+		r.tenure = tenure.New(tenure.Config{Region: cfg.Region, Ledger: deps.Ledger, Mirror: r.mirror, Connected: r.connected, Log: deps.Log,
+			Registry: deps.Registry})
 	}
 	r.parent = intake.NewParent(feedgrpc.ClientConfig{Targets: cfg.Global, Hello: r.hello(),
 		Credentials: identity.ClientCredentials(deps.Identity, question.Path{}, nil),

@@ -18,7 +18,11 @@ func (t *Tenure) refuse(ctx context.Context, term Term, why error, told func()) 
 	}
 	t.cfg.Log.Error("no addresses are allocated until somebody repairs the ledger", "error", why)
 	t.setBack.Store(&why)
-	defer t.setBack.Store(nil)
+	t.metrics.SetBack(true)
+	defer func() {
+		t.setBack.Store(nil)
+		t.metrics.SetBack(false)
+	}()
 	sub := t.cfg.Mirror.Subscribe()
 	defer sub.Close()
 	ctx, cancel := context.WithCancel(ctx)

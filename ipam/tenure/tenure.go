@@ -19,6 +19,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/meridian-federation/meridian/internal/record"
@@ -44,6 +45,8 @@ type Config struct {
 	Report    func(ipam.PoolState)
 	Connected func(child string) bool
 	Log       *slog.Logger
+	// Registry takes the metrics of the present Tier, and whether etcd was set back; it may be nil.
+	Registry prometheus.Registerer
 }
 
 // Term is what there is while the process leads.
@@ -75,6 +78,7 @@ func Await(ctx context.Context, told <-chan struct{}, patience time.Duration) er
 // Tenure is one process's part in a place's address space. All methods may be called from several goroutines.
 type Tenure struct {
 	cfg      Config
+	metrics  *ipam.Collector
 	tier     atomic.Pointer[ipam.Tier]
 	setBack  atomic.Pointer[error]
 	leading  atomic.Bool
@@ -82,7 +86,13 @@ type Tenure struct {
 }
 
 // New makes a tenure; Run it in each term.
-func New(cfg Config) *Tenure { return &Tenure{cfg: cfg, repaired: make(chan struct{}, 1)} }
+func New(cfg Config) *Tenure {
+	t := &Tenure{cfg: cfg, metrics: ipam.NewCollector(), repaired: make(chan struct{}, 1)}
+	if cfg.Registry != nil {
+		cfg.Registry.MustRegister(t.metrics)
+	}
+	return t
+}
 
 // Tier is the present one; nil while this process does not lead, or the ledger is not open.
 func (t *Tenure) Tier() *ipam.Tier { return t.tier.Load() }
@@ -156,6 +166,7 @@ func (t *Tenure) serve(ctx context.Context, term Term, told func()) (err error) 
 
 func (t *Tenure) begin(term Term, tier *ipam.Tier) {
 	t.tier.Store(tier)
+	t.metrics.Show(tier)
 	if term.Began != nil {
 		term.Began(tier)
 	}
