@@ -82,19 +82,19 @@ func open(t testing.TB, cfg ledger.Config) *ledger.Ledger {
 	return l
 }
 
-// run has a ledger run until the test ends or the function returned is called, which returns the reason of the end.
-func run(t testing.TB, l *ledger.Ledger) (stop func() error) {
+// run has a ledger run until the test ends. The channel has the reason of an earlier end.
+func run(t testing.TB, l *ledger.Ledger) <-chan error {
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- l.Run(ctx) }()
-	stop = func() error {
+	reason, done := make(chan error, 1), make(chan struct{})
+	go func() {
+		defer close(done)
+		reason <- l.Run(ctx)
+	}()
+	t.Cleanup(func() {
 		cancel()
-		err := <-done
-		done <- err
-		return err
-	}
-	t.Cleanup(func() { _ = stop() })
-	return stop
+		<-done
+	})
+	return reason
 }
 
 var services = ledger.Pool{Name: "services"}

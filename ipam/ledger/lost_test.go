@@ -1,0 +1,145 @@
+package ledger_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/meridian-federation/meridian/ipam/ledger"
+)
+
+func shaky(t *testing.T) (*ledger.Ledger, *line, ledger.Config) {
+	t.Helper()
+	s := startEtcd(t, t.TempDir(), "http://127.0.0.1:0")
+	t.Cleanup(func() { s.stop(t) })
+	cfg, line := s.faulty(t, "/tier")
+	return open(t, cfg), line, cfg
+}
+
+// TestLost loses a transaction's request, or its reply: each act is done once, and its caller hears of it as if nothing
+// had been.
+func TestLost(t *testing.T) {
+	l, line, _ := shaky(t)
+	put(t, l, services, block("10.0.0.0/24"))
+	taken := 0
+	for name, fault := range map[string]treatment{"reply": replyLost, "request": requestLost} {
+		t.Run(name, func(t *testing.T) {
+			line.next(fault)
+			e := allocate(t, l, anyOf(name, 32))
+			if got, err := l.Get(bounded(t), name); err != nil || got != e {
+				t.Errorf("allocated: got %+v, %v, want %+v", got, err, e)
+			}
+			line.next(fault)
+			if again := allocate(t, l, anyOf(name, 32)); again != e {
+				t.Errorf("again: got %+v, want %+v", again, e)
+			}
+			line.next(fault)
+			if gone := release(t, l, name); gone.Prefix != e.Prefix {
+				t.Errorf("released: got %+v, want %s", gone, e.Prefix)
+			}
+			slow := ledger.Pool{Name: "slow " + name, Quarantine: time.Hour}
+			line.next(fault)
+			put(t, l, slow, block("10.1.0.0/24"))
+			r := ledger.Request{Owner: name, Pool: slow.Name, Length: 32}
+			allocate(t, l, r)
+			line.next(fault)
+			release(t, l, name)
+			taken++
+			line.next(fault)
+			put(t, l, services, block("10.2.0.0/24"))
+			line.next(fault)
+			if err := l.DropBlock(bounded(t), services.Name, prefix("10.2.0.0/24")); err != nil {
+				t.Errorf("dropping a block: %v", err)
+			}
+			sound(t, l, taken)
+		})
+	}
+}
+
+// TestLate has a transaction reach etcd long after it was given up: it is refused there, since its block was fenced anew.
+func TestLate(t *testing.T) {
+	l, line, _ := shaky(t)
+	put(t, l, services, block("10.0.0.0/30"))
+	var late func(context.Context) error
+	line.next(func(_ context.Context, send func(context.Context) error) error {
+		late = send
+		return errCut
+	})
+	allocate(t, l, exactly("a", "10.0.0.1/32"))
+	release(t, l, "a")
+	if err := late(bounded(t)); err != nil {
+		t.Fatal(err)
+	}
+	if e, err := l.Get(bounded(t), "a"); !errors.Is(err, ledger.ErrNotFound) {
+		t.Errorf("got %+v, %v, want %v", e, err, ledger.ErrNotFound)
+	}
+	sound(t, l, 0)
+}
+
+// TestSilence has etcd answer nothing for a while. Whoever does not wait for it hears that nobody knows what became of
+// the request; asking again, when etcd is back, gives what was allocated.
+func TestSilence(t *testing.T) {
+	l, line, _ := shaky(t)
+	put(t, l, services, block("10.0.0.0/24"))
+	cut := make(chan struct{}, 100)
+	line.always(func(ctx context.Context, send func(context.Context) error) error {
+		err := replyLost(ctx, send)
+		select {
+		case cut <- struct{}{}:
+		default:
+		}
+		return err
+	})
+	ctx, cancel := context.WithCancel(bounded(t))
+	done := make(chan error, 2)
+	go func() {
+		_, err := l.Allocate(ctx, anyOf("a", 32))
+		done <- err
+	}()
+	go func() { done <- l.PutBlock(ctx, services, block("10.1.0.0/24")) }()
+	for range 4 {
+		<-cut
+	}
+	cancel()
+	for range 2 {
+		if err := <-done; !errors.Is(err, ledger.ErrUnknown) || !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, want %v by %v", err, ledger.ErrUnknown, context.Canceled)
+		}
+	}
+	line.always(nil)
+	allocate(t, l, anyOf("a", 32))
+	put(t, l, services, block("10.1.0.0/24"))
+	sound(t, l, 1)
+}
+
+// TestClosedUnderWay closes a ledger of which etcd does not answer.
+func TestClosedUnderWay(t *testing.T) {
+	l, line, cfg := shaky(t)
+	put(t, l, services, block("10.0.0.0/24"))
+	cut := make(chan struct{}, 100)
+	line.always(func(context.Context, func(context.Context) error) error {
+		select {
+		case cut <- struct{}{}:
+		default:
+		}
+		return errCut
+	})
+	done := make(chan error, 1)
+	go func() {
+		_, err := l.Allocate(bounded(t), anyOf("a", 32))
+		done <- err
+	}()
+	<-cut
+	if err := l.Close(); err != nil {
+		t.Errorf("closing: %v", err)
+	}
+	if err := <-done; !errors.Is(err, ledger.ErrUnknown) || !errors.Is(err, ledger.ErrClosed) {
+		t.Errorf("got %v, want %v by %v", err, ledger.ErrUnknown, ledger.ErrClosed)
+	}
+	if _, err := l.Allocate(bounded(t), anyOf("b", 32)); !errors.Is(err, ledger.ErrClosed) || errors.Is(err, ledger.ErrUnknown) {
+		t.Errorf("after the end: got %v, want %v", err, ledger.ErrClosed)
+	}
+	line.always(nil)
+	sound(t, open(t, cfg), 0)
+}
