@@ -12,6 +12,7 @@ import (
 	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/internal/store"
+	"github.com/meridian-federation/meridian/ipam/answer"
 )
 
 // answer answers the region's questions, which reach the leader: by the sums, and by what all replicas, this one like the
@@ -31,12 +32,23 @@ func (z *Zone) answer(ctx context.Context, q feed.Question) ([]byte, error) {
 	case question.KindExport:
 		err = z.export(ctx, q, &node)
 	default:
-		err = fmt.Errorf("%w: a zone knows nothing of %q", question.ErrInvalid, q.Kind)
+		if !answer.Kinds(q.Kind) {
+			return nil, fmt.Errorf("%w: a zone knows nothing of %q", question.ErrInvalid, q.Kind)
+		}
+		_, err = answer.At(ctx, z.office(), question.Path{Region: z.cfg.Region, Zone: z.cfg.Zone}, q.Kind, q.Payload, &node)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return question.Encode(node)
+}
+
+// office keeps the zone's addresses; nil where none are kept.
+func (z *Zone) office() answer.Office {
+	if z.tenure == nil {
+		return nil
+	}
+	return z.tenure
 }
 
 // application says what the zone knows of an application: in sum, and in each of its clusters.

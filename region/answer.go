@@ -10,6 +10,7 @@ import (
 	"github.com/meridian-federation/meridian/internal/permission"
 	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/internal/record"
+	"github.com/meridian-federation/meridian/ipam/answer"
 )
 
 // answer answers Global's questions, with the zones concerned.
@@ -50,9 +51,24 @@ func (r *Region) answer(ctx context.Context, q feed.Question) ([]byte, error) {
 			return nil, err
 		}
 	default:
-		return nil, fmt.Errorf("%w: a region knows nothing of %q", question.ErrInvalid, q.Kind)
+		if !answer.Kinds(q.Kind) {
+			return nil, fmt.Errorf("%w: a region knows nothing of %q", question.ErrInvalid, q.Kind)
+		}
+		below, err := answer.At(ctx, r.office(), question.Path{Region: r.cfg.Region}, q.Kind, q.Payload, &node)
+		if err != nil {
+			return nil, err
+		}
+		zones = below.Of(r.directory.zones())
 	}
 	return question.Encode(question.Gather(ctx, node, r.zones.Children(question.TierZone, zones), q.Kind, q.Payload))
+}
+
+// office keeps the region's addresses; nil where none are kept.
+func (r *Region) office() answer.Office {
+	if r.tenure == nil {
+		return nil
+	}
+	return r.tenure
 }
 
 // application says what the region knows of an application, and in which zones it is.
