@@ -186,6 +186,7 @@ func (z *Zone) serve(ctx context.Context) error {
 		Feed: feedgrpc.ServerConfig{Hello: z.hello(), Accept: z.accept, Peers: z.roster.addresses,
 			Session: feed.Config{Stats: &z.down}, Log: z.log},
 		May: z.may, Identity: z.identity, Authority: z.authority, Mirror: z.mirror, Audit: z.audit,
+		Refusals: z.refusals,
 	})
 }
 

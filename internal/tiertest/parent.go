@@ -39,7 +39,13 @@ type Parent struct {
 // NewParent starts a parent with a path and the certificate for it, which the test's end stops.
 func NewParent(t testing.TB, path string) *Parent {
 	t.Helper()
-	p := &Parent{source: Source(t, path), Outbox: feed.NewOutbox(), Address: "127.0.0.1:0", changed: make(chan struct{}),
+	return NewParentAs(t, Source(t, path))
+}
+
+// NewParentAs starts a parent with an identity of its own.
+func NewParentAs(t testing.TB, source *identity.Source) *Parent {
+	t.Helper()
+	p := &Parent{source: source, Outbox: feed.NewOutbox(), Address: "127.0.0.1:0", changed: make(chan struct{}),
 		ledger: feed.NewLedger(feed.State{}, nil), reports: map[record.Key]record.Record{}, outcomes: map[record.Key]feed.Outcome{}}
 	p.Edit()
 	p.Outbox.SetComplete(true)
@@ -184,6 +190,13 @@ func (p *Parent) AwaitOutcome(t testing.TB, key record.Key, what string, cond fu
 func (p *Parent) AwaitInSync(t testing.TB) {
 	t.Helper()
 	p.AwaitSession(t, "the child is in sync", func(s feed.Status) bool { return s.InSync })
+}
+
+// Connected tells whether the child has a session.
+func (p *Parent) Connected() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.link != nil
 }
 
 // AwaitSession waits until there is a session and how it stands satisfies cond.
