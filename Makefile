@@ -10,7 +10,7 @@ SHELL := /bin/bash
 TOOL := go tool -modfile=tools/go.mod
 
 # What `make generate` writes; nothing else may be edited by it.
-GENERATED = $(shell find api internal -name 'zz_generated.*.go' -o -name '*.pb.go' -o -path 'api/crds/*.yaml' | LC_ALL=C sort) deploy/agent/rbac.yaml
+GENERATED = $(shell find api internal ipam -name 'zz_generated.*.go' -o -name '*.pb.go' -o -path 'api/crds/*.yaml' | LC_ALL=C sort) deploy/agent/rbac.yaml
 
 ##@ Help
 
