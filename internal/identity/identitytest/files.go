@@ -1,9 +1,8 @@
 package identitytest
 
 import (
-	"bytes"
+	"crypto"
 	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -23,14 +22,16 @@ func (r *Root) Files(dir string, path question.Path) (config.Identity, error) {
 	if err != nil {
 		return cfg, err
 	}
-	var cert, roots bytes.Buffer
-	for _, c := range chain {
-		_ = pem.Encode(&cert, &pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}) // a buffer takes all
+	files := map[string][]byte{}
+	for name, certs := range map[string][]*x509.Certificate{cfg.CertFile: chain, cfg.BundleFile: r.Roots()} {
+		if files[name], err = inPEM(nil, certs); err != nil {
+			return cfg, err
+		}
 	}
-	for _, c := range r.Roots() {
-		_ = pem.Encode(&roots, &pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
+	if files[cfg.KeyFile], err = inPEM(key, nil); err != nil {
+		return cfg, err
 	}
-	for name, content := range map[string][]byte{cfg.CertFile: cert.Bytes(), cfg.KeyFile: key, cfg.BundleFile: roots.Bytes()} {
+	for name, content := range files {
 		if err := replace(name, content); err != nil {
 			return cfg, fmt.Errorf("writing the identity of %s: %w", path, err)
 		}
@@ -38,8 +39,8 @@ func (r *Root) Files(dir string, path question.Path) (config.Identity, error) {
 	return cfg, nil
 }
 
-// leaf is a new leaf of a place with its chain, and its key in PEM.
-func (r *Root) leaf(path question.Path) ([]*x509.Certificate, []byte, error) {
+// leaf is a new leaf of a place with its chain, and its key.
+func (r *Root) leaf(path question.Path) ([]*x509.Certificate, crypto.Signer, error) {
 	var source *identity.Source
 	if path.Tier() == question.TierCluster {
 		s, err := r.Source(path)
@@ -61,11 +62,7 @@ func (r *Root) leaf(path question.Path) ([]*x509.Certificate, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	raw, err := x509.MarshalPKCS8PrivateKey(svid.PrivateKey)
-	if err != nil {
-		return nil, nil, err
-	}
-	return svid.Certificates, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw}), nil
+	return svid.Certificates, svid.PrivateKey, nil
 }
 
 // replace writes a file whole, for its owner alone.

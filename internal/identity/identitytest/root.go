@@ -34,6 +34,7 @@ type Options struct {
 type Root struct {
 	domain  spiffeid.TrustDomain
 	options Options
+	root    identity.Root
 
 	mu   sync.Mutex
 	tops map[question.Path]*identity.Authority // guarded by mu; those of the tiers' places
@@ -58,7 +59,7 @@ func New(o Options) (*Root, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Root{domain: domain, options: o, tops: map[question.Path]*identity.Authority{}}
+	r := &Root{domain: domain, options: o, root: root, tops: map[question.Path]*identity.Authority{}}
 	source, err := identity.NewSource(domain, question.Path{})
 	if err != nil {
 		return nil, err

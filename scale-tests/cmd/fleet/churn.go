@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // memoryEvery is how often memory is read while it is watched, at least ten times.
@@ -38,14 +40,23 @@ func runChurn(ctx context.Context, f *federation) (result, error) {
 	if err != nil {
 		return r, err
 	}
-	profiled := f.profile(ctx, "churn")
+	turn, err := f.beginRotation(ctx)
+	if err != nil {
+		return r, err
+	}
+	profiled := f.profile(ctx, churnName)
 	s, stirred := f.stir(ctx, f.base, rng)
-	err = f.watchMemory(stirred, f.o.duration, r.Churn)
+	during, whole := errgroup.WithContext(stirred)
+	during.Go(func() error { return f.watchMemory(whole, f.o.duration, r.Churn) })
+	during.Go(func() error { return turn.run(whole) })
 	var changes []change
-	if changes, r.stirFigures, err = s.stop(err); err != nil {
+	if changes, r.stirFigures, err = s.stop(during.Wait()); err != nil {
 		return r, err
 	}
 	if err := f.catchUp(ctx, f.base); err != nil {
+		return r, err
+	}
+	if r.rotationFigures, err = turn.end(ctx); err != nil {
 		return r, err
 	}
 	if r.cost, err = m.end(ctx); err != nil {

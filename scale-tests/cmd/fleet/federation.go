@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/meridian-federation/meridian/internal/config"
@@ -61,9 +62,11 @@ type federation struct {
 	agentsDone sync.WaitGroup
 	endAgents  context.CancelFunc
 	ports      map[int]bool
+	// renewals are those of the agents' certificates, where they have any.
+	renewals *prometheus.Registry
 }
 
-// identityLife is longer than any run: nobody renews.
+// identityLife is longer than any run: nobody renews, unless leaves are to.
 const identityLife = 24 * time.Hour
 
 // worker is one process of this program.
@@ -76,10 +79,10 @@ type worker struct {
 // error. The context that it returns ends when a process crashes.
 func newFederation(ctx context.Context, o options, root, dir string) (*federation, context.Context, error) {
 	f := &federation{o: o, dir: dir, topo: newTopology(o.clusters, o.zones, o.regions, o.placed, o.near), workers: map[string]*worker{},
-		journal: newJournal(), past: counters{}, ports: map[int]bool{}, endAgents: func() {}}
+		journal: newJournal(), past: counters{}, ports: map[int]bool{}, endAgents: func() {}, renewals: prometheus.NewRegistry()}
 	f.fleet, ctx = fleet.New(ctx, root, dir)
 	var err error
-	if f.identities, err = identitytest.New(identitytest.Options{Lives: identity.Lives{CA: identityLife, Leaf: identityLife}}); err != nil {
+	if f.identities, err = identitytest.New(identitytest.Options{Lives: identity.Lives{CA: identityLife, Leaf: o.leafLife()}}); err != nil {
 		return f, ctx, err
 	}
 	if f.exe, err = os.Executable(); err != nil {
@@ -147,7 +150,7 @@ func (f *federation) startTiers(ctx context.Context, kubeconfig string) error {
 			if err := os.MkdirAll(dir, 0o700); err != nil {
 				return err
 			}
-			if spec.Nodes[i].Identity, err = f.identities.Files(dir, n.path()); err != nil {
+			if spec.Nodes[i].Identity, err = f.issue(dir, n.path()); err != nil {
 				return err
 			}
 		}
@@ -316,7 +319,7 @@ func (f *federation) startAgents(ctx context.Context) error {
 	run, end := context.WithCancel(ctx)
 	f.endAgents = end
 	for _, c := range f.topo.clusters {
-		source, err := f.identities.Source(question.Path{Region: c.region, Zone: c.zone, Cluster: c.name})
+		source, err := f.agentIdentity(run, question.Path{Region: c.region, Zone: c.zone, Cluster: c.name}, addresses[c.zone])
 		if err != nil {
 			return fmt.Errorf("issuing the certificate of agent %s: %w", c.name, err)
 		}

@@ -67,6 +67,29 @@ func TestAllScenarios(t *testing.T) {
 	}
 }
 
+// TestRotation replaces the root, and with it all certificates, of a small federation whose applications change.
+func TestRotation(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts an API server and a federation")
+	}
+	t.Setenv("TMPDIR", t.TempDir())
+	var said bytes.Buffer
+	o, err := parseOptions(strings.Fields("-scenario churn -rotate -clusters 4 -zones 2 -regions 1 -placed 2 -applications 4 -rate 10 -duration 3s"), &said)
+	if err != nil {
+		t.Fatal(err)
+	}
+	results, err := measureAll(t.Context(), o)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, said.String())
+	}
+	checkResult(t, results[0])
+	r := results[0].rotationFigures
+	// All but Global have theirs renewed by somebody else; the root's own process signs what it needs.
+	if least := o.regions + o.zones + o.clusters; !r.Rotated || r.Rotation <= 0 || r.Renewals < least || r.SessionsLost != 0 {
+		t.Errorf("got %+v, want the root rotated, %d renewals or more, and no session lost", r, least)
+	}
+}
+
 // checkResult holds a result, as JSON, to what every result has and to what its scenario promises.
 func checkResult(t *testing.T, r result) {
 	var out bytes.Buffer
@@ -146,6 +169,8 @@ func TestOptions(t *testing.T) {
 		{"one application of scope", "-scope-applications 1", "-scope-applications: 1 is less than 2"},
 		{"failover with one replica", "-scenario failover -replicas 1", "-replicas"},
 		{"restart with one replica", "-scenario restart -replicas 1", ""},
+		{"a rotation in churn", "-scenario churn -rotate", ""},
+		{"a rotation in others, too", "-scenario churn,storm -rotate", "-rotate: is for -scenario churn alone"},
 		{"no rate", "-rate 0", "-rate is above 0"},
 		{"no duration", "-duration 0s", "-duration, -idle and -timeout"},
 		{"nothing idle", "-idle 0s", "-duration, -idle and -timeout"},

@@ -8,6 +8,7 @@ import (
 	"net"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/meridian-federation/meridian/az"
@@ -56,16 +57,23 @@ func serveNode(ctx context.Context, spec workerSpec, n nodeSpec, registry *prome
 	if err != nil {
 		return err
 	}
-	switch spec.Tier {
-	case tierZones:
-		return serveZone(ctx, n, at, az.Deps{Store: store, Identity: id.Source, Listener: listener, Log: log, Registry: own})
-	case tierRegions:
-		cfg := region.Config{ID: n.ID, Region: n.Region, Global: n.Parents, Listen: n.Listen, Etcd: at}
-		cfg.Default()
-		return region.New(cfg, region.Deps{Store: store, Identity: id.Source, Listener: listener, Log: log, Registry: own}).Run(ctx)
-	default:
-		return serveGlobal(ctx, spec, n, at, global.Deps{Store: store, Identity: id.Source, Listener: listener, Log: log, Registry: own, Stats: &feed.Stats{}})
-	}
+	own.MustRegister(id.Collector())
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return id.Run(ctx) })
+	g.Go(func() error {
+		switch spec.Tier {
+		case tierZones:
+			return serveZone(ctx, n, at, az.Deps{Store: store, Identity: id.Source, Authority: id.Authority, Listener: listener, Log: log, Registry: own})
+		case tierRegions:
+			cfg := region.Config{ID: n.ID, Region: n.Region, Global: n.Parents, Listen: n.Listen, Etcd: at}
+			cfg.Default()
+			return region.New(cfg, region.Deps{Store: store, Identity: id.Source, Authority: id.Authority, Listener: listener, Log: log, Registry: own}).Run(ctx)
+		default:
+			return serveGlobal(ctx, spec, n, at, global.Deps{Store: store, Identity: id.Source, Authority: id.Authority, Listener: listener, Log: log,
+				Registry: own, Stats: &feed.Stats{}})
+		}
+	})
+	return g.Wait()
 }
 
 func serveGlobal(ctx context.Context, spec workerSpec, n nodeSpec, at config.Etcd, deps global.Deps) error {

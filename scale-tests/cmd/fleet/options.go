@@ -30,7 +30,7 @@ type options struct {
 	writers                        int
 	seed                           uint64
 	timeout                        time.Duration
-	json, keep                     bool
+	json, keep, rotate             bool
 	profiles, results              string
 	progress, tables               io.Writer
 }
@@ -53,6 +53,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&o.scopePlaced, "scope-placed", 10, "clusters of each application of scope, in two places")
 	flags.Float64Var(&o.rate, "rate", 10, "changes a second in churn and failover")
 	flags.DurationVar(&o.duration, "duration", 5*time.Minute, "length of churn")
+	flags.BoolVar(&o.rotate, "rotate", false, "in churn, have all certificates issued by Meridian's own authority, renewed again and again, and their root replaced")
 	flags.DurationVar(&o.pause, "pause", 3*time.Second, "time between a replica's return and the next kill in failover")
 	flags.DurationVar(&o.idle, "idle", 30*time.Second, "length of the idle measurement; a third of it goes before")
 	flags.DurationVar(&o.latency, "latency", 5*time.Millisecond, "what a cluster takes to apply 16 objects")
@@ -101,6 +102,9 @@ func (o options) validate() error {
 	}
 	if o.duration <= 0 || o.idle <= 0 || o.timeout <= 0 {
 		errs = append(errs, errors.New("-duration, -idle and -timeout are above 0"))
+	}
+	if o.rotate && !slices.Equal(o.scenarios, []string{churnName}) {
+		errs = append(errs, errors.New("-rotate: is for -scenario churn alone"))
 	}
 	return errors.Join(append(errs, o.validatePlaced()...)...)
 }

@@ -76,6 +76,10 @@ func (r result) own(w io.Writer) {
 		fmt.Fprintf(w, "  memory of Meridian's tiers\tsecond minute %.0f MiB, at most %.0f\tlast minute %.0f MiB, at most %.0f\tbounded: %t\n",
 			c.SecondMinute, c.SecondMinuteMax, c.LastMinute, c.LastMinuteMax, c.Bounded)
 	}
+	if f := r.rotationFigures; f != nil {
+		fmt.Fprintf(w, "  root replaced\t%t, in %.1f s\t%d renewals, %d of them tried again\t%d sessions lost\n", f.Rotated, f.Rotation, f.Renewals,
+			f.RenewalsFailed, f.SessionsLost)
+	}
 	if f := r.failoverFigures; f != nil {
 		fmt.Fprintf(w, "  kills\t%d\tclusters taken over %d\twrong %d, lost %d, repeated %d\n", f.Kills, f.Owned, f.Wrong, f.Lost, f.Repeated)
 		f.Staleness.row(w, "staleness meanwhile")

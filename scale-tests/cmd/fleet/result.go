@@ -26,6 +26,7 @@ type result struct {
 	Settle *float64      `json:"settle_s,omitempty"`
 	Churn  *churnFigures `json:"churn,omitempty"`
 	*stirFigures
+	*rotationFigures
 	*failoverFigures
 	Scope *scopeFigures `json:"scope,omitempty"`
 	// Idle is the CPU time of each tier while nothing happens, in percent of one core.

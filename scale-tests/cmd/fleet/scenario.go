@@ -14,6 +14,7 @@ import (
 
 // Scenarios that other files know by name.
 const (
+	churnName    = "churn"
 	failoverName = "failover"
 	scopeName    = "scope"
 )
@@ -34,7 +35,7 @@ func scenarios() []scenario {
 		{name: "fanout", run: runFanout},
 		{name: "restart", loaded: true, run: runRestart},
 		{name: "storm", loaded: true, run: runStorm},
-		{name: "churn", loaded: true, run: runChurn},
+		{name: churnName, loaded: true, run: runChurn},
 		{name: failoverName, loaded: true, run: runFailover, fit: func(o *options) { o.replicas = cmp.Or(o.replicas, 3) }},
 		{name: scopeName, run: runScope, fit: func(o *options) { o.placed, o.near = o.scopePlaced, true }},
 	}

@@ -236,9 +236,13 @@ func (a *Agent) put(r record.Record, fence feed.Fence) {
 	}
 }
 
-// answer says no more than that the agent is there.
-func (a *Agent) answer(context.Context, feed.Question) ([]byte, error) {
-	return question.Encode(question.Node{Tier: question.TierCluster, Name: a.cfg.Cluster})
+// answer says no more than that the agent is there, and whom it believes.
+func (a *Agent) answer(_ context.Context, q feed.Question) ([]byte, error) {
+	node := question.Node{Tier: question.TierCluster, Name: a.cfg.Cluster}
+	if q.Kind == question.KindOverview {
+		node.Overview = &question.Overview{Identity: a.cfg.Identity.Describe()}
+	}
+	return question.Encode(node)
 }
 
 // pause tells whether ctx outlasted d.
