@@ -10,6 +10,7 @@ import (
 
 	"github.com/meridian-federation/meridian/internal/children"
 	"github.com/meridian-federation/meridian/internal/config"
+	"github.com/meridian-federation/meridian/ipam/ipamgrpc"
 )
 
 // Config is a zone's configuration. Its zero value, with Default, lacks only the names of region and zone.
@@ -31,10 +32,12 @@ type Config struct {
 	Identity      config.Identity
 	// Children bounds what each child may tell.
 	Children children.Limits
-	Etcd     config.Etcd
-	Admin    config.Admin
-	Audit    config.Audit
-	Log      config.Log
+	// IPAM bounds how many addresses each child may take for machines of its own.
+	IPAM  ipamgrpc.Limits
+	Etcd  config.Etcd
+	Admin config.Admin
+	Audit config.Audit
+	Log   config.Log
 }
 
 // GossipConfig is how the zone's replicas find out about each other. Without Bind a replica has none: it is the zone's
@@ -90,6 +93,7 @@ func (c *Config) Default() {
 		c.Etcd.DataDir = "data/zone"
 	}
 	c.Children.DefaultAgent()
+	c.IPAM.Default()
 	c.Etcd.Default()
 	if c.Admin.Address == "" {
 		c.Admin.Address = config.Loopback(config.ZoneAdminPort)
@@ -111,6 +115,7 @@ func (c *Config) Validate() error {
 		config.Prefix("gossip", c.Gossip.Validate()),
 		config.Prefix("authorization", c.Authorization.Validate()),
 		config.Prefix("children", c.Children.Validate()),
+		config.Prefix("ipam", c.IPAM.Validate()),
 		config.Prefix("etcd", c.Etcd.Validate()),
 		config.Prefix("identity", c.Identity.Validate()),
 		config.Prefix("admin", c.Admin.Validate()),

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
 
 	"github.com/meridian-federation/meridian/az/authz"
 	"github.com/meridian-federation/meridian/az/compile"
@@ -186,7 +187,7 @@ func (z *Zone) serve(ctx context.Context) error {
 		Feed: feedgrpc.ServerConfig{Hello: z.hello(), Accept: z.accept, Peers: z.roster.addresses,
 			Session: feed.Config{Stats: &z.down}, Log: z.log},
 		May: z.may, Identity: z.identity, Authority: z.authority, Mirror: z.mirror, Audit: z.audit,
-		Refusals: z.refusals,
+		Refusals: z.refusals, More: []func(grpc.ServiceRegistrar){z.machines},
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/meridian-federation/meridian/internal/children"
 	"github.com/meridian-federation/meridian/internal/config"
+	"github.com/meridian-federation/meridian/ipam/ipamgrpc"
 )
 
 // Config is a region's configuration. Its zero value, with Default, lacks only the region's name.
@@ -19,10 +20,12 @@ type Config struct {
 	Identity config.Identity
 	// Children bounds what each child may tell.
 	Children children.Limits
-	Etcd     config.Etcd
-	Admin    config.Admin
-	Audit    config.Audit
-	Log      config.Log
+	// IPAM bounds how many addresses each child may take for machines of its own.
+	IPAM  ipamgrpc.Limits
+	Etcd  config.Etcd
+	Admin config.Admin
+	Audit config.Audit
+	Log   config.Log
 }
 
 // defaultSettle is longer than a reconnecting zone pauses.
@@ -47,6 +50,7 @@ func (c *Config) Default() {
 		c.Etcd.DataDir = "data/region"
 	}
 	c.Children.DefaultTier()
+	c.IPAM.Default()
 	c.Etcd.Default()
 	if c.Admin.Address == "" {
 		c.Admin.Address = config.Loopback(config.RegionAdminPort)
@@ -64,6 +68,7 @@ func (c *Config) Validate() error {
 		config.Required("region", c.Region),
 		config.Address("listen", c.Listen),
 		config.Prefix("children", c.Children.Validate()),
+		config.Prefix("ipam", c.IPAM.Validate()),
 		config.Prefix("etcd", c.Etcd.Validate()),
 		config.Prefix("identity", c.Identity.Validate()),
 		config.Prefix("admin", c.Admin.Validate()),

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
 
 	"github.com/meridian-federation/meridian/internal/audit"
 	"github.com/meridian-federation/meridian/internal/buildinfo"
@@ -50,28 +52,29 @@ type Deps struct {
 
 // Region is one replica of a region.
 type Region struct {
-	cfg       Config
-	store     store.Store
-	listener  net.Listener
-	log       *slog.Logger
-	audit     *audit.Log
-	identity  *identity.Source
-	authority *identity.Authority
-	mirror    *store.Mirror
-	views     *scope.Views
-	directory *directory
-	sums      *sums
-	space     *space
-	locations *location.Keeper
-	export    *location.Export
-	tenure    *tenure.Tenure // nil where no addresses are kept
-	zones     *children.Table
-	refusals  *children.Refusals
-	parent    *intake.Parent
-	outbox    *feed.Outbox // what Global is told
-	up, down  feed.Stats
-	leading   atomic.Bool
-	serving   atomic.Bool
+	cfg        Config
+	store      store.Store
+	listener   net.Listener
+	log        *slog.Logger
+	audit      *audit.Log
+	identity   *identity.Source
+	authority  *identity.Authority
+	mirror     *store.Mirror
+	views      *scope.Views
+	directory  *directory
+	sums       *sums
+	space      *space
+	allotments *allotments
+	locations  *location.Keeper
+	export     *location.Export
+	tenure     *tenure.Tenure // nil where no addresses are kept
+	zones      *children.Table
+	refusals   *children.Refusals
+	parent     *intake.Parent
+	outbox     *feed.Outbox // what Global is told
+	up, down   feed.Stats
+	leading    atomic.Bool
+	serving    atomic.Bool
 
 	mu      sync.Mutex
 	ledgers map[string]*feed.Ledger // guarded by mu; by zone
@@ -88,6 +91,7 @@ func New(cfg Config, deps Deps) *Region {
 	r.directory = newDirectory(cfg.Region, r.lost)
 	r.sums = newSums(cfg.Region, r.mirror, r.outbox)
 	r.space = newSpace(cfg.Region, r.outbox)
+	r.allotments = newAllotments(cfg.Region, r.mirror, r.outbox, deps.Log)
 	r.locations = location.New(location.Config{Child: func(c record.Cluster) string { return c.Zone },
 		Own: func(region, _ string) bool { return region == cfg.Region }, Grace: cfg.Settle}, r.mirror, deps.Log)
 	r.export = location.NewExport(r.outbox)
@@ -134,6 +138,7 @@ func (r *Region) Run(ctx context.Context) error {
 	group.Add("scope", func(ctx context.Context) error { return r.views.Run(ctx, r.mirror) })
 	group.Add("parent's grant", func(ctx context.Context) error { return children.Heed(ctx, r.mirror, r.identity, r.log) })
 	group.Add("export", func(ctx context.Context) error { return quiet(ctx, r.export.Run(ctx, r.mirror)) })
+	group.Add("allotments", func(ctx context.Context) error { return quiet(ctx, r.allotments.follow(ctx)) })
 	group.Add("directory", func(ctx context.Context) error { return r.directory.run(ctx, r.mirror) })
 	group.Add("leader", func(ctx context.Context) error {
 		if err := r.mirror.WaitReady(ctx); err != nil {
@@ -162,6 +167,7 @@ func (r *Region) lead(ctx context.Context, t store.Term) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return unbroken(ctx) })
 	group.Go(func() error { return r.locations.Run(ctx, writer) })
+	group.Go(func() error { return r.allotments.keep(ctx, writer) })
 	told := make(chan struct{})
 	group.Go(func() error { return r.allocate(ctx, writer, told) })
 	group.Go(func() error {
@@ -175,12 +181,14 @@ func (r *Region) lead(ctx context.Context, t store.Term) error {
 
 // awaitRecords waits until the records are read, and what Global is to know of them is in the outbox.
 func (r *Region) awaitRecords(ctx context.Context) error {
-	select {
-	case <-r.export.Ready():
-		return r.mirror.WaitReady(ctx)
-	case <-ctx.Done():
-		return ctx.Err()
+	for _, ready := range []<-chan struct{}{r.export.Ready(), r.allotments.ready} {
+		select {
+		case <-ready:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
+	return r.mirror.WaitReady(ctx)
 }
 
 // serve serves zones from when the records are read.
@@ -192,7 +200,7 @@ func (r *Region) serve(ctx context.Context) error {
 	return children.Serve(ctx, r.listener, children.Config{
 		Feed: feedgrpc.ServerConfig{Hello: r.hello(), Accept: r.accept, Session: feed.Config{Stats: &r.down}, Log: r.log},
 		May:  children.Child(question.Path{Region: r.cfg.Region}), Identity: r.identity, Authority: r.authority, Mirror: r.mirror,
-		Audit: r.audit, Refusals: r.refusals,
+		Audit: r.audit, Refusals: r.refusals, More: []func(grpc.ServiceRegistrar){r.machines},
 	})
 }
 
@@ -207,6 +215,8 @@ func (r *Region) settle(ctx context.Context) error {
 	case <-timer.C:
 		r.sums.open()
 		r.space.settle()
+		zones := r.directory.zones()
+		r.allotments.retain(func(zone string) bool { return slices.Contains(zones, zone) })
 	case <-ctx.Done():
 	}
 	return nil

@@ -42,7 +42,10 @@ func (l Limits) Validate() error {
 	return errors.Join(errs...)
 }
 
+// Burst is how many records a child that was quiet may tell at once.
+func (l Limits) Burst() int { return burst * l.Rate }
+
 // Ledger is what is held of what a child tells, from session to session, within the limits.
 func (l Limits) Ledger() *feed.Ledger {
-	return feed.NewLedger(feed.State{}, nil).Unguarded().Limited(feed.Limits{Records: l.Records, Rate: float64(l.Rate), Burst: burst * l.Rate})
+	return feed.NewLedger(feed.State{}, nil).Unguarded().Limited(feed.Limits{Records: l.Records, Rate: float64(l.Rate), Burst: l.Burst()})
 }

@@ -137,6 +137,12 @@ func TestMatrix(t *testing.T) {
 			for call, do := range calls {
 				tier.try(t, name, call, slices.Contains(allowed[tier.path][call], name), do)
 			}
+			for method, do := range caller.Addresses(tier.address, tier.path, "local/"+name+"/vm") {
+				tier.try(t, name, method+" for itself", slices.Contains(allowed[tier.path]["Renew"], name), func(t *testing.T) error { return do(t) })
+			}
+			for method, do := range caller.Addresses(tier.address, tier.path, "local/region/east/zone/b/cluster/x/vm") {
+				tier.try(t, name, method+" for another", false, func(t *testing.T) error { return do(t) })
+			}
 			for _, claim := range claims {
 				what := claim.role + " " + claim.path
 				tier.try(t, name, what, sessions[tier.path][what] == name, func(t *testing.T) error {

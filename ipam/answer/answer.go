@@ -131,6 +131,14 @@ func within(office Office, node *question.Node, do func(*ipam.Tier) error) error
 	return nil
 }
 
+// Ledger is an office's, while it is open; else, and without an office, nil.
+func Ledger(office Office) *ledger.Ledger {
+	if t, _ := open(office); t != nil {
+		return t.Ledger()
+	}
+	return nil
+}
+
 // open is the tier, or why there is none.
 func open(office Office) (t *ipam.Tier, why string) {
 	if office == nil {

@@ -39,7 +39,7 @@ type Config struct {
 	// Lowest is by which certificates are refused that are revoked.
 	Lowest identity.Lowest
 	Limits Limits
-	// Rate is how many requests a caller may make in a second for long, after Burst at once.
+	// Rate is how many requests a caller may make in a second for long, after Burst at once; 0 is no limit.
 	Rate  float64
 	Burst int
 	// Audit is told who was refused.
@@ -48,6 +48,10 @@ type Config struct {
 
 // Register serves on a server whose connections were made with identity.ServerTLS.
 func Register(reg grpc.ServiceRegistrar, cfg Config) {
+	cfg.Limits.Default()
+	if cfg.Rate <= 0 {
+		cfg.Rate, cfg.Burst = float64(rate.Inf), MaxBatch
+	}
 	ipampb.RegisterIPAMServer(reg, &service{cfg: cfg, account: &account{limits: cfg.Limits}, rates: map[string]*rate.Limiter{},
 		watching: map[string]bool{}})
 }

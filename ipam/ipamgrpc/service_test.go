@@ -240,29 +240,9 @@ func TestStrangers(t *testing.T) {
 		"another zone's cluster": tiertest.At(t, "region/west/zone/b/cluster/c1"), "another cluster": tiertest.At(t, two),
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := ipampb.NewIPAMClient(caller.Conn(t, z.address, place))
-			for method, call := range map[string]func() error{
-				"Allocate": func() error {
-					_, err := c.Allocate(t.Context(), &ipampb.AllocateRequest{Owner: mine, Pool: "p", Length: 32})
-					return err
-				},
-				"AllocateBatch": func() error {
-					_, err := c.AllocateBatch(t.Context(), &ipampb.AllocateBatchRequest{Requests: []*ipampb.AllocateRequest{{Owner: mine, Pool: "p", Length: 32}}})
-					return err
-				},
-				"Release": func() error { _, err := c.Release(t.Context(), &ipampb.ReleaseRequest{Owner: mine}); return err },
-				"Get":     func() error { _, err := c.Get(t.Context(), &ipampb.GetRequest{Owner: mine}); return err },
-				"List":    func() error { _, err := c.List(t.Context(), &ipampb.ListRequest{OwnerPrefix: "local/" + one}); return err },
-				"Watch": func() error {
-					stream, err := c.Watch(t.Context(), &ipampb.WatchRequest{OwnerPrefix: "local/"})
-					if err == nil {
-						_, err = stream.Recv()
-					}
-					return err
-				},
-			} {
+			for method, call := range caller.Addresses(z.address, place, mine) {
 				before := len(z.trail.Events(audit.PeerRefused))
-				if err := call(); status.Code(err) != codes.PermissionDenied {
+				if err := call(t); status.Code(err) != codes.PermissionDenied {
 					t.Errorf("%s: got %v, want PermissionDenied", method, err)
 				}
 				events := z.trail.Events(audit.PeerRefused)[before:]
@@ -383,4 +363,3 @@ func TestLimits(t *testing.T) {
 		}
 	}
 }
-
