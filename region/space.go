@@ -19,16 +19,14 @@ type allocator interface {
 	Settled()
 }
 
-// space is what the zones say of address space: their allotments go on to Global as they are, their demands to whoever
-// allocates. It is held in memory and outlives terms; a zone that is silent is believed to want what it wanted. All methods
-// may be called from several goroutines.
+// space is what the zones want of address space, as whoever allocates is told it. It is held in memory and outlives terms; a
+// zone that is silent is believed to want what it wanted. All methods may be called from several goroutines.
 type space struct {
 	region string
 	outbox *feed.Outbox
 
-	mu         sync.Mutex // guards all below
-	allotments map[string]map[record.Key]struct{}
-	demands    map[string]map[record.Key]record.Demand
+	mu      sync.Mutex                              // guards all below
+	demands map[string]map[record.Key]record.Demand // by zone
 	// told is what the region itself says, in the present term.
 	told      map[record.Key]struct{}
 	settled   bool
@@ -36,80 +34,55 @@ type space struct {
 }
 
 func newSpace(region string, outbox *feed.Outbox) *space {
-	return &space{region: region, outbox: outbox, allotments: map[string]map[record.Key]struct{}{},
-		demands: map[string]map[record.Key]record.Demand{}, told: map[record.Key]struct{}{}}
+	return &space{region: region, outbox: outbox, demands: map[string]map[record.Key]record.Demand{}, told: map[record.Key]struct{}{}}
 }
 
-// take notes what a zone says of address space; records of other kinds are passed over.
+// take notes what a zone wants; records of other kinds are passed over.
 func (s *space) take(zone string, puts []*record.Record, removals []feed.Removal) (rejected []feed.Rejection) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var edits []feed.Edit
 	for _, r := range puts {
-		edit, err := s.put(zone, r)
+		if r.Key.Kind != record.KindDemand {
+			continue
+		}
+		d, err := record.DecodeDemand(*r)
 		if err != nil {
 			rejected = append(rejected, children.Reject(*r, err))
 			continue
 		}
-		edits = append(edits, edit...)
-	}
-	for _, r := range removals {
-		edits = append(edits, s.remove(zone, r.Key, r.Cause)...)
-	}
-	s.outbox.Edit(edits...)
-	return rejected
-}
-
-func (s *space) put(zone string, r *record.Record) ([]feed.Edit, error) {
-	switch r.Key.Kind {
-	case record.KindAllotment:
-		if _, err := record.DecodeAllotment(*r); err != nil {
-			return nil, err
+		if s.demands[zone] == nil {
+			s.demands[zone] = map[record.Key]record.Demand{}
 		}
-		enter(s.allotments, zone)[r.Key] = struct{}{}
-		return []feed.Edit{feed.Put(r)}, nil
-	case record.KindDemand:
-		d, err := record.DecodeDemand(*r)
-		if err != nil {
-			return nil, err
-		}
-		enter(s.demands, zone)[r.Key] = d
+		s.demands[zone][r.Key] = d
 		if s.allocator != nil {
 			s.allocator.Demand(s.child(zone), d)
 		}
 	}
-	return nil, nil
+	for _, r := range removals {
+		s.remove(zone, r.Key)
+	}
+	return rejected
 }
 
-// remove drops what a zone says no more, if it said it.
-func (s *space) remove(zone string, key record.Key, cause record.Cause) []feed.Edit {
-	if _, said := s.demands[zone][key]; said {
-		delete(s.demands[zone], key)
-		if s.allocator != nil {
-			s.allocator.Gone(s.child(zone), key)
-		}
+// remove drops what a zone wants no more.
+func (s *space) remove(zone string, key record.Key) {
+	if _, said := s.demands[zone][key]; !said {
+		return
 	}
-	if _, said := s.allotments[zone][key]; said {
-		delete(s.allotments[zone], key)
-		return []feed.Edit{feed.Remove(key, cause)}
+	delete(s.demands[zone], key)
+	if s.allocator != nil {
+		s.allocator.Gone(s.child(zone), key)
 	}
-	return nil
 }
 
 // forget drops all that a zone said: it is no longer in the region.
 func (s *space) forget(zone string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var edits []feed.Edit
-	for key := range maps.Clone(s.allotments[zone]) {
-		edits = append(edits, s.remove(zone, key, record.CauseScope)...)
+	for key := range s.demands[zone] {
+		s.remove(zone, key)
 	}
-	for key := range maps.Clone(s.demands[zone]) {
-		s.remove(zone, key, record.CauseScope)
-	}
-	delete(s.allotments, zone)
 	delete(s.demands, zone)
-	s.outbox.Edit(edits...)
 }
 
 // settle notes that all zones have told all, or had their time to.
@@ -171,11 +144,3 @@ func (s *space) untell(key record.Key, cause record.Cause) {
 }
 
 func (s *space) child(zone string) string { return s.region + "/" + zone }
-
-// enter returns a zone's part of what zones say, made where there is none.
-func enter[V any](of map[string]map[record.Key]V, zone string) map[record.Key]V {
-	if of[zone] == nil {
-		of[zone] = map[record.Key]V{}
-	}
-	return of[zone]
-}

@@ -33,7 +33,7 @@ func (r *tier) tells(what string, want ...record.Record) {
 }
 
 // TestAllotmentsGoUp shows that Global is told what became of the zones' claims in the zones' own words; that a zone that is
-// silent keeps its word; and that the region tells again what the zones do when it has restarted.
+// silent keeps its word, also when the region restarts; and that what it does not tell when it is back is gone.
 func TestAllotmentsGoUp(t *testing.T) {
 	r := newTier(t)
 	a, b := allotment("a", "ipclaim/n/x", "10.1.0.1/32"), allotment("b", "ipclaim/n/y", "")
@@ -44,12 +44,18 @@ func TestAllotmentsGoUp(t *testing.T) {
 	met := allotment("b", "ipclaim/n/y", "10.2.0.0/24")
 	r.zones["b"].Outbox.Edit(feed.Put(&met))
 	r.tells("zone b's is met, and that of zone a, which is silent, stands", a, met)
-	r.zones["a"].Start()
+	r.parent.Stop()
 	r.stop()
 	r.start()
-	r.tells("the zones have told again", a, met)
-	r.zones["a"].Outbox.Edit(feed.Remove(a.Key, record.CausePerson))
-	r.tells("zone a's is released", met)
+	r.parent.Start(t)
+	r.parent.AwaitSession(t, "the region has told all, and zone a nothing", func(s feed.Status) bool { return s.Heard })
+	r.tells("zone a's stands", a, met)
+	again := allotment("a", "ipclaim/n/z", "10.1.0.2/32")
+	r.zones["a"].Outbox.Edit(feed.Remove(a.Key, record.CausePerson), feed.Put(&again))
+	r.zones["a"].Start()
+	r.tells("what zone a does not tell any more is released", again, met)
+	r.zones["a"].Outbox.Edit(feed.Remove(again.Key, record.CausePerson))
+	r.tells("zone a's other is released, too", met)
 	r.parent.Edit(feed.Remove(record.ClusterKey("b-1"), record.CausePerson))
 	r.tells("zone b has left the region, and its word with it")
 }

@@ -40,13 +40,17 @@ func (r *Region) endpoint(zone string) feedgrpc.Endpoint {
 		Rank:   rank,
 		Apply: children.Audited(r.audit, question.Path{Region: r.cfg.Region, Zone: zone}.String(),
 			func(_ context.Context, batch feed.Batch) ([]feed.Rejection, error) { return r.take(zone, batch), nil }),
-		Opened: func(*feedgrpc.Link) { r.locations.Connected(zone, true) },
+		Opened: func(*feedgrpc.Link) {
+			r.allotments.connected(zone)
+			r.locations.Connected(zone, true)
+		},
 		Closed: func(error) { r.locations.Connected(zone, false) },
 		State: func(status feed.Status) {
 			if refused := status.RefusedBy; refused != nil {
 				r.log.Warn("zone takes nothing from here", "zone", zone, "kind", refused.Kind, "reason", refused.Reason)
 			}
 			if status.Heard {
+				r.allotments.heardOf(zone)
 				if r.sums.heardOf(zone, r.directory.zones()) {
 					r.space.settle()
 				}
@@ -62,6 +66,7 @@ func (r *Region) take(zone string, batch feed.Batch) (rejected []feed.Rejection)
 	batch.Puts, rejected = children.Sift(batch.Puts, func(key record.Key) error { return say(records, r.cfg.Region, zone, key) })
 	rejected = append(rejected, r.sums.take(zone, batch)...)
 	rejected = append(rejected, r.space.take(zone, batch.Puts, batch.Removals)...)
+	rejected = append(rejected, r.allotments.take(batch.Puts, batch.Removals)...)
 	return append(rejected, r.locations.Take(zone, batch.Puts, batch.Removals)...)
 }
 
@@ -86,6 +91,7 @@ func (r *Region) lost(zone string) {
 	r.mu.Unlock()
 	r.sums.forget(zone)
 	r.space.forget(zone)
+	r.allotments.retain(func(other string) bool { return other != zone })
 	r.locations.Forget(zone)
 }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/meridian-federation/meridian/internal/store/etcd"
 	"github.com/meridian-federation/meridian/internal/store/mem"
 	"github.com/meridian-federation/meridian/internal/tiertest"
+	"github.com/meridian-federation/meridian/ipam/ledger"
 	"github.com/meridian-federation/meridian/region"
 )
 
@@ -76,13 +77,14 @@ func newChain(t testing.TB, open func(name string) store.Store) *chain {
 	up := tier("region", func(s store.Store, l net.Listener) runner {
 		cfg := region.Config{ID: "region-0", Region: "west", Global: []string{c.parent.Address}, Settle: 300 * time.Millisecond}
 		cfg.Default()
-		return region.New(cfg, region.Deps{Store: s, Listener: l, Log: log, Identity: tiertest.Source(t, "region/west")})
+		return region.New(cfg, region.Deps{Store: s, Listener: l, Log: log, Identity: tiertest.Source(t, "region/west"), Ledger: ledgerBeside(s)})
 	})
 	for zone, clusters := range map[string][]string{"a": {"a-1", "a-2"}, "b": {"b-1"}} {
 		address := tier(zone, func(s store.Store, l net.Listener) runner {
 			cfg := az.Config{ID: "zone-0", Region: "west", Zone: zone, Parent: []string{up}, Settle: 300 * time.Millisecond}
 			cfg.Default()
-			return az.New(cfg, az.Deps{Store: s, Listener: l, Log: log, Identity: tiertest.Source(t, "region/west/zone/"+zone)})
+			return az.New(cfg, az.Deps{Store: s, Listener: l, Log: log, Identity: tiertest.Source(t, "region/west/zone/"+zone),
+				Ledger: ledgerBeside(s)})
 		})
 		for _, name := range clusters {
 			c.parent.Put(record.Cluster{Name: name, Region: "west", Zone: zone, Environments: []string{"prod"},
@@ -102,6 +104,14 @@ func newChain(t testing.TB, open func(name string) store.Store) *chain {
 		return true
 	})
 	return c
+}
+
+// ledgerBeside is the ledger of addresses of a tier whose store is an etcd; none otherwise.
+func ledgerBeside(s store.Store) ledger.Config {
+	if s, ok := s.(*etcd.Store); ok {
+		return ledger.Config{Client: s.Client(), Prefix: s.Prefix()}
+	}
+	return ledger.Config{}
 }
 
 // edits are what Global would send for an application that runs once in each cluster.
