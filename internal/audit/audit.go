@@ -33,8 +33,11 @@ const (
 	Confirm         Action = "confirm"
 	Override        Action = "override"
 	AuthorityRotate Action = "authority.rotate"
+	AuthorityAdopt  Action = "authority.adopt"
 	Ask             Action = "ask" // refusals only
 	SpecChange      Action = "spec.change"
+	SpaceRepair     Action = "ipam.repair"
+	SpaceReclaim    Action = "ipam.reclaim"
 )
 
 // Result is how it ended.

@@ -26,7 +26,10 @@ type Identity struct {
 	TokenFile   string   `usage:"file with the token of the first enrolment, as 'meridian token create' prints it (authority)"`
 	Pin         []string `usage:"sha256:HEX of the root's public key, as 'meridian token create' prints it; any of several will do (authority)"`
 	// Join is for a further process at Global: the others get their certificates from their parents.
-	Join               []string      `usage:"addresses of the process of Global that has the root; only for further ones of Global (authority)"`
+	Join []string `usage:"addresses of the process of Global that has the root; only for further ones of Global (authority)"`
+	// AdoptRoot and AdoptPin are for a control plane whose root is lost: at Global, and at those below it.
+	AdoptRoot          bool          `usage:"at Global alone, where no process has the root any more: have the root that this process has, or makes, take its place; leave it out again once that is done (authority)"`
+	AdoptPin           string        `usage:"below Global: sha256:HEX of the root that Global adopted, to believe once the parent shows it; leave it out again once that is done (authority)"`
 	CertFile           string        `usage:"file with the certificate and those above it, in PEM (files)"`
 	KeyFile            string        `usage:"file with the certificate's key, in PEM (files)"`
 	BundleFile         string        `usage:"file with the roots to believe, in PEM (files)"`
@@ -70,6 +73,12 @@ func (i Identity) Validate() error {
 	}
 	for _, address := range i.Join {
 		errs = append(errs, Address("join", address))
+	}
+	if i.AdoptRoot && len(i.Join) > 0 {
+		errs = append(errs, errors.New("adoptRoot: excludes join: a process that has its certificates from another adopts no root"))
+	}
+	if i.Source != IdentityAuthority && (i.AdoptRoot || i.AdoptPin != "") {
+		errs = append(errs, fmt.Errorf("adoptRoot, adoptPin: are for source %s: replace the roots where the identities are issued", IdentityAuthority))
 	}
 	switch i.Source {
 	case IdentityAuthority:

@@ -22,6 +22,8 @@ func TestIdentity(t *testing.T) {
 		{"no socket", Identity{Source: IdentityWorkloadAPI}, "workloadApiAddress: is required"},
 		{"too short a life", Identity{LeafLifetime: time.Second}, "leafLifetime: 1s is less than 5s"},
 		{"a leaf that outlives its authority", Identity{CALifetime: time.Hour}, "caLifetime: 1h0m0s is less than leafLifetime"},
+		{"a root to adopt, of another process", Identity{AdoptRoot: true, Join: []string{"g:1"}}, "adoptRoot: excludes join"},
+		{"a root to adopt, of others' identities", Identity{Source: IdentityWorkloadAPI, WorkloadAPIAddress: "s", AdoptRoot: true}, "adoptRoot, adoptPin: are for source authority"},
 		{"an address without a port", Identity{Join: []string{"global"}}, `join: "global" is not HOST:PORT`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

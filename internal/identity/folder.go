@@ -21,12 +21,14 @@ import (
 //	roots.pem      the roots to believe; written before an identity.pem that needs them
 //	pending.pem    the key of an enrolment under way: its answer may be lost, and the token is good for this key again
 //	root-HEX.pem   at Global: a root and its key
+//	adopted.pem    the root that was taken over last by identity.adoptPin
 //	generations.pem  the highest generation that was met of each place
 const (
 	identityFile    = "identity.pem"
 	rootsFile       = "roots.pem"
 	pendingFile     = "pending.pem"
 	rootFiles       = "root-"
+	adoptedFile     = "adopted.pem"
 	generationsFile = "generations.pem"
 	unfinished      = ".new-"
 )

@@ -106,8 +106,9 @@ func (i *Identity) openGlobal(ctx context.Context, cfg Config, f folder) error {
 		}
 		i.Authority.folder, i.Authority.roots = &f, held
 		return nil
-	case len(believed.certs) > 0:
-		return fmt.Errorf("the root %s signs, whose key is not here: name the process of Global that has it in identity.join", Pin(believed.certs[0]))
+	case len(believed.certs) > 0 && !cfg.AdoptRoot:
+		return fmt.Errorf("the root %s signs, whose key is not here: name the process of Global that has it in identity.join; "+
+			"if none has it any more, see identity.adoptRoot", Pin(believed.certs[0]))
 	}
 	root, err := NewRoot(i.Source.TrustDomain(), time.Now())
 	if err != nil {
@@ -161,6 +162,11 @@ func (i *Identity) openChild(ctx context.Context, cfg Config, f folder, p *paren
 			return err
 		}
 		cfg.Log.Info("enrolled", "path", cfg.Path, "until", e.credential.ends())
+	}
+	if err := i.Source.adoptFrom(cfg.AdoptPin, f, func(root *x509.Certificate) {
+		cfg.Log.Warn("adopted a root that the parent shows; leave identity.adoptPin out from now on", "pin", Pin(root))
+	}); err != nil {
+		return err
 	}
 	i.parent = p
 	k := newKeeper(i, cfg, f, p)

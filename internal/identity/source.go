@@ -25,6 +25,8 @@ type Source struct {
 	met  met
 	// dialled are the connections that were made by ClientCredentials.
 	dialled connections
+	// adoption is of a root that the parent is yet to show.
+	adoption adoption
 
 	mu     sync.Mutex
 	now    *state        // guarded by mu; immutable, nil until the first certificate is there

@@ -59,6 +59,9 @@ func ClientTLS(s *Source, server question.Path, lowest Lowest) *tls.Config {
 	cfg := serverOnly(func(certs []*x509.Certificate) error {
 		v, err := verifyServer(certs, s, server, s.met.atLeast(lowest))
 		if err != nil {
+			v, err = s.adopt(certs, server, s.met.atLeast(lowest), err)
+		}
+		if err != nil {
 			return err
 		}
 		return s.met.note(v)
