@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -161,6 +162,12 @@ func (f *federation) watch(t *testing.T) watched {
 			t.Fatal(err)
 		}
 		w.logged[name] = info.Size()
+	}
+	for _, metric := range sessionCounters {
+		shown := func(m map[string]float64) bool { _, ok := m[metric]; return ok }
+		if !slices.ContainsFunc(slices.Collect(maps.Values(w.counters)), shown) {
+			t.Errorf("no process counts %s", metric)
+		}
 	}
 	return w
 }
