@@ -93,19 +93,26 @@ func TestReplicaEnds(t *testing.T) {
 // TestReplicaLosesItsLease takes a replica off the roster while its agents are connected: the others take over, it finds
 // out, and comes back.
 func TestReplicaLosesItsLease(t *testing.T) {
-	handsOver(t, 0, func(z *shared, clusters []string) {
-		since := map[string]int{}
-		for _, name := range clusters {
-			since[name] = len(z.history(name))
-		}
-		z.store.Expire("r1")
-		for name, n := range since {
-			tiertest.Await(t, "r0 has taken "+name+" from r1", func() bool {
-				return slices.ContainsFunc(z.history(name)[n:], func(c store.Claim) bool { return c.Owner == "r0" })
-			})
-		}
+	handsOver(t, 0, func(z *shared, _ []string) {
+		z.expire("r1", "r0")
 		z.awaitOwners("r0", "r1")
 	})
+}
+
+// expire takes a replica off the roster, and waits until the other has claimed each of its clusters. It may have them back by
+// then.
+func (z *shared) expire(id, other string) {
+	z.t.Helper()
+	since := map[string]int{}
+	for _, name := range z.owned(id) {
+		since[name] = len(z.history(name))
+	}
+	z.store.Expire(id)
+	for name, n := range since {
+		tiertest.Await(z.t, other+" has taken "+name+" from "+id, func() bool {
+			return slices.ContainsFunc(z.history(name)[n:], func(c store.Claim) bool { return c.Owner == other })
+		})
+	}
 }
 
 // TestReplicaLosesItsLeaseAmongChanges takes a replica off the roster again and again while records change all the time: the
@@ -123,8 +130,7 @@ func TestReplicaLosesItsLeaseAmongChanges(t *testing.T) {
 		}
 	})
 	for i := range 5 {
-		z.store.Expire("r1")
-		z.awaitOwners("r0")
+		z.expire("r1", "r0")
 		z.awaitOwners("r0", "r1")
 		z.arrives(app{name: fmt.Sprint("late-", i), image: "x:1"})
 	}
