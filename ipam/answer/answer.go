@@ -92,7 +92,7 @@ func At(ctx context.Context, office Office, at question.Path, kind string, paylo
 		}
 		return Below{}, within(office, node, func(t *ipam.Tier) error { return export(ctx, t, r, node) })
 	default:
-		return Below{}, fmt.Errorf("%w: %q asks for no addresses", question.ErrInvalid, kind)
+		return Below{}, fmt.Errorf("%w: unknown question %q", question.ErrInvalid, kind)
 	}
 }
 

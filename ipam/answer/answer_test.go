@@ -154,6 +154,7 @@ func TestAnswers(t *testing.T) {
 			t.Errorf("got %+v", page)
 		}
 	})
+	t.Run("check", func(t *testing.T) { testCheck(t, o) })
 	t.Run("reclaim", func(t *testing.T) {
 		n := asker(t, o, question.Path{}, question.KindIPAMReclaim, question.IPAMReclaimRequest{Target: question.Path{Region: "west"}})()
 		want := fmt.Sprintf("%s of pool pods is taken back from region/west", delegated.Prefix)
@@ -169,6 +170,29 @@ func TestAnswers(t *testing.T) {
 			t.Errorf("what was reclaimed: got %+v, want it in quarantine", f.Entries)
 		}
 	})
+}
+
+// testCheck audits a place that is sound, then one where something leaked, and mends that.
+func testCheck(t *testing.T, o Office) {
+	check := asker(t, o, question.Path{}, question.KindIPAMCheck, question.IPAMCheckRequest{})
+	if c := check().Space.Check; c.Total != 0 || len(c.Findings) != 0 || c.Entries != 2 || c.Blocks != 1 {
+		t.Errorf("sound: got %+v", c)
+	}
+	l := o.Tier().Ledger()
+	if _, err := l.Allocate(t.Context(), ledger.Request{Owner: "ipclaim/shop/ghost", Pool: "pods", Length: 32}); err != nil {
+		t.Fatal(err)
+	}
+	c := check().Space.Check
+	if c.Total != 1 || c.Findings[0].Kind != ipam.FoundEntryWithoutClaim || c.Findings[0].Owner != "ipclaim/shop/ghost" || !c.Findings[0].Mendable {
+		t.Errorf("with a leak: got %+v", c)
+	}
+	if _, err := l.Get(t.Context(), "ipclaim/shop/ghost"); err != nil {
+		t.Errorf("a check alone changed something: %v", err)
+	}
+	c = asker(t, o, question.Path{}, question.KindIPAMCheck, question.IPAMCheckRequest{Repair: true})().Space.Check
+	if c.Total != 0 || len(c.Repaired) != 1 || !strings.Contains(c.Repaired[0], "ipclaim/shop/ghost") {
+		t.Errorf("repair: got %+v", c)
+	}
 }
 
 // TestUnanswered says why a place does not answer, and has those below it asked all the same.

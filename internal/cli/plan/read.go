@@ -119,8 +119,9 @@ var columns = map[string]func(*Row, string) error{
 	"prefix": setPrefix,
 	"cidr":   setPrefix,
 	"address": func(r *Row, s string) (err error) {
-		r.Prefix, err = parseHost(s)
-		r.Kind = Claim
+		if r.Prefix, err = parseHost(s); r.Kind == "" {
+			r.Kind = Claim
+		}
 		return err
 	},
 	"kind":        func(r *Row, s string) error { r.Kind = Kind(strings.ToLower(s)); return nil },
