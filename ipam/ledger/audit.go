@@ -43,7 +43,7 @@ type audit struct {
 
 func (a *audit) run(ctx context.Context) error {
 	a.pairs, a.known = map[uint64]struct{}{}, map[*block]int{}
-	if err := a.readBlocks(ctx); err != nil {
+	if err := a.readBlocks(ctx, a.find); err != nil {
 		return err
 	}
 	if err := a.l.pages(ctx, a.l.keys.entries, clientv3.GetPrefixRangeEnd(a.l.keys.entries), func(kv *mvccpb.KeyValue) error {
@@ -78,20 +78,22 @@ func (a *audit) find(f Finding) {
 	a.report.Findings = append(a.report.Findings, f)
 }
 
-func (a *audit) readBlocks(ctx context.Context) error {
+// readBlocks reads the blocks, and tells what is wrong with them. One that overlaps the one before counts for none.
+func (a *audit) readBlocks(ctx context.Context, find func(Finding)) error {
 	a.blocks, a.report.Blocks = map[string][]netip.Prefix{}, 0
 	keys := a.l.keys
 	return a.l.pages(ctx, keys.blocks, clientv3.GetPrefixRangeEnd(keys.blocks), func(kv *mvccpb.KeyValue) error {
 		a.report.Blocks++
 		b, _, err := keys.decodeBlock(kv)
 		if err != nil {
-			a.find(Finding{Fault: Unreadable, Detail: err.Error(), Key: string(kv.Key), Revision: kv.ModRevision})
+			find(Finding{Fault: Unreadable, Detail: err.Error(), Key: string(kv.Key), Revision: kv.ModRevision})
 			return nil
 		}
 		before := a.blocks[b.Pool]
 		if n := len(before); n > 0 && before[n-1].Overlaps(b.Prefix) {
-			a.find(Finding{Fault: Overlap, Pool: b.Pool, Prefix: b.Prefix, Detail: fmt.Sprintf("block %s overlaps block %s", b.Prefix, before[n-1]),
+			find(Finding{Fault: Overlap, Pool: b.Pool, Prefix: b.Prefix, Detail: fmt.Sprintf("block %s overlaps block %s", b.Prefix, before[n-1]),
 				Key: string(kv.Key), Revision: kv.ModRevision})
+			return nil
 		}
 		a.blocks[b.Pool] = append(before, b.Prefix)
 		return nil
@@ -127,8 +129,10 @@ func (a *audit) entry(ctx context.Context, kv *mvccpb.KeyValue) error {
 	switch outside := !a.inside(e); {
 	case err != nil:
 		return err
+	case outside && a.report.More: // enough was told, and looking again costs a reading of all blocks
 	case outside:
-		if err := a.readBlocks(ctx); err != nil || a.inside(e) {
+		// It may lie in a block that was added since; what is wrong with blocks was told.
+		if err := a.readBlocks(ctx, func(Finding) {}); err != nil || a.inside(e) {
 			return err
 		}
 		return a.suspect(ctx, OutsideBlocks, e, "it lies in no block")

@@ -28,7 +28,7 @@ func (l *Ledger) enqueue(asks ...*ask) {
 
 // cut takes as many from the queue as fit in a transaction: of comparisons, writes and reads each is bounded.
 func (l *Ledger) cut() []*ask {
-	n, ops := 0, 2 // the swept key, or the holder's
+	n, ops := 0, extraOps+1 // what lies in no block is fenced by the holder
 	blocks := map[*block]struct{}{}
 	for _, a := range l.queue {
 		ops += 2

@@ -42,7 +42,9 @@ func TestDeposedUnawares(t *testing.T) {
 			_, err := l.Release(ctx, "a")
 			return err
 		}},
-		{"adding a block", func(ctx context.Context, l *ledger.Ledger) error { return l.PutBlock(ctx, services, block("10.1.0.0/30")) }},
+		{"adding a block", func(ctx context.Context, l *ledger.Ledger) error {
+			return l.PutBlock(ctx, services, block("10.1.0.0/30"))
+		}},
 		{"closing a block", func(ctx context.Context, l *ledger.Ledger) error {
 			return l.PutBlock(ctx, services, ledger.Block{Prefix: prefix("10.0.0.0/30"), Closed: true})
 		}},

@@ -18,6 +18,9 @@ import (
 // maxOps is how many comparisons or operations etcd takes in a transaction, unless told otherwise.
 const maxOps = 128
 
+// extraOps are those that commit adds, and one more of the holder or of what was swept.
+const extraOps = 3
+
 // Config says where a ledger is.
 type Config struct {
 	Client *clientv3.Client

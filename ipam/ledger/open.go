@@ -98,7 +98,7 @@ func (l *Ledger) find(ctx context.Context) (found, error) {
 	for _, key := range keys {
 		ops = append(ops, clientv3.OpGet(key))
 	}
-	resp, err := l.commit(ctx, txn{then: ops})
+	resp, err := l.send(ctx, txn{then: ops})
 	if err != nil {
 		return found{}, fmt.Errorf("reading where the ledger is: %w", err)
 	}
@@ -124,7 +124,7 @@ func (f found) check(m mark) error {
 	case f.Epoch != m.Epoch || f.Revision < m.Revision:
 		return back
 	case f.swept > m.Revision:
-		return nil
+		return nil // and what was swept since may be just that key
 	case f.mark == nil || f.mark.ModRevision < m.Revision || f.mark.CreateRevision > m.Revision:
 		return back
 	}
@@ -171,8 +171,9 @@ func (l *Ledger) loadBlocks(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading blocks: %w", err)
 	}
-	for at := 0; at < len(all); at += maxOps {
-		if err := l.claimBlocks(ctx, all[at:min(at+maxOps, len(all))]); err != nil {
+	const atOnce = maxOps - extraOps
+	for at := 0; at < len(all); at += atOnce {
+		if err := l.claimBlocks(ctx, all[at:min(at+atOnce, len(all))]); err != nil {
 			return err
 		}
 	}

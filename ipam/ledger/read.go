@@ -172,7 +172,7 @@ func (l *Ledger) held(ctx context.Context, q Query, owners []*mvccpb.KeyValue, a
 		for _, kv := range owners[:n] {
 			t.then = append(t.then, clientv3.OpGet(l.keys.entries+string(kv.Value), clientv3.WithRev(at)))
 		}
-		resp, err := l.commit(ctx, t)
+		resp, err := l.send(ctx, t)
 		if err != nil {
 			return nil, fmt.Errorf("reading etcd: %w", err)
 		}

@@ -57,7 +57,7 @@ func repair(ctx context.Context, cfg Config) (report Report, err error) {
 // renew writes a new epoch, and the holder's key, which fences off whoever has the ledger open.
 func (l *Ledger) renew(ctx context.Context, f found) (store.Position, error) {
 	l.epoch = rand.Uint64() | 1 // never zero
-	resp, err := l.commit(ctx, txn{
+	resp, err := l.send(ctx, txn{
 		compare: []clientv3.Cmp{unchanged(l.keys.epoch, f.epoch), unchanged(l.keys.holder, f.holder)},
 		then: []clientv3.Op{
 			clientv3.OpPut(l.keys.epoch, encodeEpoch(l.epoch)),

@@ -24,8 +24,31 @@ type txn struct {
 	then, otherwise []clientv3.Op
 }
 
-// commit does a transaction. Those of which somebody must hear the end are given the ledger's own context.
+// commit does a transaction that writes. Those of which somebody must hear the end are given the ledger's own context.
+//
+// It reads as well whether etcd still has the last change that was answered: one that is set back beneath a ledger that
+// goes on may be past the old revision soon, by what others write.
 func (l *Ledger) commit(ctx context.Context, t txn) (*clientv3.TxnResponse, error) {
+	last := l.witness.known()
+	shown := []clientv3.Op{clientv3.OpGet(l.keys.root + last.key), clientv3.OpGet(l.keys.swept)}
+	t.then, t.otherwise = append(shown, t.then...), append(shown, t.otherwise...)
+	resp, err := l.send(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	r := &answers{resp: resp}
+	f := found{mark: r.next(), swept: modRevision(r.next())}
+	f.Epoch, f.Revision = last.Epoch, resp.Header.Revision // another epoch would have another holder
+	if err := f.check(last); err != nil {
+		l.end(err)
+		return nil, err
+	}
+	resp.Responses = resp.Responses[r.at:]
+	return resp, nil
+}
+
+// send does a transaction.
+func (l *Ledger) send(ctx context.Context, t txn) (*clientv3.TxnResponse, error) {
 	before := l.seen.Load()
 	ctx, cancel := context.WithTimeoutCause(ctx, requestTimeout, errSilent)
 	defer cancel()
