@@ -58,7 +58,7 @@ type Term struct {
 	// Began is called with each Tier before it runs, and with nil when it has ended; nil: nobody is told. Calls do not overlap.
 	Began func(*ipam.Tier)
 	// Told is closed when all that goes up has been told once, or of each claim that etcd was set back. A place tells its parent
-	// nothing before, for the parent would take what is missing for gone.
+	// nothing before, for the parent would take what is missing for gone. Nil where there is no parent.
 	Told chan<- struct{}
 }
 
@@ -108,7 +108,11 @@ func (t *Tenure) SetBack() error {
 
 // Run allocates until ctx ends or the term is another's, and returns why.
 func (t *Tenure) Run(ctx context.Context, term Term) error {
-	told := sync.OnceFunc(func() { close(term.Told) })
+	told := sync.OnceFunc(func() {
+		if term.Told != nil {
+			close(term.Told)
+		}
+	})
 	t.leading.Store(true)
 	defer t.leading.Store(false)
 	pause := firstPause
