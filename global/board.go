@@ -58,7 +58,9 @@ type board struct {
 	policies  map[string]judgement     // by AccessPolicy, NAMESPACE/NAME
 	quotas    map[string]quotaStanding // by TenantQuota
 	inventory *inventory
-	last      map[target]time.Time // of writes less than statusInterval ago
+	// addressing is what is known of address space.
+	addressing addressing
+	last       map[target]time.Time // of writes less than statusInterval ago
 }
 
 func newBoard(g *Global, h *hub) *board {
@@ -66,6 +68,7 @@ func newBoard(g *Global, h *hub) *board {
 	b := &board{log: g.log, client: g.client, hub: h, reports: g.reports, metrics: g.metrics, pace: newPace(),
 		queue: workqueue.NewTypedRateLimitingQueue(pace),
 		plans: map[string]plan{}, policies: map[string]judgement{}, quotas: map[string]quotaStanding{}, last: map[target]time.Time{}}
+	b.addressing = addressing{asks: map[string]asked{}, usage: g.space.usage}
 	if g.deps.Authority != nil {
 		b.grant = g.register.Grant
 	}
@@ -167,6 +170,12 @@ func (b *board) compute(t target) (uid types.UID, before, after any) {
 		return b.tenantQuota(t)
 	case "zones":
 		return b.zone(t)
+	case "ippools":
+		return b.ipPool(t)
+	case "ipclaims":
+		return b.ipClaim(t)
+	case "networks":
+		return b.network(t)
 	default:
 		return b.region(t)
 	}
@@ -182,6 +191,7 @@ func (b *board) application(t target) (types.UID, any, any) {
 	if !ok || !planned {
 		return "", nil, nil
 	}
+	p.address = b.addressOf(app)
 	reported := b.reports.status(t.key())
 	before := app.Status
 	if !b.told(p) && before.ObservedGeneration == p.generation && before.Revision == shortRevision(p.hash) {
@@ -200,6 +210,7 @@ func (b *board) progressing(t target) bool {
 	if !ok || !planned {
 		return false
 	}
+	p.address = b.addressOf(app)
 	g, clear := b.reports.gist(t.key(), p)
 	return clear && g.underWay(gistOf(app.Status))
 }

@@ -33,6 +33,10 @@ func (b *board) cluster(t target) (types.UID, any, any) {
 	after.Conditions = slices.Clone(after.Conditions)
 	after.ObservedGeneration = c.Generation
 	set(&after.Conditions, c.Generation, acceptance(inv.refusedClusters[t.name]))
+	after.Addresses = b.clusterAddresses(c)
+	if apart := inv.overlaps.apart[t.name]; apart != "" || len(b.reports.healthOf(t.name).PodRanges) > 0 {
+		set(&after.Conditions, c.Generation, disjoint(apart))
+	}
 	region := inv.clusters[t.name].Region
 	b.enrolment(&after.Conditions, c.Generation, question.Path{Region: region, Zone: inv.clusters[t.name].Zone, Cluster: t.name})
 	if b.reports.session(region).told {

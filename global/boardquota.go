@@ -64,6 +64,7 @@ func (s *quotaStanding) over() string {
 	say("applications", s.used.Applications, s.spec.Spec.Applications)
 	say("replicas", s.used.Replicas, s.spec.Spec.Replicas)
 	say("consumers", s.used.Consumers, s.spec.Spec.Consumers)
+	say("addresses", s.used.Addresses, s.spec.Spec.Addresses)
 	if len(over) == 0 {
 		return ""
 	}
@@ -79,5 +80,5 @@ func (l limits) status() v1alpha1.TenantLimits {
 		return &c.most
 	}
 	return v1alpha1.TenantLimits{Applications: most(l.applications), Replicas: most(l.replicas), Consumers: most(l.consumers),
-		ResourceKinds: l.kinds}
+		Addresses: most(l.addresses), ResourceKinds: l.kinds}
 }

@@ -52,6 +52,11 @@ func (p *planner) rehome(namespace string, dirty *todo) {
 		p.quotas.settle(name, before.tenant)
 		p.quotas.move(name, now.tenant)
 	}
+	for key := range p.asks.spaces[namespace] {
+		p.quotas.settle(claimPrefix+key, before.tenant)
+		p.quotas.move(claimPrefix+key, now.tenant)
+		dirty.add(claimPrefix + key)
+	}
 	for _, name := range p.callers.policies.names[namespace] {
 		p.callers.touched[record.ServiceName(namespace, name)] = true
 		p.recount(record.ServiceName(namespace, name))

@@ -110,9 +110,9 @@ func (p *planner) afford(name string, app *v1alpha1.Application, environment str
 // charge notes what an application that is accepted has.
 func (p *planner) charge(name, environment string, spec *v1alpha1.ApplicationSpec, zones map[string]int32) {
 	now := charge{tenant: p.tenantOf(name), environment: environment, spec: spec, zones: zones,
-		replicas: p.inventory.replicasOf(environment, spec, zones)}
+		replicas: p.inventory.replicasOf(environment, spec, zones), addresses: addressesAsked(spec)}
 	held, has := p.quotas.charges[name]
-	if has && held.tenant == now.tenant && held.replicas == now.replicas {
+	if has && held.tenant == now.tenant && held.replicas == now.replicas && held.addresses == now.addresses {
 		p.quotas.charges[name] = now
 		return
 	}
@@ -122,6 +122,9 @@ func (p *planner) charge(name, environment string, spec *v1alpha1.ApplicationSpe
 // recharge counts anew what the applications have: clusters have come or gone.
 func (p *planner) recharge() {
 	for name, held := range p.quotas.charges {
+		if held.claim {
+			continue
+		}
 		if n := p.inventory.replicasOf(held.environment, held.spec, held.zones); n != held.replicas {
 			held.replicas = n
 			p.quotas.charge(name, held)
@@ -137,12 +140,30 @@ func (p *planner) reckon(revision record.Revision) error {
 	}
 	name := record.ServiceName(revision.Namespace, revision.Application)
 	zones := zonesOf(inForce(p.mirror.Snapshot(), revision.Namespace, revision.Application).assignments)
-	p.quotas.charge(name, charge{tenant: p.tenantOf(name), environment: revision.Environment, spec: &spec, zones: zones})
+	now := charge{tenant: p.tenantOf(name), environment: revision.Environment, spec: &spec, zones: zones}
+	if _, has := p.asks.claims[ownerApplication+name]; has {
+		now.addresses = 1
+	}
+	p.quotas.charge(name, now)
 	return nil
 }
 
-// created is when an application's spec was created, in nanoseconds; 0 for one that is gone.
+// addressesAsked is how many addresses an application asks for.
+func addressesAsked(spec *v1alpha1.ApplicationSpec) int64 {
+	if spec.Address == nil {
+		return 0
+	}
+	return 1
+}
+
+// created is when an application's or an IPClaim's spec was created, in nanoseconds; 0 for one that is gone.
 func (p *planner) created(name string) int64 {
+	if key, ok := strings.CutPrefix(name, claimPrefix); ok {
+		if claim, ok := p.hub.ipclaims.get(key); ok {
+			return claim.CreationTimestamp.UnixNano()
+		}
+		return 0
+	}
 	if app, ok := p.hub.applications.get(name); ok {
 		return app.CreationTimestamp.UnixNano()
 	}

@@ -32,6 +32,7 @@ func applicationStatus(before v1alpha1.ApplicationStatus, p plan, reported recor
 		c.ObservedGeneration = p.generation
 		meta.SetStatusCondition(&out.Conditions, c)
 	}
+	p.address.write(&out, p.generation)
 	for _, problem := range reported.Problems {
 		out.Problems = append(out.Problems, v1alpha1.Problem{Zone: problem.Zone, Cluster: problem.Cluster,
 			Object: problem.Object, Reason: problem.Reason, Message: clip(problem.Message)})
@@ -143,7 +144,7 @@ func ready(p plan, out v1alpha1.ApplicationStatus, reported record.Status, conve
 }
 
 // headline is what a person should look at first: what was refused, else the first problem in a cluster, else what could
-// not be resolved.
+// not be resolved, else why it has no address.
 func headline(s v1alpha1.ApplicationStatus) string {
 	for _, kind := range []string{v1alpha1.ConditionAccepted, v1alpha1.ConditionPlaced} {
 		if c := meta.FindStatusCondition(s.Conditions, kind); c.Status != metav1.ConditionTrue {
@@ -157,6 +158,9 @@ func headline(s v1alpha1.ApplicationStatus) string {
 	}
 	if c := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionDependenciesResolved); c.Status != metav1.ConditionTrue {
 		return clip(c.Message)
+	}
+	if c := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionAllocated); c != nil && c.Status != metav1.ConditionTrue {
+		return clip("spec.address: " + c.Message)
 	}
 	return ""
 }

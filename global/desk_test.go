@@ -39,7 +39,8 @@ func newDesk(t testing.TB, before *desk) *desk {
 	d := &desk{t: t, records: mem.New(), reports: newReports(), first: true}
 	h := &hub{applications: played[*v1alpha1.Application](), environments: played[*v1alpha1.Environment](),
 		networks: played[*v1alpha1.Network](), regions: played[*v1alpha1.Region](), zones: played[*v1alpha1.Zone](),
-		clusters: played[*v1alpha1.Cluster](), namespaces: played[*corev1.Namespace](), policies: played[*v1alpha1.AccessPolicy](), quotas: played[*v1alpha1.TenantQuota]()}
+		clusters: played[*v1alpha1.Cluster](), namespaces: played[*corev1.Namespace](), policies: played[*v1alpha1.AccessPolicy](), quotas: played[*v1alpha1.TenantQuota](),
+		pools: played[*v1alpha1.IPPool](), ipclaims: played[*v1alpha1.IPClaim]()}
 	if before != nil {
 		d.records, h = before.records, before.hub
 	}
@@ -59,7 +60,7 @@ func newDesk(t testing.TB, before *desk) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &Global{log: log, mirror: mirror, queue: newQueue(), guard: newGuard(), reports: d.reports,
+	g := &Global{log: log, mirror: mirror, space: newSpace(), queue: newQueue(), guard: newGuard(), reports: d.reports,
 		register: enrol.New(mirror, log), sessions: children.NewTable(), ledgers: map[string]*feed.Ledger{},
 		metrics: newMetrics(prometheus.NewRegistry()), cfg: Config{AudienceDelay: time.Hour}}
 	b := newBoard(g, h)

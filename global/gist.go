@@ -10,7 +10,7 @@ import (
 
 // gist is the part of an Application's status by which it is an outcome, or only tells of progress.
 type gist struct {
-	revision, message                  string
+	revision, message, address         string
 	accepted, placed, converged, ready bool
 }
 
@@ -18,7 +18,7 @@ func gistOf(s v1alpha1.ApplicationStatus) gist {
 	is := func(kind string) bool {
 		return meta.IsStatusConditionPresentAndEqual(s.Conditions, kind, metav1.ConditionTrue)
 	}
-	return gist{revision: s.Revision, message: s.Message, accepted: is(v1alpha1.ConditionAccepted),
+	return gist{revision: s.Revision, message: s.Message, address: s.Address, accepted: is(v1alpha1.ConditionAccepted),
 		placed: is(v1alpha1.ConditionPlaced), converged: is(v1alpha1.ConditionConverged), ready: is(v1alpha1.ConditionReady)}
 }
 
@@ -28,7 +28,8 @@ func (g gist) underWay(before gist) bool {
 	if before.revision != g.revision {
 		before.converged, before.ready = false, false
 	}
-	return g.accepted && g.placed && g.converged == before.converged && g.ready == before.ready && g.message == before.message
+	return g.accepted && g.placed && g.converged == before.converged && g.ready == before.ready && g.message == before.message &&
+		g.address == before.address
 }
 
 // underWay tells it of whole statuses; those of other resources are outcomes.
@@ -44,6 +45,12 @@ func (r *reports) gist(app string, p plan) (g gist, clear bool) {
 		return gist{}, false
 	}
 	g = gist{revision: shortRevision(p.hash), accepted: true, placed: true, ready: true}
+	if p.address != nil {
+		g.address = p.address.text
+		if p.address.text == "" {
+			g.message = clip("spec.address: " + p.address.said.Message)
+		}
+	}
 	if p.unresolved != nil {
 		g.message = clip(p.unresolved.message)
 	}

@@ -30,6 +30,8 @@ import (
 	"github.com/meridian-federation/meridian/internal/store/storemetrics"
 	"github.com/meridian-federation/meridian/internal/telemetry"
 	"github.com/meridian-federation/meridian/internal/term"
+	"github.com/meridian-federation/meridian/ipam/ledger"
+	"github.com/meridian-federation/meridian/ipam/tenure"
 )
 
 // locationGrace is how long a region may be away before what it told of where applications are is stale: longer than a
@@ -50,6 +52,8 @@ type Deps struct {
 	// Identity is who this process is; it is required. Authority issues the identities of those below; nil where others than Meridian do.
 	Identity  *identity.Source
 	Authority *identity.Authority
+	// Ledger is where Global's own addresses are kept; a zero Client: nowhere, and it allocates none.
+	Ledger ledger.Config
 }
 
 // Global is one replica of the top tier.
@@ -77,6 +81,9 @@ type Global struct {
 	told atomic.Pointer[[]*x509.Certificate]
 	// rotating is held for one step of the replacement of the root.
 	rotating sync.Mutex
+	// space is what of pools is taken here, while this replica leads; tenure runs it, nil where no addresses are kept.
+	space  *space
+	tenure *tenure.Tenure
 	// writer is the term's; nil while this replica does not lead.
 	writer atomic.Pointer[store.Writer]
 
@@ -103,9 +110,13 @@ func New(cfg Config, deps Deps) (*Global, error) {
 	locations := location.New(location.Config{Child: func(c record.Cluster) string { return c.Region },
 		Own: func(string, string) bool { return true }, Grace: locationGrace}, mirror, deps.Log)
 	g := &Global{cfg: cfg, deps: deps, log: deps.Log, client: c, identity: &hubIdentity{ask: c.uid, log: deps.Log},
-		mirror: mirror, views: views, locations: locations,
+		mirror: mirror, views: views, locations: locations, space: newSpace(),
 		reports: newReports(), queue: newQueue(), guard: newGuard(), sessions: children.NewTable(),
 		register: enrol.New(mirror, deps.Log), trusted: make(chan struct{}), metrics: newMetrics(deps.Registry), ledgers: map[string]*feed.Ledger{}}
+	if deps.Ledger.Client != nil {
+		g.tenure = tenure.New(tenure.Config{Ledger: deps.Ledger, Mirror: mirror, Report: g.stands,
+			Connected: func(region string) bool { return g.reports.session(region).connected }, Log: deps.Log})
+	}
 	g.door = door{people: people, audit: deps.Audit, answer: g.Reply}
 	return g, nil
 }
@@ -163,6 +174,7 @@ func (g *Global) lead(ctx context.Context, t store.Term) error {
 	group.Go(func() error { return unbroken(ctx) })
 	group.Go(func() error { return g.locations.Run(ctx, writer) })
 	group.Go(func() error { return g.register.Lead(ctx, writer) })
+	group.Go(func() error { return g.allocate(ctx, writer) })
 	group.Go(func() error { return g.plan(ctx, writer) })
 	return group.Wait()
 }

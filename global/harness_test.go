@@ -34,7 +34,9 @@ import (
 	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/internal/store"
+	"github.com/meridian-federation/meridian/internal/store/etcd"
 	"github.com/meridian-federation/meridian/internal/tiertest"
+	"github.com/meridian-federation/meridian/ipam/ledger"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -194,7 +196,11 @@ func newGlobal(t *testing.T, s store.Store, hub *rest.Config, id *identity.Ident
 	for _, change := range set {
 		change(&cfg)
 	}
-	g, err := global.New(cfg, global.Deps{Store: s, Hub: hub, Listener: listener,
+	var addresses ledger.Config
+	if e, ok := s.(*etcd.Store); ok {
+		addresses = ledger.Config{Client: e.Client(), Prefix: e.Prefix(), Log: slog.New(slog.DiscardHandler)}
+	}
+	g, err := global.New(cfg, global.Deps{Store: s, Ledger: addresses, Hub: hub, Listener: listener,
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Stats: &feed.Stats{}, Registry: prometheus.NewRegistry(),
 		Identity: id.Source, Authority: id.Authority, Audit: trail.Log()})
 	if err != nil {

@@ -21,6 +21,8 @@ type inventory struct {
 	roots map[string]string
 	// refused says why a Zone or Cluster is not accepted, by resource name.
 	refusedZones, refusedClusters map[string]string
+	// overlaps are clusters and networks whose pods' addresses are not their own.
+	overlaps overlaps
 }
 
 // zone is one accepted zone, with its accepted clusters sorted by name.
@@ -37,6 +39,11 @@ type resources struct {
 	regions      []*v1alpha1.Region
 	zones        []*v1alpha1.Zone
 	clusters     []*v1alpha1.Cluster
+	// podRanges are what IPAM has for pods, by network; gateways the addresses that it gave to east-west gateways which
+	// list none, by cluster.
+	podRanges map[string][]string
+	gateways  map[string]string
+	overlaps  overlaps
 }
 
 // newInventory checks the references between the resources and leaves out what does not resolve. A cluster that was
@@ -44,12 +51,15 @@ type resources struct {
 func newInventory(r resources, standing map[string]record.Cluster) *inventory {
 	inv := &inventory{environments: map[string]string{}, networks: map[string][]string{},
 		regions: map[string]map[string]string{}, zones: map[string]zone{}, clusters: map[string]record.Cluster{},
-		roots: map[string]string{}, refusedZones: map[string]string{}, refusedClusters: map[string]string{}}
+		roots: map[string]string{}, refusedZones: map[string]string{}, refusedClusters: map[string]string{}, overlaps: r.overlaps}
 	for _, e := range r.environments {
 		inv.environments[e.Name] = cmp.Or(e.Spec.TrustDomain, defaultTrustDomain)
 	}
 	for _, n := range r.networks {
 		inv.networks[n.Name] = slices.Sorted(slices.Values(n.Spec.PodRanges))
+		if len(n.Spec.PodRanges) == 0 {
+			inv.networks[n.Name] = r.podRanges[n.Name]
+		}
 	}
 	for _, region := range r.regions {
 		inv.regions[region.Name] = region.Labels
@@ -66,14 +76,18 @@ func newInventory(r resources, standing map[string]record.Cluster) *inventory {
 			inv.refusedClusters[c.Name] = why
 			continue
 		}
-		inv.clusters[c.Name] = clusterRecord(c, inv.zones[c.Spec.Zone].region, inv.networks[c.Spec.Network])
+		inv.clusters[c.Name] = clusterRecord(c, inv.zones[c.Spec.Zone].region, inv.networks[c.Spec.Network], r.gateways[c.Name])
 	}
 	for name, c := range standing {
 		if _, accepted := inv.clusters[name]; !accepted {
+			if len(c.PodRanges) == 0 { // as those of one that was set apart
+				c.PodRanges = inv.networks[c.Network]
+			}
 			inv.clusters[name] = c
 		}
 	}
 	inv.checkPrimaries(standing)
+	inv.setApart(r.overlaps.apart)
 	for _, name := range slices.Sorted(maps.Keys(inv.clusters)) {
 		c := inv.clusters[name]
 		inv.roots[c.Mesh.RootNamespace] = name
@@ -125,8 +139,9 @@ func (inv *inventory) refuse(c *v1alpha1.Cluster) string {
 	return ""
 }
 
-// clusterRecord turns the resource into the record that travels, defaults filled in.
-func clusterRecord(c *v1alpha1.Cluster, region string, podRanges []string) record.Cluster {
+// clusterRecord turns the resource into the record that travels, defaults filled in. gateway is the address that IPAM gave
+// to its east-west gateway, if it did.
+func clusterRecord(c *v1alpha1.Cluster, region string, podRanges []string, gateway string) record.Cluster {
 	out := record.Cluster{Name: c.Name, Region: region, Zone: c.Spec.Zone, Network: c.Spec.Network, PodRanges: podRanges,
 		Environments: slices.Sorted(slices.Values(c.Spec.Environments)), Labels: c.Labels,
 		Mesh: record.Mesh{Dataplane: string(c.Spec.Mesh.Dataplane), RootNamespace: c.Spec.Mesh.RootNamespace,
@@ -143,6 +158,9 @@ func clusterRecord(c *v1alpha1.Cluster, region string, podRanges []string) recor
 	}
 	if g := c.Spec.Mesh.Gateway; g != nil {
 		out.Mesh.Gateway = gatewayRecord(g)
+		if len(g.Addresses) == 0 && gateway != "" {
+			out.Mesh.Gateway.Addresses = []string{gateway}
+		}
 	}
 	for _, t := range c.Spec.Taints {
 		out.Taints = append(out.Taints, record.Taint{Key: t.Key, Value: t.Value, Effect: string(t.Effect)})

@@ -237,7 +237,8 @@ func (p *planner) publishQuotas() {
 		}
 		for _, name := range a.quotas {
 			standings[name] = &quotaStanding{spec: p.quotas.specs[name], limits: a.limits, refused: int32(len(a.waiting)) + waiting[tenant],
-				used: v1alpha1.TenantUsage{Applications: a.applications, Replicas: a.replicas, Consumers: p.outsiders.used(tenant)}}
+				used: v1alpha1.TenantUsage{Applications: a.applications, Replicas: a.replicas, Consumers: p.outsiders.used(tenant),
+					Addresses: a.addresses}}
 		}
 	}
 	clear(p.quotas.touched)

@@ -63,6 +63,8 @@ type plan struct {
 	draining, scaled bool
 	// follows is what the application depends on and where, the zones that are being left included.
 	follows consumer
+	// address is what the application has that asks for one. The board fills it in.
+	address *address
 	// records that should exist after it; nil when nothing can be decided and all stays as it is.
 	records []record.Record
 }

@@ -43,6 +43,16 @@ type planner struct {
 	changes    *changes
 	// present are the applications that have a spec, by namespace.
 	present index
+
+	pools  *pools
+	asks   *asks
+	space  holders
+	ranges *ranges
+	// remembered are clusters that were set apart in an earlier term, while it is not known whether they are to be.
+	remembered map[string]record.Cluster
+	reports    *reports
+	// first says that nothing was planned yet.
+	first bool
 }
 
 // application is what the planner knows of one spec.
@@ -79,7 +89,8 @@ func newPlanner(g *Global, h *hub, w *store.Writer, b *board) *planner {
 	return &planner{log: g.log, hub: h, queue: g.queue, mirror: g.mirror, writer: w, guard: g.guard, board: b, places: newPlaces(g, h),
 		metrics: g.metrics, settled: g.reports.settled, claims: newClaims(), apps: map[string]*application{}, namespaces: index{},
 		dependents: index{}, callers: newCallers(), audiences: newAudiences(g.cfg.AudienceDelay), quotas: newQuotas(), outsiders: newOutsiders(),
-		changes: newChanges(g.deps.Audit), present: index{}}
+		changes: newChanges(g.deps.Audit), present: index{}, pools: newPools(), asks: newAsks(), ranges: newRanges(),
+		remembered: map[string]record.Cluster{}, reports: g.reports, space: g.space, first: true}
 }
 
 // run plans until ctx ends or the term does. The hub's resources must have been listed once.
@@ -115,7 +126,14 @@ func (p *planner) run(ctx context.Context) error {
 func (p *planner) restore() {
 	snapshot := p.mirror.Snapshot()
 	p.acquaint(snapshot)
+	for _, err := range []error{p.pools.restore(snapshot), p.asks.restore(snapshot)} {
+		if err != nil {
+			p.log.Error("stored record of address space cannot be read", "error", err)
+		}
+	}
 	p.recall(snapshot)
+	p.recallClaims()
+	p.rememberApart()
 	claimed := map[record.Key]bool{}
 	for e := range snapshot.All(record.KindAssignment) {
 		a, err := record.DecodeAssignment(e.Record)
@@ -164,6 +182,16 @@ func (p *planner) missing(w *work) {
 			}
 		}
 	}
+	for owner := range p.asks.claims {
+		if key, ok := strings.CutPrefix(owner, ownerIPClaim); ok {
+			if _, ok := p.hub.ipclaims.get(key); ok {
+				continue
+			}
+			if _, seen := w.unclaimed[key]; !seen {
+				w.unclaimed[key] = record.CauseFound
+			}
+		}
+	}
 	for e := range snapshot.All(record.KindCluster) {
 		if _, ok := p.hub.clusters.get(e.Key.Name); !ok {
 			if _, seen := w.clusters[e.Key.Name]; !seen {
@@ -182,7 +210,11 @@ func (p *planner) work(ctx context.Context, w work) error {
 	}
 	p.screen(&w)
 	dirty := newTodo()
-	writes := p.inventoryWrites(w, dirty)
+	writes := p.poolWrites(ctx, &w, dirty)
+	p.measure(&w)
+	p.routed(&w)
+	writes = append(writes, p.inventoryWrites(w, dirty)...)
+	p.rechargeClaims(w.allotted)
 	revoked, err := p.revoked(ctx, w)
 	if err != nil {
 		return err
@@ -204,10 +236,21 @@ func (p *planner) work(ctx context.Context, w work) error {
 	for name := range w.removed {
 		dirty.add(name)
 	}
+	for key := range w.ipclaims {
+		p.guard.back(claimPrefix + key)
+		dirty.add(claimPrefix + key)
+	}
+	for key := range w.unclaimed {
+		dirty.add(claimPrefix + key)
+	}
 	dirty.names = oldest(dirty.in, p.created)
 	planned := map[string][]store.Write{}
 	for more := true; more; more = p.retry(dirty) {
 		for name, ok := dirty.next(); ok; name, ok = dirty.next() {
+			if key, ok := strings.CutPrefix(name, claimPrefix); ok {
+				writes = append(writes, p.planIPClaim(key, w.unclaimed)...)
+				continue
+			}
 			p.metrics.planned.Inc()
 			planned[name] = p.plan(name, w.removed, dirty)
 		}
@@ -220,8 +263,18 @@ func (p *planner) work(ctx context.Context, w work) error {
 	if w.inventory {
 		p.places.settled(ctx, revoked)
 	}
+	p.first = false
 	p.tell(ctx, w, planned, p.publish(w, planned))
 	return nil
+}
+
+// routed has the inventory looked at where an east-west gateway was given an address.
+func (p *planner) routed(w *work) {
+	for owner := range w.allotted {
+		if _, ask, ok := clusterAsk(owner); ok && ask == askEastWest {
+			w.inventory = true
+		}
+	}
 }
 
 // revoked is what is to be written because places have left the inventory.
@@ -282,11 +335,16 @@ func (p *planner) screen(w *work) {
 			found = append(found, clusterPrefix+name)
 		}
 	}
+	for key, cause := range w.unclaimed {
+		if cause != record.CausePerson {
+			found = append(found, claimPrefix+key)
+		}
+	}
 	if len(found) == 0 {
 		return
 	}
 	let := map[string]bool{}
-	present := p.hub.applications.len() + p.hub.clusters.len()
+	present := p.hub.applications.len() + p.hub.clusters.len() + p.hub.ipclaims.len()
 	for _, name := range p.guard.admit(found, present, time.Now()) {
 		let[name] = true
 	}
@@ -294,6 +352,7 @@ func (p *planner) screen(w *work) {
 	maps.DeleteFunc(w.clusters, func(name string, c record.Cause) bool {
 		return c != record.CausePerson && !let[clusterPrefix+name]
 	})
+	maps.DeleteFunc(w.unclaimed, func(key string, c record.Cause) bool { return c != record.CausePerson && !let[claimPrefix+key] })
 	if held := len(found) - len(let); held > 0 {
 		p.log.Error("specs are missing at the hub and nobody was seen to remove them; they are kept until confirmed", "held", held)
 	}
@@ -304,7 +363,10 @@ func (p *planner) release(w *work) {
 	w.inventory = w.inventory || p.guard.doubtful() // policies were kept as well
 	for _, name := range p.guard.release() {
 		cluster, ok := strings.CutPrefix(name, clusterPrefix)
+		claim, isClaim := strings.CutPrefix(name, claimPrefix)
 		switch {
+		case isClaim:
+			w.unclaimed[claim] = record.CausePerson
 		case !ok:
 			w.removed[name] = record.CausePerson
 		case !p.exists(cluster):

@@ -131,7 +131,7 @@ func TestOfOnePrimary(t *testing.T) {
 				t.Errorf("refused are %v, want %v", inv.refusedClusters, want)
 			}
 			asNow := newInventory(with(tt.now), nil).clusters
-			asNow["w1-1"] = clusterRecord(with(tt.now).clusters[1], "w", nil)
+			asNow["w1-1"] = clusterRecord(with(tt.now).clusters[1], "w", nil, "")
 			for _, name := range []string{"w1-0", "w1-1"} {
 				if got, why := inv.refusedClusters[name], tt.refused[name]; !strings.Contains(got, why) {
 					t.Errorf("%s is refused by %q, want %q in it", name, got, why)

@@ -15,6 +15,7 @@ func (p *planner) publish(w work, planned map[string][]store.Write) map[string]*
 	p.board.set(plans, p.inventory)
 	judged := p.publishPolicies()
 	p.publishQuotas()
+	p.publishAddresses(w)
 	for name := range planned {
 		p.board.touch(applicationTarget(name))
 	}
@@ -47,6 +48,26 @@ func (p *planner) touchInventory() {
 	}
 	for _, x := range r.regions {
 		p.board.touch(target{"regions", "", x.Name})
+	}
+	for _, x := range r.networks {
+		p.board.touch(target{"networks", "", x.Name})
+	}
+}
+
+// publishAddresses has the statuses computed anew of pools of which something changed, and of whom was told of an address.
+func (p *planner) publishAddresses(w work) {
+	standings := map[string]poolStanding{}
+	for _, spec := range p.hub.pools.all() {
+		standings[spec.Name] = poolStanding{p.pools.refused[spec.Name], p.pools.force[spec.Name]}
+		if w.freed || len(w.pools) > 0 || w.demanded[spec.Name] {
+			p.board.touch(target{"ippools", "", spec.Name})
+		}
+	}
+	p.board.pooled(standings)
+	for owner := range w.allotted {
+		if t, ok := ownerTarget(owner); ok {
+			p.board.touch(t)
+		}
 	}
 }
 

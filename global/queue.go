@@ -33,6 +33,14 @@ type work struct {
 	policies map[string]bool
 	// quotas are TenantQuotas that were created, changed or deleted.
 	quotas map[string]bool
+	// pools are IPPools, and ipclaims IPClaims, NAMESPACE/NAME, that were created or changed; of pools also deleted.
+	pools, ipclaims map[string]bool
+	// unclaimed are IPClaims that are gone, as removed are applications.
+	unclaimed map[string]record.Cause
+	// allotted are owners of claims of whose allotments something was told, demanded pools of which a region told what it has.
+	allotted, demanded map[string]bool
+	// freed says that something was taken of, or came back to, what Global itself gives.
+	freed bool
 	// inventory says that some resource of the inventory changed; clusters are those that were seen to be deleted.
 	inventory bool
 	clusters  map[string]record.Cause
@@ -49,7 +57,9 @@ type work struct {
 
 func newWork() work {
 	return work{applications: map[string]bool{}, removed: map[string]record.Cause{}, namespaces: map[string]bool{},
-		policies: map[string]bool{}, quotas: map[string]bool{}, clusters: map[string]record.Cause{}, left: map[question.Path]bool{}, reported: map[string]bool{}, health: map[string]bool{}, regions: map[string]bool{}}
+		policies: map[string]bool{}, quotas: map[string]bool{}, clusters: map[string]record.Cause{}, left: map[question.Path]bool{},
+		reported: map[string]bool{}, health: map[string]bool{}, regions: map[string]bool{}, pools: map[string]bool{},
+		ipclaims: map[string]bool{}, unclaimed: map[string]record.Cause{}, allotted: map[string]bool{}, demanded: map[string]bool{}}
 }
 
 func newQueue() *queue { return &queue{work: newWork(), wake: make(chan struct{}, 1)} }
@@ -126,6 +136,28 @@ func (q *queue) policyEvents() cache.ResourceEventHandler {
 
 func (q *queue) quotaEvents() cache.ResourceEventHandler {
 	return named(func(key string) { q.add(func(w *work) { w.quotas[key] = true }) })
+}
+
+func (q *queue) poolEvents() cache.ResourceEventHandler {
+	return named(func(key string) { q.add(func(w *work) { w.pools[key] = true }) })
+}
+
+// ipClaimEvents notes which IPClaims came, and went by whose hand.
+func (q *queue) ipClaimEvents() cache.ResourceEventHandler {
+	came := named(func(key string) {
+		q.add(func(w *work) {
+			w.ipclaims[key] = true
+			delete(w.unclaimed, key)
+		})
+	}).(cache.ResourceEventHandlerFuncs)
+	came.DeleteFunc = func(obj any) {
+		key, cause := deletion(obj)
+		q.add(func(w *work) {
+			delete(w.ipclaims, key)
+			w.unclaimed[key] = cause
+		})
+	}
+	return came
 }
 
 // named serves kinds of which it only matters which object changed.

@@ -16,7 +16,7 @@ import (
 type quotas struct {
 	specs    map[string]*v1alpha1.TenantQuota // by name
 	accounts map[string]*account              // by tenant; of those that have something, or a quota
-	charges  map[string]charge                // by application
+	charges  map[string]charge                // by application, or IPClaim
 	// freed are tenants that may have room for what waits, touched those whose quotas' statuses may have changed.
 	freed, touched map[string]bool
 }
@@ -26,21 +26,32 @@ type account struct {
 	quotas                 []string // names, sorted
 	limits                 limits
 	applications, replicas int64
-	waiting                map[string]bid // by application
+	addresses              int64
+	waiting                map[string]bid // by application, or IPClaim
 }
 
-// charge is what one application has in force.
+// charge is what one application has in force, or with claim one IPClaim.
 type charge struct {
+	claim               bool
+	addresses           int64
 	tenant, environment string
 	spec                *v1alpha1.ApplicationSpec // nobody writes to it
 	zones               map[string]int32          // as place returns them
 	replicas            int64                     // over all clusters
 }
 
-// bid is what an application asks for, beyond what it has.
+func (c charge) applications() int64 {
+	if c.claim {
+		return 0
+	}
+	return 1
+}
+
+// bid is what an application or an IPClaim asks for, beyond what it has.
 type bid struct {
 	created                time.Time
 	applications, replicas int64
+	addresses              int64
 	kinds                  []string // that it brings and did not bring before
 }
 
@@ -58,6 +69,7 @@ func (l ceiling) refuses(used, growth int64) bool {
 // limits are the lowest of a tenant's quotas.
 type limits struct {
 	applications, replicas, consumers ceiling
+	addresses                         ceiling
 	kinds                             []v1alpha1.ResourceKind // allowed ones, where kindsBy says so
 	kindsBy                           string
 }
@@ -129,6 +141,7 @@ func (q *quotas) lowest(names []string) (out limits) {
 		lower(&out.applications, spec.Applications, name)
 		lower(&out.replicas, spec.Replicas, name)
 		lower(&out.consumers, spec.Consumers, name)
+		lower(&out.addresses, spec.Addresses, name)
 		switch {
 		case spec.ResourceKinds == nil:
 		case out.kindsBy == "":
@@ -152,7 +165,7 @@ func (l limits) forbidden(kinds []string) []string {
 // fits tells whether there is room for a bid.
 func (a *account) fits(b bid) bool {
 	return !a.limits.applications.refuses(a.applications, b.applications) && !a.limits.replicas.refuses(a.replicas, b.replicas) &&
-		len(a.limits.forbidden(b.kinds)) == 0
+		!a.limits.addresses.refuses(a.addresses, b.addresses) && len(a.limits.forbidden(b.kinds)) == 0
 }
 
 // afford refuses what a tenant with quotas has no room for, and has the application wait.
@@ -171,6 +184,7 @@ func (q *quotas) afford(name, tenant string, b bid) *refusal {
 	}
 	say("applications", a.limits.applications, a.applications, b.applications)
 	say("replicas", a.limits.replicas, a.replicas, b.replicas)
+	say("addresses", a.limits.addresses, a.addresses, b.addresses)
 	if kinds := a.limits.forbidden(b.kinds); len(kinds) > 0 {
 		allowed := make([]string, 0, len(a.limits.kinds))
 		for _, k := range a.limits.kinds {
@@ -190,7 +204,7 @@ func exceeded(tenant, what string, l ceiling, used, growth int64) string {
 // bid is what an application would have more than it has, by a spec and its zones.
 func (q *quotas) bid(name string, app *v1alpha1.Application, replicas int64) bid {
 	held, has := q.charges[name]
-	out := bid{created: app.CreationTimestamp.Time, replicas: replicas - held.replicas}
+	out := bid{created: app.CreationTimestamp.Time, replicas: replicas - held.replicas, addresses: addressesAsked(&app.Spec) - held.addresses}
 	var before []string
 	if has {
 		before = kindsOf(held.spec)
@@ -210,8 +224,9 @@ func (q *quotas) charge(name string, now charge) {
 	q.release(name)
 	q.charges[name] = now
 	if a := q.account(now.tenant); a != nil {
-		a.applications++
+		a.applications += now.applications()
 		a.replicas += now.replicas
+		a.addresses += now.addresses
 	}
 }
 
@@ -223,8 +238,9 @@ func (q *quotas) release(name string) {
 	}
 	delete(q.charges, name)
 	if a := q.account(held.tenant); a != nil {
-		a.applications--
+		a.applications -= held.applications()
 		a.replicas -= held.replicas
+		a.addresses -= held.addresses
 		q.freed[held.tenant] = true
 		q.prune(held.tenant)
 	}
@@ -251,12 +267,12 @@ func (q *quotas) settle(name, tenant string) {
 
 // prune forgets a tenant that has nothing.
 func (q *quotas) prune(tenant string) {
-	if a := q.accounts[tenant]; a.applications == 0 && len(a.quotas)+len(a.waiting) == 0 {
+	if a := q.accounts[tenant]; a.applications == 0 && a.addresses == 0 && len(a.quotas)+len(a.waiting) == 0 {
 		delete(q.accounts, tenant)
 	}
 }
 
-// ready lists the applications of the tenants named that wait and that there is room for, the oldest first.
+// ready lists the applications and IPClaims of the tenants named that wait and that there is room for, the oldest first.
 func (q *quotas) ready(tenants map[string]bool) []string {
 	var out []string
 	for _, tenant := range slices.Sorted(maps.Keys(tenants)) {
@@ -271,6 +287,7 @@ func (q *quotas) ready(tenants map[string]bool) []string {
 			if b := a.waiting[name]; room.fits(b) {
 				room.applications += b.applications
 				room.replicas += max(b.replicas, 0)
+				room.addresses += max(b.addresses, 0)
 				out = append(out, name)
 			}
 		}

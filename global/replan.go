@@ -69,12 +69,13 @@ func (p *planner) plan(name string, removed map[string]record.Cause, dirty *todo
 		return writes
 	}
 	p.charge(name, in.environment, &spec.Spec, zones)
+	address := p.address(name, &spec.Spec)
 	who, policy := p.compile(name, calleeOf(namespace, short, in.environment, spec.Spec.Ports))
 	app.plan = decide(spec, in, policy, dependencies, zones, p.inventory, now.permitted(p.judge(name)), time.Now(), p.settled)
 	app.plan.unresolved = unresolved
 	p.meet(name, face{in.service != nil, who, policy.Version}, dirty)
 	p.audiences.set(name, app.plan.follows, record.CausePerson)
-	return app.plan.writes(now, app.leaving)
+	return append(app.plan.writes(now, app.leaving), address...)
 }
 
 // force is what was in force of an application when it was last planned.
@@ -114,7 +115,7 @@ func (p *planner) drop(name, namespace string, now force, cause record.Cause, di
 	}
 	p.meet(name, face{}, dirty)
 	p.audiences.set(name, consumer{}, cause)
-	return now.removals(nil, cause)
+	return append(now.removals(nil, cause), p.letGo(ownerApplication+name, cause)...)
 }
 
 // claim takes the objects that the application will own.
@@ -159,10 +160,13 @@ func (p *planner) newInventory(removed map[string]record.Cause) *inventory {
 			continue
 		}
 		if c, err := record.DecodeCluster(e.Record); err == nil {
+			c.Network = withoutMark(c.Network)
 			standing[c.Name] = c
 		}
 	}
-	return newInventory(p.hub.resources(), standing)
+	r := p.hub.resources()
+	r.podRanges, r.gateways, r.overlaps = p.pools.ofNetworks(), p.gateways(), p.overlapping()
+	return newInventory(r, standing)
 }
 
 // inventoryWrites brings the cluster records up to date and has every application planned again when the inventory
@@ -193,6 +197,7 @@ func (p *planner) inventoryWrites(w work, dirty *todo) []store.Write {
 		}
 		out = append(out, store.Write{Record: record.Record{Key: record.ClusterKey(name)}, Delete: true, Cause: cause})
 	}
+	out = append(out, p.clusterClaims(w)...)
 	for name := range p.apps {
 		dirty.add(name)
 	}

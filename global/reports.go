@@ -18,6 +18,9 @@ type reports struct {
 	statuses map[string]map[string]record.Status // by application, then region
 	health   map[string]record.Health            // by cluster
 	sessions map[string]session                  // by region
+	// allotments are what became of claims, by key: as regions say, and of Global's own.
+	allotments map[record.Key]record.Allotment
+	demands    map[string]map[string]record.Demand // by region, then pool
 }
 
 // session is the state of one region's connection.
@@ -29,7 +32,7 @@ type session struct {
 
 func newReports() *reports {
 	return &reports{statuses: map[string]map[string]record.Status{}, health: map[string]record.Health{},
-		sessions: map[string]session{}}
+		sessions: map[string]session{}, allotments: map[record.Key]record.Allotment{}, demands: map[string]map[string]record.Demand{}}
 }
 
 // begin begins a term: regions may have told another leader something else meanwhile, so all are to tell again.
@@ -68,6 +71,25 @@ func (r *reports) take(records *store.Snapshot, region string, rec record.Record
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.health[h.Cluster] = h
+	case record.KindAllotment:
+		a, err := record.DecodeAllotment(rec)
+		if err != nil {
+			return err
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.allotments[rec.Key] = a
+	case record.KindDemand:
+		d, err := record.DecodeDemand(rec)
+		if err != nil {
+			return err
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.demands[region] == nil {
+			r.demands[region] = map[string]record.Demand{}
+		}
+		r.demands[region][d.Pool] = d
 	}
 	return nil
 }
@@ -85,7 +107,52 @@ func (r *reports) drop(region string, key record.Key) {
 		if r.health[key.Name].Region == region {
 			delete(r.health, key.Name)
 		}
+	case record.KindAllotment:
+		if of, _ := key.Place(); of == region {
+			delete(r.allotments, key)
+		}
+	case record.KindDemand:
+		delete(r.demands[region], poolOf(key))
 	}
+}
+
+// poolOf is the pool of a demand's key.
+func poolOf(key record.Key) string { return key.Name[strings.LastIndexByte(key.Name, '/')+1:] }
+
+// ownerOf is the owner of a claim's or an allotment's key.
+func ownerOf(key record.Key) string {
+	parts := strings.SplitN(key.Name, "/", 3)
+	return parts[len(parts)-1]
+}
+
+// allotment is what became of a claim, if that was told.
+func (r *reports) allotment(claim record.Key) (record.Allotment, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a, told := r.allotments[record.Key{Kind: record.KindAllotment, Name: claim.Name}]
+	return a, told
+}
+
+// eachDemand calls each with what regions want.
+func (r *reports) eachDemand(each func(region string, d record.Demand)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for region, demands := range r.demands {
+		for _, d := range demands {
+			each(region, d)
+		}
+	}
+}
+
+// taken is how many addresses of a pool somebody has in the regions, as these last told.
+func (r *reports) taken(pool string) float64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var sum float64
+	for _, demands := range r.demands {
+		sum += demands[pool].Taken
+	}
+	return sum
 }
 
 // connected notes that a region's session began or ended.

@@ -21,8 +21,8 @@ func (g *Global) serve(ctx context.Context) error {
 	return children.Serve(ctx, g.deps.Listener, children.Config{
 		Feed: feedgrpc.ServerConfig{Hello: hello, Accept: g.accept, Session: feed.Config{Stats: g.deps.Stats}, Log: g.log},
 		May:  children.Child(question.Path{}), Identity: g.deps.Identity, Authority: g.deps.Authority, Redeemer: g, Mirror: g.mirror,
-		Audit: g.deps.Audit,
-		More:  []func(grpc.ServiceRegistrar){func(r grpc.ServiceRegistrar) { question.Serve(r, g) }},
+		Audit: g.deps.Audit, Refusals: children.NewRefusals(g.deps.Registry),
+		More: []func(grpc.ServiceRegistrar){func(r grpc.ServiceRegistrar) { question.Serve(r, g) }},
 	})
 }
 
@@ -104,10 +104,14 @@ func (g *Global) take(region string, batch feed.Batch) []feed.Rejection {
 			rejected = append(rejected, children.Reject(*r, err))
 			continue
 		}
+		g.demanded(region, *r)
 		keys = append(keys, r.Key)
 	}
 	for _, r := range batch.Removals {
 		g.reports.drop(region, r.Key)
+		if r.Key.Kind == record.KindDemand {
+			g.space.gone(region, r.Key)
+		}
 		keys = append(keys, r.Key)
 	}
 	g.queue.add(func(w *work) {
@@ -117,8 +121,22 @@ func (g *Global) take(region string, batch feed.Batch) []feed.Rejection {
 				w.reported[key.Name] = true
 			case record.KindHealth:
 				w.health[key.Name] = true
+			case record.KindAllotment:
+				w.allotted[ownerOf(key)] = true
+			case record.KindDemand:
+				w.demanded[poolOf(key)] = true
 			}
 		}
 	})
 	return rejected
+}
+
+// demanded hands a region's demand for addresses, which was read before, to whoever delegates to it.
+func (g *Global) demanded(region string, r record.Record) {
+	if r.Key.Kind != record.KindDemand {
+		return
+	}
+	if d, err := record.DecodeDemand(r); err == nil {
+		g.space.demand(region, d)
+	}
 }

@@ -22,6 +22,8 @@ type hub struct {
 	namespaces   *kind[*corev1.Namespace]
 	policies     *kind[*v1alpha1.AccessPolicy]
 	quotas       *kind[*v1alpha1.TenantQuota]
+	pools        *kind[*v1alpha1.IPPool]
+	ipclaims     *kind[*v1alpha1.IPClaim]
 }
 
 // newHub prepares the watches; what they see goes to the queue.
@@ -36,6 +38,8 @@ func newHub(c *client, q *queue, who *hubIdentity) *hub {
 		namespaces:   namespaces(c, who, q.namespaceEvents()),
 		policies:     resource(c, "accesspolicies", fresh[v1alpha1.AccessPolicy], fresh[v1alpha1.AccessPolicyList], who, q.policyEvents()),
 		quotas:       resource(c, "tenantquotas", fresh[v1alpha1.TenantQuota], fresh[v1alpha1.TenantQuotaList], who, q.quotaEvents()),
+		pools:        resource(c, "ippools", fresh[v1alpha1.IPPool], fresh[v1alpha1.IPPoolList], who, q.poolEvents()),
+		ipclaims:     resource(c, "ipclaims", fresh[v1alpha1.IPClaim], fresh[v1alpha1.IPClaimList], who, q.ipClaimEvents()),
 	}
 }
 
@@ -44,7 +48,8 @@ func fresh[T any]() *T { return new(T) }
 // controllers are the watches to run.
 func (h *hub) controllers() []cache.Controller {
 	return []cache.Controller{h.environments.controller, h.networks.controller, h.regions.controller,
-		h.zones.controller, h.clusters.controller, h.namespaces.controller, h.policies.controller, h.quotas.controller, h.applications.controller}
+		h.zones.controller, h.clusters.controller, h.namespaces.controller, h.policies.controller, h.quotas.controller,
+		h.pools.controller, h.ipclaims.controller, h.applications.controller}
 }
 
 // run keeps the watches going until ctx ends.

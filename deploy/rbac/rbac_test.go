@@ -184,16 +184,16 @@ func testRights(t *testing.T, w *world) {
 		who, namespace string
 		want           rights
 	}{
-		{platform, "", rights{"environments": all, "networks": all, "regions": all, "zones": all, "clusters": all, "tenantquotas": all,
+		{platform, "", rights{"environments": all, "networks": all, "regions": all, "zones": all, "clusters": all, "tenantquotas": all, "ippools": all, "ipclaims": all,
 			"applications": all, "accesspolicies": all, "clusters/export": "get", "clusters/confirm": "update",
 			"enrollmenttokens": "create list delete", "certificateauthorities": "get update", "namespaces": look + " " + write,
 			"rolebindings.rbac.authorization.k8s.io":                      look + " " + write,
 			"clusterroles.rbac.authorization.k8s.io:" + rbac.TenantAdmin:  "get bind",
 			"clusterroles.rbac.authorization.k8s.io:" + rbac.TenantViewer: "get bind"}},
-		{admin, "shop", rights{"applications": all, "accesspolicies": all, "namespaces": "get"}},
+		{admin, "shop", rights{"applications": all, "accesspolicies": all, "ipclaims": all, "namespaces": "get"}},
 		{admin, "bank", nil},
 		{admin, "", nil},
-		{viewer, "shop", rights{"applications": look, "accesspolicies": look, "namespaces": "get"}},
+		{viewer, "shop", rights{"applications": look, "accesspolicies": look, "ipclaims": look, "namespaces": "get"}},
 		{viewer, "bank", nil},
 		{viewer, "", nil},
 		{stranger, "shop", nil},
@@ -247,7 +247,7 @@ func resources() []string {
 func testAggregation(t *testing.T, w *world) {
 	for who, verbs := range map[string]string{editor: all, watcher: look} {
 		for _, verb := range strings.Fields(all) {
-			for _, resource := range []string{"applications", "accesspolicies"} {
+			for _, resource := range []string{"applications", "accesspolicies", "ipclaims"} {
 				for namespace, in := range map[string]bool{"shop": true, "bank": false, "": false} {
 					got, err := may(t.Context(), w.client(t, who), verb, resource, namespace)
 					if err != nil {

@@ -31,6 +31,7 @@ func Normalise(namespace, name string, spec *v1alpha1.ApplicationSpec) ([]byte, 
 		t.Operator = cmp.Or(t.Operator, v1alpha1.TolerationEqual)
 	}
 	n.DependsOn = defaultDependencies(namespace, n.DependsOn)
+	n.Address = nil // nothing in clusters hangs on it
 
 	fields, err := fieldsOf(n)
 	if err != nil {

@@ -1,0 +1,267 @@
+package global
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/meridian-federation/meridian/api/v1alpha1"
+	"github.com/meridian-federation/meridian/internal/record"
+	"github.com/meridian-federation/meridian/internal/store"
+)
+
+// Owners of claims are named by their kind, then by their key.
+const (
+	ownerIPClaim     = "ipclaim/"
+	ownerApplication = "application/"
+	ownerCluster     = "cluster/"
+)
+
+// What a cluster asks for, as its owners' names end.
+const (
+	askPodRange = "pods"
+	askEastWest = "eastwest"
+	askIngress  = "ingress"
+)
+
+func clusterOwner(cluster, ask string) string { return ownerCluster + cluster + "/" + ask }
+
+// clusterAsk reads an owner's name that clusterOwner made.
+func clusterAsk(owner string) (cluster, ask string, ok bool) {
+	rest, ok := strings.CutPrefix(owner, ownerCluster)
+	cluster, ask, cut := strings.Cut(rest, "/")
+	return cluster, ask, ok && cut
+}
+
+// ask is what somebody wants of address space.
+type ask struct {
+	owner   string
+	pool    string // or any of purpose and network
+	purpose record.Purpose
+	network string
+	ipv6    bool
+	// length of the prefix, 0 for the pool's claim length; single asks for one address, whatever the pool's family.
+	length int
+	single bool
+	prefix netip.Prefix
+	zone   string // empty: Global
+	tenant string
+}
+
+// asks are the claims in force. The planner alone touches it.
+type asks struct {
+	claims map[string]record.Claim // by owner
+	// lacking are the owners that wait for a pool of that name.
+	lacking index
+	// spaces are the namespaces' IPClaims.
+	spaces index
+}
+
+func newAsks() *asks {
+	return &asks{claims: map[string]record.Claim{}, lacking: index{}, spaces: index{}}
+}
+
+// restore reads the claims in force.
+func (a *asks) restore(snapshot *store.Snapshot) error {
+	for e := range snapshot.All(record.KindClaim) {
+		c, err := record.DecodeClaim(e.Record)
+		if err != nil {
+			return err
+		}
+		a.claims[c.Owner] = c
+	}
+	return nil
+}
+
+// claimFor is an ask as the record that goes to where it is met. What the pool's spec shows to be impossible is refused.
+func (p *planner) claimFor(a ask) (record.Claim, *refusal) {
+	out := record.Claim{Owner: a.owner, Zone: a.zone, Pool: a.pool, Purpose: a.purpose, Network: a.network, IPv6: a.ipv6, Length: a.length,
+		Prefix: a.prefix, Tenant: a.tenant}
+	if a.zone != "" {
+		z, ok := p.inventory.zones[a.zone]
+		if !ok {
+			return out, &refusal{v1alpha1.ReasonUnknownZone, fmt.Sprintf("spec.zone: there is no accepted Zone %s", a.zone)}
+		}
+		out.Region = z.region
+	}
+	if a.pool == "" {
+		if a.single {
+			out.Length = longest(a.ipv6)
+		}
+		return out, nil
+	}
+	pool, ok := p.pools.force[a.pool]
+	if !ok {
+		return out, &refusal{v1alpha1.ReasonPoolNotFound, fmt.Sprintf("there is no accepted IPPool %s", a.pool)}
+	}
+	out.IPv6 = poolIPv6(pool)
+	if a.single {
+		out.Length = longest(out.IPv6)
+	}
+	switch most := longest(out.IPv6); {
+	case a.zone != "" && pool.ZoneLength == 0:
+		return out, &refusal{v1alpha1.ReasonNotDelegated, fmt.Sprintf(
+			"IPPool %s is not delegated to zones; set spec.delegation.zoneLength there, or ask for another pool", a.pool)}
+	case a.prefix.IsValid() && a.prefix.Addr().Is6() != out.IPv6:
+		return out, &refusal{v1alpha1.ReasonInvalidSpec, fmt.Sprintf("spec.prefix: %s is not of the family of IPPool %s", a.prefix, a.pool)}
+	case out.Length > most:
+		return out, &refusal{v1alpha1.ReasonInvalidSpec, fmt.Sprintf("spec.length: %d, and IPPool %s has lengths up to %d", out.Length, a.pool, most)}
+	}
+	return out, nil
+}
+
+func longest(ipv6 bool) int {
+	if ipv6 {
+		return 128
+	}
+	return 32
+}
+
+// stake brings the claim of an owner into force, at most one, and tells the board. A claim that is in force stays when
+// what is asked can no longer be judged: the owner may be using what it has.
+func (p *planner) stake(a ask) []store.Write {
+	want, refused := p.claimFor(a)
+	p.wait(a, refused)
+	held, has := p.asks.claims[a.owner]
+	if refused != nil {
+		if has {
+			refused = nil
+		}
+		p.board.asked(a.owner, &asked{refused: refused, key: held.Record().Key})
+		return nil
+	}
+	if has {
+		want.Tenant = held.Tenant // whoever it was given to
+	}
+	p.board.asked(a.owner, &asked{key: want.Record().Key})
+	if has && held == want {
+		return nil
+	}
+	var out []store.Write
+	if has && held.Record().Key != want.Record().Key {
+		out = append(out, store.Write{Record: record.Record{Key: held.Record().Key}, Delete: true, Cause: record.CausePerson})
+	}
+	p.asks.claims[a.owner] = want
+	return append(out, store.Write{Record: want.Record()})
+}
+
+// wait notes whether an owner waits for its pool.
+func (p *planner) wait(a ask, refused *refusal) {
+	if a.pool == "" {
+		return
+	}
+	if refused != nil && (refused.reason == v1alpha1.ReasonPoolNotFound || refused.reason == v1alpha1.ReasonNotDelegated) {
+		p.asks.lacking.add(a.pool, a.owner)
+	} else {
+		p.asks.lacking.remove(a.pool, a.owner)
+	}
+}
+
+// letGo ends the claim of an owner.
+func (p *planner) letGo(owner string, cause record.Cause) []store.Write {
+	p.board.asked(owner, nil)
+	for pool := range p.asks.lacking {
+		p.asks.lacking.remove(pool, owner)
+	}
+	held, has := p.asks.claims[owner]
+	if !has {
+		return nil
+	}
+	delete(p.asks.claims, owner)
+	return []store.Write{{Record: record.Record{Key: held.Record().Key}, Delete: true, Cause: cause}}
+}
+
+// address brings the claim of an application that is accepted into force, or ends it.
+func (p *planner) address(name string, spec *v1alpha1.ApplicationSpec) []store.Write {
+	owner := ownerApplication + name
+	if spec.Address == nil {
+		return p.letGo(owner, record.CausePerson)
+	}
+	a := ask{owner: owner, pool: spec.Address.Pool, single: true, ipv6: spec.Address.Family == v1alpha1.IPv6, tenant: p.tenantOf(name)}
+	if a.pool == "" {
+		a.purpose = record.PurposeService
+	}
+	return p.stake(a)
+}
+
+// clusterClaims brings the claims of clusters into force, and ends those of clusters that are no more.
+func (p *planner) clusterClaims(w work) []store.Write {
+	var out []store.Write
+	for owner := range p.asks.claims {
+		cluster, _, ok := clusterAsk(owner)
+		if _, stands := p.inventory.clusters[cluster]; ok && !stands {
+			cause, gone := w.clusters[cluster]
+			if !gone {
+				cause = record.CauseFound
+			}
+			out = append(out, p.letGo(owner, cause)...)
+		}
+	}
+	for name := range p.inventory.clusters {
+		if c, ok := p.hub.clusters.get(name); ok {
+			out = append(out, p.claimsOf(c)...)
+		}
+	}
+	return out
+}
+
+// claimsOf brings one cluster's claims into force.
+func (p *planner) claimsOf(c *v1alpha1.Cluster) (out []store.Write) {
+	var wants v1alpha1.ClusterAddresses
+	if c.Spec.Addresses != nil {
+		wants = *c.Spec.Addresses
+	}
+	one := func(name string, asks bool, a ask) {
+		a.owner, a.zone = clusterOwner(c.Name, name), c.Spec.Zone
+		if !asks {
+			out = append(out, p.letGo(a.owner, record.CausePerson)...)
+			return
+		}
+		if a.pool != "" {
+			a.purpose, a.network = "", ""
+		}
+		out = append(out, p.stake(a)...)
+	}
+	pods, eastWest, ingress := ask{purpose: record.PurposePod, network: c.Spec.Network}, ask{purpose: record.PurposeLoadBalancer, single: true},
+		ask{purpose: record.PurposeLoadBalancer, single: true}
+	if r := wants.PodRange; r != nil {
+		pods.pool = r.Pool
+		if r.Length != nil {
+			pods.length = int(*r.Length)
+		}
+	}
+	if r := wants.EastWest; r != nil {
+		eastWest.pool = r.Pool
+	}
+	if r := wants.Ingress; r != nil {
+		ingress.pool = r.Pool
+	}
+	one(askPodRange, wants.PodRange != nil, pods)
+	one(askEastWest, wants.EastWest != nil, eastWest)
+	one(askIngress, wants.Ingress != nil, ingress)
+	return out
+}
+
+// gateways are the addresses of east-west gateways that IPAM gives. One that is not told of now is as it was.
+func (p *planner) gateways() map[string]string {
+	out := map[string]string{}
+	for _, c := range p.hub.clusters.all() {
+		if g := c.Spec.Mesh.Gateway; c.Spec.Addresses == nil || c.Spec.Addresses.EastWest == nil || g == nil || len(g.Addresses) > 0 {
+			continue
+		}
+		if claim, held := p.asks.claims[clusterOwner(c.Name, askEastWest)]; held {
+			if a, told := p.reports.allotment(claim.Record().Key); told {
+				if a.Prefix.IsValid() {
+					out[c.Name] = a.Prefix.Addr().String()
+				}
+				continue
+			}
+		}
+		if e, ok := p.mirror.Snapshot().Get(record.ClusterKey(c.Name)); ok {
+			if before, err := record.DecodeCluster(e.Record); err == nil && len(before.Mesh.Gateway.Addresses) == 1 {
+				out[c.Name] = before.Mesh.Gateway.Addresses[0]
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,263 @@
+package global
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/meridian-federation/meridian/api/v1alpha1"
+	"github.com/meridian-federation/meridian/internal/record"
+)
+
+// asked is what became of what somebody asks for: it was refused, or it is a claim.
+type asked struct {
+	refused *refusal
+	key     record.Key
+}
+
+// poolStanding is what was decided on an IPPool.
+type poolStanding struct {
+	refused *refusal
+	pool    record.Pool
+}
+
+// addressing is what the board knows of address space; guarded by its mu.
+type addressing struct {
+	asks  map[string]asked        // by owner
+	pools map[string]poolStanding // by IPPool
+	usage func(pool string) poolUsage
+}
+
+// poolUsage is how Global's part of a pool stands, in addresses.
+type poolUsage struct {
+	addresses, taken, delegated float64
+	// known: it was heard of.
+	known bool
+}
+
+// asked notes what became of an owner's asking; nil if it no longer asks.
+func (b *board) asked(owner string, now *asked) {
+	b.mu.Lock()
+	if now == nil {
+		delete(b.addressing.asks, owner)
+	} else {
+		b.addressing.asks[owner] = *now
+	}
+	b.mu.Unlock()
+	if key, ok := strings.CutPrefix(owner, ownerIPClaim); ok {
+		b.touch(ipClaimTarget(key))
+	}
+}
+
+func ipClaimTarget(key string) target {
+	namespace, name, _ := strings.Cut(key, "/")
+	return target{"ipclaims", namespace, name}
+}
+
+// ownerTarget is the resource whose status shows what an owner has; false for others' owners.
+func ownerTarget(owner string) (target, bool) {
+	if key, ok := strings.CutPrefix(owner, ownerIPClaim); ok {
+		return ipClaimTarget(key), true
+	}
+	if name, ok := strings.CutPrefix(owner, ownerApplication); ok {
+		return applicationTarget(name), true
+	}
+	cluster, _, ok := clusterAsk(owner)
+	return target{"clusters", "", cluster}, ok
+}
+
+// outcome is what an owner has, and the condition that says so or why it has nothing. What it had stays while where it is
+// to be taken says nothing: that may be away, and the owner may use it.
+func (b *board) outcome(owner string, had netip.Prefix, pool string) (netip.Prefix, string, metav1.Condition) {
+	const kind = v1alpha1.ConditionAllocated
+	b.mu.Lock()
+	a, asks := b.addressing.asks[owner]
+	b.mu.Unlock()
+	switch got, told := b.reports.allotment(a.key); {
+	case told && got.Prefix.IsValid():
+		return got.Prefix, got.Pool, condition(kind, true, v1alpha1.ReasonAllocated, "")
+	case a.refused != nil:
+		return netip.Prefix{}, "", condition(kind, false, a.refused.reason, a.refused.message)
+	case asks && told:
+		return netip.Prefix{}, "", condition(kind, false, got.Reason, got.Message)
+	case had.IsValid():
+		return had, pool, condition(kind, true, v1alpha1.ReasonAllocated, "")
+	default:
+		where := "Global"
+		if region, zone := a.key.Place(); zone != "" {
+			where = fmt.Sprintf("zone %s of region %s", zone, region)
+		}
+		return netip.Prefix{}, "", condition(kind, false, v1alpha1.ReasonPending, where+" has not told yet what it gives")
+	}
+}
+
+// ipClaim computes the status of an IPClaim.
+func (b *board) ipClaim(t target) (types.UID, any, any) {
+	c, ok := b.hub.ipclaims.get(t.key())
+	owner := ownerIPClaim + t.key()
+	b.mu.Lock()
+	_, known := b.addressing.asks[owner]
+	b.mu.Unlock()
+	if !ok || !known {
+		return "", nil, nil
+	}
+	after := v1alpha1.IPClaimStatus{ObservedGeneration: c.Generation, Conditions: slices.Clone(c.Status.Conditions)}
+	had, _ := netip.ParsePrefix(c.Status.Prefix)
+	prefix, pool, said := b.outcome(owner, had, c.Status.Pool)
+	if prefix.IsValid() {
+		after.Prefix, after.Pool = prefix.String(), pool
+		if prefix.IsSingleIP() {
+			after.Address = prefix.Addr().String()
+		}
+	}
+	set(&after.Conditions, c.Generation, said)
+	return c.UID, c.Status, after
+}
+
+// addressOf is what an application that asks for an address has; nil for one that does not.
+func (b *board) addressOf(app *v1alpha1.Application) *address {
+	if app.Spec.Address == nil {
+		return nil
+	}
+	var had netip.Prefix
+	if addr, err := netip.ParseAddr(app.Status.Address); err == nil {
+		had = netip.PrefixFrom(addr, addr.BitLen())
+	}
+	prefix, _, said := b.outcome(ownerApplication+app.Namespace+"/"+app.Name, had, "")
+	out := &address{said: said}
+	if prefix.IsValid() {
+		out.text = prefix.Addr().String()
+	}
+	return out
+}
+
+// address is what an application has that asks for one.
+type address struct {
+	text string // empty for none
+	said metav1.Condition
+}
+
+// write puts it into a status; without one nothing is said of addresses.
+func (a *address) write(s *v1alpha1.ApplicationStatus, generation int64) {
+	if a == nil {
+		meta.RemoveStatusCondition(&s.Conditions, v1alpha1.ConditionAllocated)
+		return
+	}
+	s.Address = a.text
+	set(&s.Conditions, generation, a.said)
+}
+
+// clusterAddresses are what a cluster has of what it asks for, in the order of the spec.
+func (b *board) clusterAddresses(c *v1alpha1.Cluster) []v1alpha1.ClusterAddress {
+	wants := c.Spec.Addresses
+	if wants == nil {
+		return nil
+	}
+	var out []v1alpha1.ClusterAddress
+	one := func(name, ask string, asks bool) {
+		if !asks {
+			return
+		}
+		var before v1alpha1.ClusterAddress
+		if i := slices.IndexFunc(c.Status.Addresses, func(a v1alpha1.ClusterAddress) bool { return a.Name == name }); i >= 0 {
+			before = c.Status.Addresses[i]
+		}
+		had, _ := netip.ParsePrefix(before.Prefix)
+		prefix, pool, said := b.outcome(clusterOwner(c.Name, ask), had, before.Pool)
+		now := v1alpha1.ClusterAddress{Name: name, Pool: pool}
+		if prefix.IsValid() {
+			now.Prefix = prefix.String()
+		} else {
+			now.Reason, now.Message = said.Reason, said.Message
+		}
+		out = append(out, now)
+	}
+	one("podRange", askPodRange, wants.PodRange != nil)
+	one("eastWest", askEastWest, wants.EastWest != nil)
+	one("ingress", askIngress, wants.Ingress != nil)
+	return out
+}
+
+// pooled notes what was decided on pools.
+func (b *board) pooled(standings map[string]poolStanding) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.addressing.pools = standings
+}
+
+// ipPool computes the status of an IPPool.
+func (b *board) ipPool(t target) (types.UID, any, any) {
+	spec, ok := b.hub.pools.get(t.name)
+	b.mu.Lock()
+	s, known := b.addressing.pools[t.name]
+	b.mu.Unlock()
+	if !ok || !known {
+		return "", nil, nil
+	}
+	after := spec.Status
+	after.Conditions, after.ObservedGeneration = slices.Clone(after.Conditions), spec.Generation
+	accepted := condition(v1alpha1.ConditionAccepted, true, v1alpha1.ReasonAccepted, "")
+	if s.refused != nil {
+		accepted = condition(v1alpha1.ConditionAccepted, false, s.refused.reason, s.refused.message)
+	}
+	set(&after.Conditions, spec.Generation, accepted)
+	if use := b.addressing.usage(t.name); use.known && s.pool.Name != "" {
+		taken := use.taken - use.delegated + b.reports.taken(t.name)
+		after.Addresses, after.Taken, after.Delegated = countText(use.addresses), countText(taken), countText(use.delegated)
+		after.Percent = 0
+		if use.addresses > 0 {
+			after.Percent = int32(math.Ceil(100 * use.taken / use.addresses))
+		}
+		set(&after.Conditions, spec.Generation, sufficient(use, s.pool.LowWater))
+	}
+	return spec.UID, spec.Status, after
+}
+
+// sufficient says whether enough of a pool is free.
+func sufficient(use poolUsage, lowWater int) metav1.Condition {
+	free := use.addresses - use.taken
+	if free > 0 && 100*free >= float64(lowWater)*use.addresses {
+		return condition(v1alpha1.ConditionSufficient, true, v1alpha1.ReasonSufficient, "")
+	}
+	return condition(v1alpha1.ConditionSufficient, false, v1alpha1.ReasonLow, fmt.Sprintf(
+		"%s of %s addresses are neither given nor delegated, and spec.lowWaterPercent is %d; add a range", countText(free), countText(use.addresses), lowWater))
+}
+
+// countText is a number of addresses as people read it: exactly, where that is known.
+func countText(n float64) string {
+	if n < 1<<53 {
+		return fmt.Sprintf("%.0f", n)
+	}
+	return fmt.Sprintf("%.4g", n)
+}
+
+// network computes the status of a Network.
+func (b *board) network(t target) (types.UID, any, any) {
+	n, ok := b.hub.networks.get(t.name)
+	inv := b.snapshot()
+	if !ok || inv == nil {
+		return "", nil, nil
+	}
+	after := n.Status
+	after.Conditions, after.ObservedGeneration = slices.Clone(after.Conditions), n.Generation
+	said := condition(v1alpha1.ConditionAccepted, true, v1alpha1.ReasonAccepted, "")
+	if why := inv.overlaps.networks[t.name]; why != "" {
+		said = condition(v1alpha1.ConditionAccepted, false, v1alpha1.ReasonRangesOverlap, why)
+	}
+	set(&after.Conditions, n.Generation, said)
+	return n.UID, n.Status, after
+}
+
+// disjoint says whether a cluster's pods have addresses of their own.
+func disjoint(apart string) metav1.Condition {
+	if apart != "" {
+		return condition(v1alpha1.ConditionRangesDisjoint, false, v1alpha1.ReasonRangesOverlap, apart)
+	}
+	return condition(v1alpha1.ConditionRangesDisjoint, true, v1alpha1.ReasonDisjoint, "")
+}

@@ -1,0 +1,318 @@
+package global
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/meridian-federation/meridian/api/v1alpha1"
+	"github.com/meridian-federation/meridian/internal/record"
+	"github.com/meridian-federation/meridian/internal/store"
+)
+
+// pools are the IPPools that are in force. The planner alone touches it.
+type pools struct {
+	force map[string]record.Pool
+	// refused says why a spec is not in force as it is now, by IPPool.
+	refused map[string]*refusal
+	// leaving are pools with no IPPool any more, of which something may be taken yet.
+	leaving map[string]bool
+}
+
+func newPools() *pools {
+	return &pools{force: map[string]record.Pool{}, refused: map[string]*refusal{}, leaving: map[string]bool{}}
+}
+
+// restore reads the pools in force.
+func (p *pools) restore(snapshot *store.Snapshot) error {
+	for e := range snapshot.All(record.KindPool) {
+		pool, err := record.DecodePool(e.Record)
+		if err != nil {
+			return err
+		}
+		p.force[pool.Name] = pool
+		p.leaving[pool.Name] = true // until its IPPool is seen
+	}
+	return nil
+}
+
+// holders tells what of a pool is taken at Global, delegated prefixes among it.
+type holders interface {
+	// Holders are those of what overlaps a prefix of a pool, or was released and is in quarantine.
+	Holders(ctx context.Context, pool string, p netip.Prefix) ([]holder, error)
+	// Empty tells that nothing of a pool is taken, and that nothing can be.
+	Empty(pool string) bool
+}
+
+// holder is one.
+type holder struct {
+	owner  string
+	prefix netip.Prefix
+}
+
+func poolIPv6(p record.Pool) bool { return p.Ranges[0].Prefix.Addr().Is6() }
+
+// poolRecord is the spec as the record that travels, defaults filled in. The schema has checked it.
+func poolRecord(spec *v1alpha1.IPPool) (record.Pool, error) {
+	s := spec.Spec
+	out := record.Pool{Name: spec.Name, Purpose: record.Purpose(s.Purpose), Network: s.Network, LowWater: 20, HighWater: 60,
+		Quarantine: 10 * time.Minute, ClaimLength: longest(s.Family == v1alpha1.IPv6)}
+	for i, r := range s.Ranges {
+		prefix, err := netip.ParsePrefix(r.CIDR)
+		if err != nil {
+			return record.Pool{}, fmt.Errorf("spec.ranges[%d]: %w", i, err)
+		}
+		out.Ranges = append(out.Ranges, record.Range{Prefix: prefix, Draining: r.Draining})
+	}
+	slices.SortFunc(out.Ranges, func(a, b record.Range) int { return a.Prefix.Compare(b.Prefix) })
+	for i, text := range s.Reserved {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			return record.Pool{}, fmt.Errorf("spec.reserved[%d]: %w", i, err)
+		}
+		out.Reserved = append(out.Reserved, prefix)
+	}
+	slices.SortFunc(out.Reserved, netip.Prefix.Compare)
+	if d := s.Delegation; d != nil {
+		out.RegionLength = int(d.RegionLength)
+		if d.ZoneLength != nil {
+			out.ZoneLength = int(*d.ZoneLength)
+		}
+	}
+	for field, value := range map[*int]*int32{&out.ClaimLength: s.ClaimLength, &out.LowWater: s.LowWaterPercent, &out.HighWater: s.HighWaterPercent} {
+		if value != nil {
+			*field = int(*value)
+		}
+	}
+	if s.Quarantine != nil {
+		out.Quarantine = s.Quarantine.Duration
+	}
+	return out, nil
+}
+
+// poolWrites brings the pool records up to date, and has looked at again what hangs on pools. There are few pools, and
+// whether one stands can hang on each other one, so all are judged when one changes.
+func (p *planner) poolWrites(ctx context.Context, w *work, dirty *todo) []store.Write {
+	retry := w.freed && (len(p.pools.leaving) > 0 || slices.ContainsFunc(slices.Collect(maps.Values(p.pools.refused)),
+		func(r *refusal) bool { return r.reason != v1alpha1.ReasonPoolsOverlap }))
+	if len(w.pools) == 0 && !retry && !p.first {
+		return nil
+	}
+	before := maps.Clone(p.pools.force)
+	p.judgePools(ctx)
+	var out []store.Write
+	for _, name := range slices.Sorted(maps.Keys(p.pools.force)) {
+		r := p.pools.force[name].Record()
+		if e, ok := p.mirror.Snapshot().Get(r.Key); !ok || e.Version != r.Version {
+			out = append(out, store.Write{Record: r})
+			p.pooled(name, before[name], w, dirty)
+		}
+	}
+	for name, was := range before {
+		if _, stands := p.pools.force[name]; !stands {
+			out = append(out, store.Write{Record: record.Record{Key: record.PoolKey(name)}, Delete: true, Cause: record.CausePerson})
+			p.pooled(name, was, w, dirty)
+		}
+	}
+	return out
+}
+
+// judgePools decides which pools are in force, and how, until nothing changes any more: one that makes room lets another in.
+func (p *planner) judgePools(ctx context.Context) {
+	for {
+		before := maps.Clone(p.pools.force)
+		p.judgeOnce(ctx)
+		if maps.EqualFunc(before, p.pools.force, samePool) {
+			return
+		}
+	}
+}
+
+func samePool(a, b record.Pool) bool { return a.Record().Version == b.Record().Version }
+
+// judgeOnce takes the pools in turn: first those in force, then by age.
+func (p *planner) judgeOnce(ctx context.Context) {
+	specs := p.hub.pools.all()
+	slices.SortFunc(specs, func(a, b *v1alpha1.IPPool) int {
+		_, first := p.pools.force[a.Name]
+		_, second := p.pools.force[b.Name]
+		switch {
+		case first && !second:
+			return -1
+		case second && !first:
+			return 1
+		}
+		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), strings.Compare(a.Name, b.Name))
+	})
+	var all spans
+	for name, pool := range p.pools.force {
+		for _, r := range pool.Ranges {
+			all.add(r.Prefix, name)
+		}
+	}
+	p.pools.refused, p.pools.leaving = map[string]*refusal{}, map[string]bool{}
+	there := map[string]bool{}
+	for _, spec := range specs {
+		there[spec.Name] = true
+		now, err := poolRecord(spec)
+		if err != nil {
+			p.pools.refused[spec.Name] = &refusal{v1alpha1.ReasonInvalidSpec, err.Error()}
+			continue
+		}
+		why := p.overlapped(&all, now)
+		if why == nil {
+			why = p.stranded(ctx, now)
+		}
+		if why != nil {
+			p.pools.refused[spec.Name] = why
+			continue
+		}
+		for _, r := range p.pools.force[spec.Name].Ranges {
+			all.remove(r.Prefix, spec.Name)
+		}
+		for _, r := range now.Ranges {
+			all.add(r.Prefix, spec.Name)
+		}
+		p.pools.force[spec.Name] = now
+	}
+	p.drain(there)
+}
+
+// drain lets pools go that have no IPPool any more, when nothing of them is taken.
+func (p *planner) drain(there map[string]bool) {
+	for name, pool := range p.pools.force {
+		if there[name] {
+			continue
+		}
+		drained := true
+		for i := range pool.Ranges {
+			drained = drained && pool.Ranges[i].Draining
+		}
+		if drained && p.space.Empty(name) {
+			delete(p.pools.force, name)
+			continue
+		}
+		pool.Ranges = slices.Clone(pool.Ranges)
+		for i := range pool.Ranges {
+			pool.Ranges[i].Draining = true
+		}
+		p.pools.force[name] = pool
+		p.pools.leaving[name] = true
+	}
+}
+
+// overlapped refuses a pool that has addresses of another one for the same clusters.
+func (p *planner) overlapped(all *spans, now record.Pool) *refusal {
+	var why *refusal
+	for i, r := range now.Ranges {
+		all.overlapping(r.Prefix, func(o span) {
+			other := p.pools.force[o.owner]
+			if why != nil || o.owner == now.Name || other.Network != now.Network && other.Network != "" && now.Network != "" {
+				return
+			}
+			why = &refusal{v1alpha1.ReasonPoolsOverlap, fmt.Sprintf("spec.ranges[%d]: %s of IPPool %s overlaps %s of IPPool %s, for %s; "+
+				"choose other addresses, or take those out there", i, r.Prefix, now.Name, o.prefix, o.owner, clustersOf(cmp.Or(now.Network, other.Network)))}
+		})
+	}
+	return why
+}
+
+func clustersOf(network string) string {
+	if network == "" {
+		return "all clusters"
+	}
+	return "clusters of network " + network
+}
+
+// stranded refuses a change of a pool in force that would take away what somebody has.
+func (p *planner) stranded(ctx context.Context, now record.Pool) *refusal {
+	before, has := p.pools.force[now.Name]
+	if !has {
+		return nil
+	}
+	var sought []netip.Prefix
+	for _, r := range before.Ranges {
+		if !slices.ContainsFunc(now.Ranges, func(n record.Range) bool {
+			return n.Prefix.Contains(r.Prefix.Addr()) && n.Prefix.Bits() <= r.Prefix.Bits()
+		}) {
+			sought = append(sought, r.Prefix)
+		}
+	}
+	for _, r := range now.Reserved {
+		if !slices.Contains(before.Reserved, r) {
+			sought = append(sought, r)
+		}
+	}
+	for _, prefix := range sought {
+		holders, err := p.space.Holders(ctx, now.Name, prefix)
+		if err != nil {
+			return &refusal{v1alpha1.ReasonPending, fmt.Sprintf("reading what is taken of %s: %v; the spec before stays in force", prefix, err)}
+		}
+		if len(holders) > 0 {
+			return &refusal{v1alpha1.ReasonInUse, inUse(prefix, holders)}
+		}
+	}
+	return nil
+}
+
+// fewHolders is how many a message names.
+const fewHolders = 5
+
+func inUse(prefix netip.Prefix, holders []holder) string {
+	var texts []string
+	for _, h := range holders[:min(len(holders), fewHolders)] {
+		texts = append(texts, fmt.Sprintf("%s (%s)", h.owner, h.prefix))
+	}
+	if more := len(holders) - fewHolders; more > 0 {
+		texts = append(texts, fmt.Sprintf("%d others", more))
+	}
+	return fmt.Sprintf("%s is in use by %s; the spec before stays in force until they have released it; set draining on the range first, "+
+		"so that nothing more is taken", prefix, listed(texts))
+}
+
+// pooled has looked at again what hangs on a pool that changes.
+func (p *planner) pooled(name string, before record.Pool, w *work, dirty *todo) {
+	now := p.pools.force[name]
+	if (before.Purpose == record.PurposePod || now.Purpose == record.PurposePod) && !slices.Equal(prefixesOf(before), prefixesOf(now)) {
+		w.inventory = true // NetworkPolicies name its ranges
+	}
+	for owner := range p.asks.lacking[name] {
+		if key, ok := strings.CutPrefix(owner, ownerIPClaim); ok {
+			dirty.add(claimPrefix + key)
+		} else if app, ok := strings.CutPrefix(owner, ownerApplication); ok {
+			dirty.add(app)
+		} else {
+			w.inventory = true
+		}
+	}
+}
+
+func prefixesOf(p record.Pool) []netip.Prefix {
+	var out []netip.Prefix
+	for _, r := range p.Ranges {
+		out = append(out, r.Prefix)
+	}
+	return out
+}
+
+// ofNetworks are the ranges of the pods' pools, by network.
+func (p *pools) ofNetworks() map[string][]string {
+	out := map[string][]string{}
+	for _, pool := range p.force {
+		if pool.Purpose != record.PurposePod || pool.Network == "" {
+			continue
+		}
+		for _, prefix := range prefixesOf(pool) {
+			out[pool.Network] = append(out[pool.Network], prefix.String())
+		}
+	}
+	for _, ranges := range out {
+		slices.Sort(ranges)
+	}
+	return out
+}
