@@ -34,7 +34,7 @@ func Heed(ctx context.Context, mirror *store.Mirror, source *identity.Source, lo
 				continue
 			}
 			if err := heed(source, above, c.New.Record, kept, log); err != nil {
-				return err
+				log.Error("not heeding what became of the parent", "parent", above, "err", err)
 			}
 		}
 	}
