@@ -323,7 +323,7 @@ func (p *place) claim(owner string, c record.Claim) record.Record {
 // await waits until cond holds.
 func await(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	deadline := time.After(8 * time.Second)
+	deadline := time.After(60 * time.Second)
 	for !cond() {
 		select {
 		case <-deadline:

@@ -19,6 +19,9 @@ import (
 const (
 	firstPause = 100 * time.Millisecond
 	lastPause  = 5 * time.Second
+	// lookPause is the least time between two looks at what changed in the ledger, when that is all there is to look at: what
+	// is taken and released meanwhile is looked at once.
+	lookPause = 20 * time.Millisecond
 )
 
 // ErrClosed: the tier's term is over.
@@ -190,15 +193,32 @@ func (t *Tier) loop(ctx context.Context, updates <-chan store.Update) error {
 			pause = firstPause
 			t.announce()
 		}
+		if err := t.await(ctx, updates, changed, again); err != nil {
+			return err
+		}
+	}
+}
+
+// await waits until there is something to look at, and takes it in.
+func (t *Tier) await(ctx context.Context, updates <-chan store.Update, changed <-chan struct{}, again <-chan time.Time) error {
+	looked := time.Now()
+	for {
 		select {
 		case u := <-updates:
 			t.apply(u)
+			return nil
 		case <-t.inbox.wake:
 			t.hear()
+			return nil
 		case c := <-t.calls:
 			c.done <- c.do(ctx)
+			return nil
 		case <-changed:
+			if changed = nil; again == nil {
+				again = time.After(lookPause - time.Since(looked))
+			}
 		case <-again:
+			return nil
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -1,0 +1,196 @@
+package ipam_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/meridian-federation/meridian/internal/record"
+	"github.com/meridian-federation/meridian/ipam"
+	"github.com/meridian-federation/meridian/ipam/ledger"
+)
+
+// TestNetworks: a place holds something of a network's pool while it has a cluster there.
+func TestNetworks(t *testing.T) {
+	tr := newTree(t)
+	pool := pods("10.0.0.0/16")
+	pool.Network = "blue"
+	cluster := record.Cluster{Name: "a1", Region: "west", Zone: "a", Network: "blue"}.Record()
+	tr.global.put(pool.Record(), cluster, tr.b.claim("ipclaim/n/1", record.Claim{Pool: "pods"}))
+	tr.a.holds("pods", 1)
+	tr.b.has("ipclaim/n/1") // for which it asks all the same
+	tr.global.remove(record.ClaimKey("west", "b", "ipclaim/n/1"))
+	tr.b.holds("pods", 0)
+	tr.a.holds("pods", 1)
+	tr.global.remove(cluster.Key)
+	for _, p := range tr.places()[1:] {
+		p.holds("pods", 0)
+	}
+	await(t, "all has come back to Global", func() bool {
+		u := tr.global.ledger.Usage("pods")
+		return len(u.Blocks) == 1 && u.Blocks[0].Idle
+	})
+}
+
+// TestMadeUp: what a crash left between the ledger and the records is made up from the ledger, and a record that the ledger has
+// forgotten from the record.
+func TestMadeUp(t *testing.T) {
+	tr := newTree(t)
+	pool := pods("10.0.0.0/16")
+	pool.Quarantine = 0
+	tr.global.put(pool.Record())
+	tr.a.holds("pods", 1)
+	b := tr.b.holds("pods", 1)[0]
+	tr.west.stop()
+	l, err := ledger.Open(t.Context(), tr.west.ledgers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := l.Allocate(t.Context(), ledger.Request{Owner: "delegated/west/a/pods/7", Pool: "pods", Length: 26})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Release(t.Context(), "delegated/west/b/pods/0"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Allocate(t.Context(), ledger.Request{Owner: "ipclaim/n/gone", Pool: "pods", Length: 32}); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	tr.west.start()
+	await(t, "zone a heard of what it was given, and zone b's is its own again", func() bool {
+		all := tr.west.tier.Delegations()
+		_, recorded := tr.west.mirror.Snapshot().Get(record.PrefixKey("west", "a", "pods", e.Prefix))
+		given := func(child string, p netip.Prefix) bool {
+			return slices.ContainsFunc(all, func(d ipam.Delegation) bool { return d.Child == child && d.Prefix == p })
+		}
+		return (recorded || !given("west/a", e.Prefix)) && given("west/b", b)
+	})
+	tr.a.holds("pods", 1) // it returns what it does not need
+	await(t, "what nobody claims is released", func() bool { return len(tr.west.entries(ledger.Query{OwnerPrefix: "ipclaim/"})) == 0 })
+	tr.check()
+}
+
+// TestUnsettled: a region gives nothing back before it has heard from its zones.
+func TestUnsettled(t *testing.T) {
+	tr := newTree(t)
+	pool := pods("10.0.0.0/16")
+	pool.Network, pool.LowWater, pool.HighWater = "blue", 80, 95
+	tr.global.put(pool.Record(), record.Cluster{Name: "a1", Region: "west", Zone: "a", Network: "blue"}.Record())
+	tr.a.holds("pods", 1)
+	open := tr.west.holds("pods", 2)
+	tr.west.stop()
+	l, err := ledger.Open(t.Context(), tr.west.ledgers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	told := make(chan record.Demand, 100)
+	tier := ipam.New(ipam.Config{Region: "west", Mirror: tr.west.mirror, Writer: tr.west.writer, Ledger: l, Log: logger("west"),
+		Tell: func(r record.Record) {
+			if d, err := record.DecodeDemand(r); err == nil {
+				told <- d
+			}
+		}, Untell: func(record.Key, record.Cause) {}})
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = l.Run(ctx) })
+	running.Go(func() { _ = tier.Run(ctx) })
+	defer running.Wait()
+	defer cancel()
+	pool.LowWater, pool.HighWater = 20, 60 // from now on, it would do with one
+	tr.global.put(pool.Record())
+	await(t, "the region has seen the pool's new mark", func() bool {
+		return len(tier.Pools()) == 1 && tier.Pools()[0].Spec.HighWater == 60
+	})
+	if d := <-told; d.Want != 2 || len(d.Returned) != 0 {
+		t.Errorf("before its zones have spoken it tells %+v, want that it keeps two", d)
+	}
+	tier.Settled()
+	await(t, "it returns one", func() bool {
+		select {
+		case d := <-told:
+			return d.Want == 1 && len(d.Returned) == 1 && slices.Contains(open, d.Returned[0])
+		default:
+			return false
+		}
+	})
+}
+
+// TestLateDemand: what a child's deposed leader says counts no more.
+func TestLateDemand(t *testing.T) {
+	tr := newTree(t)
+	tr.global.put(pods("10.0.0.0/16").Record())
+	had := tr.a.holds("pods", 1)[0]
+	tr.west.tier.Demand("west/a", record.Demand{Pool: "pods", Region: "west", Zone: "a", Want: 1, Returned: []netip.Prefix{had}, Revision: 1,
+		Epoch: tr.a.epoch()})
+	tr.west.tier.Demand("west/b", record.Demand{Pool: "pods", Region: "west", Zone: "a", Want: 100})
+	tr.west.tier.Demand("east/a", record.Demand{Pool: "pods", Region: "east", Zone: "a", Want: 100})
+	if _, err := tr.west.tier.Audit(t.Context()); err != nil { // by when it has heard
+		t.Fatal(err)
+	}
+	tr.global.put(tr.a.claim("ipclaim/n/1", record.Claim{Pool: "pods", Length: 27}))
+	if got := tr.a.has("ipclaim/n/1"); !had.Overlaps(got) {
+		t.Errorf("the zone allocates %s, want it in %s, which it kept", got, had)
+	}
+	if got := len(tr.west.tier.Delegations()); got > 3 {
+		t.Errorf("the region has given %d prefixes, want at most 3", got)
+	}
+}
+
+func (p *place) epoch() uint64 {
+	epoch, _ := p.ledger.Position()
+	return epoch
+}
+
+// TestCollector shows what there is of a pool while a tier runs.
+func TestCollector(t *testing.T) {
+	tr := newTree(t)
+	pool := pods("10.0.0.0/24")
+	pool.RegionLength, pool.ZoneLength = 26, 26
+	tr.global.put(pool.Record(), tr.global.claim("ipclaim/n/1", record.Claim{Pool: "pods", Length: 26}),
+		tr.global.claim("ipclaim/n/2", record.Claim{Pool: "pods", Length: 24}), tr.a.claim("ipclaim/n/3", record.Claim{Pool: "pods", Length: 26}))
+	tr.global.has("ipclaim/n/1")
+	tr.global.refused("ipclaim/n/2", "PoolExhausted")
+	tr.a.has("ipclaim/n/3")
+	c := ipam.NewCollector()
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(c)
+	c.SetBack(true)
+	if families, err := registry.Gather(); err != nil || len(families) != 1 {
+		t.Errorf("with no tier it shows %v, %v, want only that the store was set back", families, err)
+	}
+	c.SetBack(false)
+	c.Show(tr.global.tier)
+	value := func(name string) float64 {
+		t.Helper()
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			if f.GetName() == name {
+				return f.GetMetric()[0].GetGauge().GetValue()
+			}
+		}
+		t.Fatalf("there is no %s", name)
+		return 0
+	}
+	for name, want := range map[string]float64{"meridian_ipam_addresses": 256, "meridian_ipam_addresses_taken": 256,
+		"meridian_ipam_addresses_delegated": 192, "meridian_ipam_delegations": 3, "meridian_ipam_claims_waiting": 1,
+		"meridian_ipam_prefixes_short": 1, "meridian_ipam_blocks": 1, "meridian_ipam_low_water_ratio": 0.2,
+		"meridian_ipam_addresses_largest_free": 0, "meridian_ipam_set_back": 0, "meridian_ipam_exhaustion_seconds": 0} {
+		await(t, fmt.Sprintf("%s is %v (it was %v)", name, want, value(name)), func() bool { return value(name) == want })
+	}
+	c.Show(nil)
+	if families, err := registry.Gather(); err != nil || len(families) != 1 {
+		t.Errorf("when the term is over it shows %v, %v", families, err)
+	}
+}
