@@ -10,6 +10,7 @@ package tenure
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -153,6 +154,9 @@ func (t *Tenure) serve(ctx context.Context, term Term, told func()) (err error) 
 		return fmt.Errorf("opening the ledger: %w", err)
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
+	if err := prove(ctx, term.Writer); err != nil {
+		return err
+	}
 	tier := ipam.New(ipam.Config{Region: t.cfg.Region, Zone: t.cfg.Zone, Mirror: t.cfg.Mirror, Writer: term.Writer, Ledger: l,
 		Tell: term.Tell, Untell: term.Untell, Report: t.cfg.Report, Connected: t.cfg.Connected, Log: t.cfg.Log})
 	t.begin(term, tier)
@@ -166,6 +170,19 @@ func (t *Tenure) serve(ctx context.Context, term Term, told func()) (err error) 
 	case <-ctx.Done():
 	}
 	return group.Wait()
+}
+
+// metaOpened names the meta value that is written when the ledger has been opened.
+const metaOpened = "ledger"
+
+// prove writes to the tier's store, with the ledger open. That succeeds only in the term, and returns when the mirror shows it: so
+// whatever the ledger holds was claimed by records that the mirror shows. A process that had stopped, and does not know yet
+// that others have led since, would otherwise release what was claimed meanwhile.
+func prove(ctx context.Context, writer ipam.Writer) error {
+	if _, err := writer.Apply(ctx, nil, map[string][]byte{metaOpened: []byte(rand.Text())}); err != nil {
+		return fmt.Errorf("making sure that the term goes on: %w", err)
+	}
+	return nil
 }
 
 func (t *Tenure) begin(term Term, tier *ipam.Tier) {

@@ -35,6 +35,7 @@ type place struct {
 	t        *testing.T
 	mirror   *store.Mirror
 	writer   *store.Writer
+	term     store.Term
 	cfg      tenure.Config
 	registry *prometheus.Registry
 	tenure   *tenure.Tenure
@@ -85,7 +86,7 @@ func newPlace(t *testing.T) *place {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.writer = store.NewWriter(backend, p.mirror, term)
+	p.writer, p.term = store.NewWriter(backend, p.mirror, term), term
 	p.renew()
 	p.put(record.Pool{Name: "p", Purpose: record.PurposeService, Ranges: []record.Range{{Prefix: netip.MustParsePrefix("192.0.2.0/24")}},
 		ClaimLength: 32, LowWater: 20, HighWater: 60}.Record())
@@ -239,6 +240,19 @@ func TestAnotherOpens(t *testing.T) {
 	p.put(claim("ipclaim/n/b"))
 	if second := p.has("ipclaim/n/b"); second == first {
 		t.Errorf("%s was given twice", second)
+	}
+}
+
+// TestDeposedUnawares: a process that others have led after, and that has yet to notice, does not run a Tier on what it remembers.
+func TestDeposedUnawares(t *testing.T) {
+	p := newPlace(t)
+	p.put(claim("ipclaim/n/a"))
+	if err := p.term.Resign(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	err := p.tenure.Run(t.Context(), tenure.Term{Writer: p.writer, Began: func(tier *ipam.Tier) { t.Errorf("a Tier began: %v", tier) }})
+	if !errors.Is(err, store.ErrDeposed) {
+		t.Errorf("Run = %v, want %v", err, store.ErrDeposed)
 	}
 }
 
