@@ -191,7 +191,7 @@ func (a *audit) blocks() {
 		p := a.tier.pools[name]
 		for _, prefix := range slices.SortedFunc(maps.Keys(p.stranded), netip.Prefix.Compare) {
 			a.add(Finding{Kind: FoundStranded, Pool: name, Prefix: prefix,
-				Message: fmt.Sprintf("the block is not this place's any more: %v; it goes when they have released it", p.stranded[prefix])})
+				Message: fmt.Sprintf("the block is not this place's any more: %v; it goes when they have released it", p.stranded[prefix].used)})
 		}
 		wanted, sure := a.tier.wanted(p)
 		for _, prefix := range slices.SortedFunc(maps.Keys(wanted), netip.Prefix.Compare) {

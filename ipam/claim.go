@@ -60,7 +60,15 @@ func (c *claim) holds() bool {
 	if c.Pool != "" {
 		return c.Pool == e.Pool
 	}
-	return e.Prefix.Addr().Is6() == c.IPv6 && e.Note == c.note()
+	return e.Prefix.Addr().Is6() == c.ipv6() && e.Note == c.note()
+}
+
+// ipv6 is the family: that of the prefix, where the claim says which.
+func (c *claim) ipv6() bool {
+	if c.Prefix.IsValid() {
+		return c.Prefix.Addr().Is6()
+	}
+	return c.IPv6
 }
 
 // note is kept with the entry of a claim that names no pool: what it was claimed for. So a claim that asks for something else is
@@ -74,7 +82,7 @@ func (c *claim) note() string {
 
 // fits tells whether a pool is of the claim's purpose, network and family. A pool of no network is of all.
 func (c *claim) fits(p *pool) bool {
-	return p.known && p.spec.Purpose == c.Purpose && p.ipv6() == c.IPv6 && (p.spec.Network == "" || p.spec.Network == c.Network)
+	return p.known && p.spec.Purpose == c.Purpose && p.ipv6() == c.ipv6() && (p.spec.Network == "" || p.spec.Network == c.Network)
 }
 
 // length of the prefix that a claim asks of a pool.
@@ -115,7 +123,7 @@ func (t *Tier) candidates(c *claim) ([]*pool, refusal) {
 		return []*pool{p}, refusal{}
 	}
 	var out []*pool
-	last := refusal{ReasonNoPool, fmt.Sprintf("there is no %s pool of purpose %s for %s", family(c.IPv6), c.Purpose, networkOf(c.Network))}
+	last := refusal{ReasonNoPool, fmt.Sprintf("there is no %s pool of purpose %s for %s", family(c.ipv6()), c.Purpose, networkOf(c.Network))}
 	for _, name := range slices.Sorted(maps.Keys(t.pools)) {
 		p := t.pools[name]
 		if !c.fits(p) {

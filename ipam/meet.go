@@ -122,6 +122,9 @@ func (t *Tier) result(a *attempt, r ledger.Result) (again bool, err error) {
 		return false, r.Err
 	case errors.As(r.Err, &taken):
 		a.taken = taken
+	case errors.Is(r.Err, ledger.ErrInvalid) && !a.claim.Prefix.IsValid():
+		t.settle(a.claim, refusal{ReasonInvalid, r.Err.Error()}, nil)
+		return false, nil
 	case !errors.Is(r.Err, ledger.ErrFull) && !errors.Is(r.Err, ledger.ErrUnknownPool) && !errors.Is(r.Err, ledger.ErrInvalid):
 		return false, r.Err
 	}

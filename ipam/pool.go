@@ -26,8 +26,8 @@ type pool struct {
 	kept ledger.Pool
 	// usage is the ledger's, as of the last refresh.
 	usage ledger.Usage
-	// stranded are blocks that the place holds and should not, with the owners of what is taken there.
-	stranded map[netip.Prefix]*ledger.InUse
+	// stranded are blocks that the place holds and should not.
+	stranded map[netip.Prefix]stranding
 	// problems are what of the pool's record cannot be done, and why.
 	problems []string
 	// waiting are the claims that it had no room for, by owner.
@@ -41,11 +41,17 @@ type pool struct {
 	reported PoolState
 }
 
+// stranding is what keeps a block from being dropped: so many addresses were taken when the ledger named their owners.
+type stranding struct {
+	used  *ledger.InUse
+	taken float64
+}
+
 // pool returns the pool of a name, made where there is none.
 func (t *Tier) pool(name string) *pool {
 	p := t.pools[name]
 	if p == nil {
-		p = &pool{name: name, prefixes: map[netip.Prefix]record.Prefix{}, stranded: map[netip.Prefix]*ledger.InUse{},
+		p = &pool{name: name, prefixes: map[netip.Prefix]record.Prefix{}, stranded: map[netip.Prefix]stranding{},
 			waiting: map[string]*claim{}, short: map[string][]int{}}
 		t.pools[name] = p
 	}
@@ -85,8 +91,10 @@ func (t *Tier) look(p *pool) {
 	_, taken, _ := sums(p.usage)
 	p.rate.observe(t.cfg.Now(), taken)
 	t.todo.asks.add(p.name)
-	if slices.ContainsFunc(p.usage.Blocks, func(b ledger.BlockUsage) bool { return b.Idle && p.stranded[b.Prefix] != nil }) {
-		t.todo.blocks.add(p.name)
+	for _, b := range p.usage.Blocks {
+		if s, ok := p.stranded[b.Prefix]; ok && (b.Idle || b.Taken != s.taken) {
+			t.todo.blocks.add(p.name)
+		}
 	}
 	for owner, c := range p.waiting {
 		if c.Prefix.IsValid() || p.room(c.length(p)) {
@@ -283,7 +291,8 @@ func (t *Tier) putBlock(ctx context.Context, p *pool, b ledger.Block) error {
 
 // dropBlock drops a block that the place should not have. While something of it is taken it is closed and kept: it is stranded.
 func (t *Tier) dropBlock(ctx context.Context, p *pool, b ledger.BlockUsage) error {
-	if p.stranded[b.Prefix] != nil && b.Closed && !b.Idle {
+	before, known := p.stranded[b.Prefix]
+	if known && b.Closed && !b.Idle && b.Taken == before.taken {
 		return nil
 	}
 	err := t.cfg.Ledger.DropBlock(ctx, p.name, b.Prefix)
@@ -296,8 +305,10 @@ func (t *Tier) dropBlock(ctx context.Context, p *pool, b ledger.BlockUsage) erro
 	case !errors.As(err, &used):
 		return err
 	}
-	p.stranded[b.Prefix] = used
-	t.cfg.Log.Error("a block that is not this place's any more is in use", "pool", p.name, "block", b.Prefix, "owners", used.Owners)
+	p.stranded[b.Prefix] = stranding{used, b.Taken}
+	if !known {
+		t.cfg.Log.Error("a block that is not this place's any more is in use", "pool", p.name, "block", b.Prefix, "owners", used.Owners)
+	}
 	if b.Closed {
 		return nil
 	}

@@ -16,6 +16,8 @@ const (
 	ReasonTooLarge = "TooLarge"
 	// ReasonOutsidePool: the prefix that the claim asks for is not in the pool, or not in what its place holds of it.
 	ReasonOutsidePool = "OutsidePool"
+	// ReasonInvalid: no ledger could meet the claim; the message names the field.
+	ReasonInvalid = "Invalid"
 	// ReasonStoreSetBack: the ledger refuses to work, since its etcd was set back to before what it had written. A Tier does
 	// not run then; whoever failed to open the ledger says it.
 	ReasonStoreSetBack = "StoreSetBack"

@@ -117,7 +117,7 @@ func (p *pool) state() PoolState {
 		s.Short += len(lengths)
 	}
 	for _, prefix := range slices.SortedFunc(maps.Keys(p.stranded), netip.Prefix.Compare) {
-		used := p.stranded[prefix]
+		used := p.stranded[prefix].used
 		s.Stranded = append(s.Stranded, Stranded{Prefix: prefix, Owners: used.Owners, More: used.More})
 	}
 	return s
