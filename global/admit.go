@@ -44,6 +44,9 @@ func admit(app *v1alpha1.Application, namespaceLabels map[string]string, inv *in
 		return nil, &refusal{v1alpha1.ReasonUnknownEnvironment, fmt.Sprintf(
 			"namespace %s is labelled %s=%s, and there is no Environment of that name", app.Namespace, v1alpha1.LabelEnvironment, environment)}
 	}
+	if other, taken := inv.taken[environment]; taken {
+		return nil, &refusal{v1alpha1.ReasonTrustDomainTaken, domainTaken(environment, other, inv.environments[environment])}
+	}
 	ids, err := mesh.Check(app.Namespace, app.Name, &app.Spec)
 	if err != nil {
 		return nil, refusalOf(err)

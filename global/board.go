@@ -170,6 +170,8 @@ func (b *board) compute(t target) (uid types.UID, before, after any) {
 		return b.tenantQuota(t)
 	case "zones":
 		return b.zone(t)
+	case "environments":
+		return b.environment(t)
 	case "ippools":
 		return b.ipPool(t)
 	case "ipclaims":

@@ -193,7 +193,8 @@ func TestEnvironmentCrossed(t *testing.T) {
 
 // environment adds an Environment that all clusters serve.
 func (d *desk) environment(name string) {
-	fill(d.hub.environments, []*v1alpha1.Environment{{ObjectMeta: metav1.ObjectMeta{Name: name}}})
+	fill(d.hub.environments, []*v1alpha1.Environment{{ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: v1alpha1.EnvironmentSpec{TrustDomain: name + ".example"}}})
 	for _, c := range d.hub.clusters.all() {
 		c = c.DeepCopy()
 		c.Spec.Environments = append(c.Spec.Environments, name)

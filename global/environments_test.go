@@ -1,10 +1,12 @@
 package global
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"pgregory.net/rapid"
 
 	"github.com/meridian-federation/meridian/api/v1alpha1"
@@ -14,8 +16,6 @@ import (
 // elsewhere adds environment test, with a trust domain of its own, and zone w3 whose one cluster serves nothing else.
 func (d *desk) elsewhere() {
 	d.environment("test")
-	test, _ := d.hub.environments.get("test")
-	test.Spec.TrustDomain = "test.example"
 	for _, name := range []string{"w1-0", "w2-0"} {
 		c, _ := d.hub.clusters.get(name)
 		c.Spec.Environments = []string{"prod"}
@@ -84,6 +84,73 @@ func (d *desk) checkApart(r *rapid.T) {
 		if !slices.ContainsFunc(d.inventory.zones[a.Zone].clusters, serves) {
 			r.Errorf("%s is where no cluster serves %s", e.Key, revision.Environment)
 		}
+	}
+}
+
+// TestTrustDomainsTaken shows which environments may have which trust domains.
+func TestTrustDomainsTaken(t *testing.T) {
+	made := func(name string, second int64, domain string, share bool) *v1alpha1.Environment {
+		return &v1alpha1.Environment{ObjectMeta: metav1.ObjectMeta{Name: name, CreationTimestamp: metav1.Unix(second, 0)},
+			Spec: v1alpha1.EnvironmentSpec{TrustDomain: domain, ShareTrustDomain: share}}
+	}
+	for name, tt := range map[string]struct {
+		all  []*v1alpha1.Environment
+		want map[string]string
+	}{
+		"one of each":             {[]*v1alpha1.Environment{made("prod", 1, "", false), made("test", 2, "test.example", false)}, nil},
+		"the default of both":     {[]*v1alpha1.Environment{made("a", 2, "", false), made("prod", 1, "cluster.local", false)}, map[string]string{"a": "prod"}},
+		"made in the same second": {[]*v1alpha1.Environment{made("b", 1, "", false), made("a", 1, "", false)}, map[string]string{"b": "a"}},
+		"of three the oldest":     {[]*v1alpha1.Environment{made("a", 3, "x.y", false), made("b", 2, "x.y", false), made("c", 1, "x.y", false)}, map[string]string{"a": "c", "b": "c"}},
+		"the younger shares it":   {[]*v1alpha1.Environment{made("prod", 1, "", false), made("test", 2, "", true)}, nil},
+		"the older would share":   {[]*v1alpha1.Environment{made("prod", 1, "", true), made("test", 2, "", false)}, map[string]string{"test": "prod"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := domainsTaken(tt.all); !maps.Equal(got, tt.want) {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestTrustDomainTaken refuses what is new in an environment that has another's trust domain; what runs goes on.
+func TestTrustDomainTaken(t *testing.T) {
+	d := newDesk(t, nil)
+	d.elsewhere()
+	d.place("shop", "test", "retail")
+	d.put("db", nil)
+	d.step()
+	if got := names(d.assigned("db")); !slices.Equal(got, []string{"w3"}) {
+		t.Fatalf("db is in %v, want w3", got)
+	}
+	before := d.assigned("db")["w3"]
+	retrust := func(domain string, share bool) {
+		e, _ := d.hub.environments.get("test")
+		e = e.DeepCopy()
+		e.Spec.TrustDomain, e.Spec.ShareTrustDomain = domain, share
+		fill(d.hub.environments, []*v1alpha1.Environment{e})
+		d.queue.inventoryEvents().OnAdd(nil, false)
+		d.step()
+	}
+	retrust(defaultTrustDomain, false)
+	d.put("web", nil)
+	d.put("db", func(s *v1alpha1.ApplicationSpec) { s.Replicas = new(int32(7)) })
+	d.step()
+	for _, name := range []string{"shop/web", "shop/db"} {
+		r := d.apps[name].plan.refused
+		if r == nil || r.reason != v1alpha1.ReasonTrustDomainTaken || !strings.Contains(r.message, "environment test has the trust domain cluster.local of environment prod") {
+			t.Errorf("%s: refused for %+v, want that the trust domain is prod's", name, r)
+		}
+	}
+	if got := d.assigned("db")["w3"]; got.Revision != before.Revision || got.Replicas != before.Replicas {
+		t.Errorf("db runs as %+v, want as before, %+v", got, before)
+	}
+	if len(d.assigned("web")) > 0 {
+		t.Errorf("web is assigned to %v", d.assigned("web"))
+	}
+	retrust(defaultTrustDomain, true)
+	d.step()
+	if r := d.apps["shop/web"].plan.refused; r != nil || len(d.assigned("web")) == 0 {
+		t.Errorf("shared: web is refused for %+v, and assigned to %v", r, d.assigned("web"))
 	}
 }
 

@@ -1,7 +1,6 @@
 package global
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,6 +12,7 @@ import (
 // inventory is what Global knows of the world: an immutable snapshot that is rebuilt when a resource of it changes.
 type inventory struct {
 	environments map[string]string            // trust domains by name
+	taken        map[string]string            // by environment, the older one that has its trust domain
 	networks     map[string][]string          // ranges of the pods by name
 	regions      map[string]map[string]string // labels by name
 	zones        map[string]zone
@@ -49,12 +49,9 @@ type resources struct {
 // newInventory checks the references between the resources and leaves out what does not resolve. A cluster that was
 // accepted before, and now does not resolve or is missing, stands as it was: standing holds the records of those.
 func newInventory(r resources, standing map[string]record.Cluster) *inventory {
-	inv := &inventory{environments: map[string]string{}, networks: map[string][]string{},
+	inv := &inventory{environments: trustDomains(r.environments), taken: domainsTaken(r.environments), networks: map[string][]string{},
 		regions: map[string]map[string]string{}, zones: map[string]zone{}, clusters: map[string]record.Cluster{},
 		roots: map[string]string{}, refusedZones: map[string]string{}, refusedClusters: map[string]string{}, overlaps: r.overlaps}
-	for _, e := range r.environments {
-		inv.environments[e.Name] = cmp.Or(e.Spec.TrustDomain, defaultTrustDomain)
-	}
 	for _, n := range r.networks {
 		inv.networks[n.Name] = slices.Sorted(slices.Values(n.Spec.PodRanges))
 		if len(n.Spec.PodRanges) == 0 {
@@ -109,9 +106,6 @@ func (inv *inventory) networksOf(zone string) []string {
 	}
 	return out
 }
-
-// defaultTrustDomain is Istio's.
-const defaultTrustDomain = "cluster.local"
 
 // maxLabels bounds a cluster's labels in bytes: they travel in one record.
 const maxLabels = 64 << 10

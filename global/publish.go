@@ -40,6 +40,9 @@ func (p *planner) publish(w work, planned map[string][]store.Write) map[string]*
 
 func (p *planner) touchInventory() {
 	r := p.hub.resources()
+	for _, x := range r.environments {
+		p.board.touch(target{"environments", "", x.Name})
+	}
 	for _, x := range r.clusters {
 		p.board.touch(target{"clusters", "", x.Name})
 	}

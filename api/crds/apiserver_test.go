@@ -152,7 +152,7 @@ func defaulted(t *testing.T, s *server, doc, want string, field ...string) {
 func testSamples(t *testing.T, s *server) {
 	versions := map[string]string{}
 	for _, manager := range []string{"first", "first", "second"} {
-		for _, doc := range samples.Documents() {
+		for _, doc := range append(samples.Pools(), samples.Documents()...) {
 			u := object(t, string(doc))
 			key := u.GetKind() + " " + u.GetNamespace() + "/" + u.GetName()
 			got, err := s.apply(t.Context(), u, manager)
@@ -214,7 +214,7 @@ func testColumns(t *testing.T, s *server) {
 		{"network", "networks", []string{"Name", "Accepted", "Age"}, nil},
 		{"pool", "ippools", []string{"Name", "Purpose", "Family", "Accepted", "Sufficient", "Addresses", "Taken", "Used", "Age"}, nil},
 		{"claim", "namespaces/test/ipclaims", []string{"Name", "Allocated", "Prefix", "Pool", "Zone", "Reason", "Age"}, nil},
-		{"environment", "environments", []string{"Name", "Age"}, nil},
+		{"environment", "environments", []string{"Name", "Accepted", "Trust-Domain", "Age"}, nil},
 		{"tenant quota", "tenantquotas", []string{"Name", "Tenant", "Within", "Applications", "Replicas", "Consumers", "Addresses", "Refused", "Age"}, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

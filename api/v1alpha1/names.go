@@ -52,14 +52,17 @@ const (
 	ReasonAccepted                  = "Accepted"
 	ReasonNamespaceHasNoEnvironment = "NamespaceHasNoEnvironment"
 	ReasonUnknownEnvironment        = "UnknownEnvironment"
-	ReasonUnknownNetwork            = "UnknownNetwork"
-	ReasonUnknownRegion             = "UnknownRegion"
-	ReasonUnknownZone               = "UnknownZone"
-	ReasonObjectOwnedByAnother      = "ObjectOwnedByAnother"
-	ReasonSpecTooLarge              = "SpecTooLarge"
-	ReasonResourceNotAllowed        = "ResourceNotAllowed"
-	ReasonInvalidTemplate           = "InvalidTemplate"
-	ReasonInvalidSpec               = "InvalidSpec"
+	// ReasonTrustDomainTaken: an older Environment has an Environment's trust
+	// domain; also of what is in the younger.
+	ReasonTrustDomainTaken     = "TrustDomainTaken"
+	ReasonUnknownNetwork       = "UnknownNetwork"
+	ReasonUnknownRegion        = "UnknownRegion"
+	ReasonUnknownZone          = "UnknownZone"
+	ReasonObjectOwnedByAnother = "ObjectOwnedByAnother"
+	ReasonSpecTooLarge         = "SpecTooLarge"
+	ReasonResourceNotAllowed   = "ResourceNotAllowed"
+	ReasonInvalidTemplate      = "InvalidTemplate"
+	ReasonInvalidSpec          = "InvalidSpec"
 	// ReasonTooManyRules: an AccessPolicy's rules are more than an Application
 	// that it concerns can have.
 	ReasonTooManyRules = "TooManyRules"

@@ -39,6 +39,7 @@ metadata: {name: prod}
 apiVersion: meridian.dev/v1alpha1
 kind: Environment
 metadata: {name: lab}
+spec: {trustDomain: lab.example}
 ---
 apiVersion: meridian.dev/v1alpha1
 kind: Network
