@@ -21,6 +21,7 @@ import (
 	"github.com/meridian-federation/meridian/internal/run"
 	"github.com/meridian-federation/meridian/internal/store/etcd"
 	"github.com/meridian-federation/meridian/internal/telemetry"
+	"github.com/meridian-federation/meridian/ipam/ledger"
 )
 
 const name = "meridian-global"
@@ -67,7 +68,7 @@ func serve(ctx context.Context, args []string) (err error) {
 	defer func() { err = errors.Join(err, trail.Close()) }()
 	registry.MustRegister(id.Collector())
 	tier, err := global.New(cfg, global.Deps{Store: store, Identity: id.Source, Authority: id.Authority, Hub: hub, Listener: listener, Log: log, Audit: trail, Stats: stats,
-		Registry: registry})
+		Ledger: ledger.Config{Client: store.Client(), Prefix: cfg.Etcd.Prefix, Witness: cfg.Identity.Ledger(), Log: log}, Registry: registry})
 	if err != nil {
 		return err
 	}
