@@ -83,3 +83,38 @@ func lets(app *v1alpha1.Application) func(*v1alpha1.AccessPolicy) bool {
 		})
 	}
 }
+
+// TestPools holds that there is a pool for what the applications and the clusters of a local run ask for.
+func TestPools(t *testing.T) {
+	t.Parallel()
+	purposes := map[v1alpha1.IPPurpose]bool{}
+	for _, doc := range Pools() {
+		pool := new(v1alpha1.IPPool)
+		if err := yaml.UnmarshalStrict(doc, pool); err != nil || pool.Kind != "IPPool" {
+			t.Fatalf("%v, kind %q in\n%s", err, pool.Kind, doc)
+		}
+		if pool.Spec.Network != "" {
+			t.Errorf("pool %s is for network %s, want one for all clusters", pool.Name, pool.Spec.Network)
+		}
+		purposes[pool.Spec.Purpose] = true
+	}
+	for _, purpose := range []v1alpha1.IPPurpose{v1alpha1.PurposeService, v1alpha1.PurposeLoadBalancer} {
+		if !purposes[purpose] {
+			t.Errorf("no pool is for %s", purpose)
+		}
+	}
+}
+
+// TestCallableApplicationsAskForAddresses holds that whatever can be called has an address.
+func TestCallableApplicationsAskForAddresses(t *testing.T) {
+	t.Parallel()
+	for _, doc := range Documents() {
+		app := new(v1alpha1.Application)
+		if err := yaml.Unmarshal(doc, app); err != nil || app.Kind != "Application" {
+			continue
+		}
+		if asks := app.Spec.Address != nil; asks != (len(app.Spec.Ports) > 0) {
+			t.Errorf("%s/%s has %d ports, and asks for an address: %t", app.Namespace, app.Name, len(app.Spec.Ports), asks)
+		}
+	}
+}

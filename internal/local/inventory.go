@@ -12,8 +12,13 @@ const environment = "prod"
 // podRange holds the addresses that simulated nodes give to their pods.
 const podRange = "10.0.0.0/8"
 
+// podPool is the addresses that each network has to give to clusters for their pods: 8 zones' of 16 clusters. Networks meet
+// at gateways, so they may all have the same.
+const podPool = "ranges: [{cidr: 10.64.0.0/12}], delegation: {regionLength: 13, zoneLength: 16}, claimLength: 20"
+
 // inventory writes the resources that describe the topology. Clusters of one region share a network, and meet those of
-// other regions at gateways, where nothing runs.
+// other regions at gateways, where nothing runs. The ranges that IPAM gives to clusters are for show: their simulated nodes
+// give addresses of their own.
 func (t Topology) inventory() []byte {
 	var b strings.Builder
 	object := func(kind, name, labels, spec string) {
@@ -27,13 +32,14 @@ func (t Topology) inventory() []byte {
 	gateways := 0
 	for _, r := range t.Regions {
 		object("Network", r.Name, "", fmt.Sprintf("podRanges: [%s]", podRange))
+		object("IPPool", "pods-"+r.Name, "", fmt.Sprintf("family: IPv4, purpose: Pod, network: %s, %s", r.Name, podPool))
 		object("Region", r.Name, "", "")
 		for _, z := range r.Zones {
 			object("Zone", z.Name, "region: "+r.Name, "region: "+r.Name)
 			for _, c := range z.Clusters {
 				gateways++
 				object("Cluster", c.Name, "region: "+r.Name+", zone: "+z.Name,
-					fmt.Sprintf("zone: %s, environments: [%s], network: %s, mesh: {gateway: {addresses: [%s]}}", z.Name,
+					fmt.Sprintf("zone: %s, environments: [%s], network: %s, addresses: {podRange: {}, ingress: {}}, mesh: {gateway: {addresses: [%s]}}", z.Name,
 						environment, r.Name, gatewayAddress(gateways)))
 			}
 		}

@@ -57,7 +57,7 @@ func Up(ctx context.Context, o Options, out io.Writer) error {
 		return err
 	}
 	say("submitting the inventory")
-	if err := Apply(ctx, hub, t.inventory()); err != nil {
+	if err := Apply(ctx, hub, bytes.Join(append(samples.Pools(), t.inventory()), []byte("\n---\n"))); err != nil {
 		return err
 	}
 	if err := startTiers(ctx, l, t, hub, say); err != nil {
