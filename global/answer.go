@@ -42,7 +42,7 @@ func (g *Global) Reply(ctx context.Context, by, kind string, payload []byte) ([]
 	case question.KindRotate:
 		local.Rotation, err = g.rotate(ctx, by, payload)
 	default:
-		return nil, fmt.Errorf("%w: unknown question %q", question.ErrInvalid, kind)
+		return g.addresses(ctx, by, local, kind, payload)
 	}
 	if err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/meridian-federation/meridian/internal/children"
 	"github.com/meridian-federation/meridian/internal/config"
+	"github.com/meridian-federation/meridian/ipam/ipamgrpc"
 )
 
 // Config is Global's configuration.
@@ -22,10 +23,12 @@ type Config struct {
 	Identity      config.Identity
 	// Children bounds what each child may tell.
 	Children children.Limits
-	Etcd     config.Etcd
-	Admin    config.Admin
-	Audit    config.Audit
-	Log      config.Log
+	// IPAM bounds how many addresses each child may take for machines of its own.
+	IPAM  ipamgrpc.Limits
+	Etcd  config.Etcd
+	Admin config.Admin
+	Audit config.Audit
+	Log   config.Log
 }
 
 // Default fills in zero fields. The ID is the host's name: a replica that restarts on its host takes its own leadership
@@ -47,6 +50,7 @@ func (c *Config) Default() {
 		c.Etcd.DataDir = "data/global"
 	}
 	c.Children.DefaultTier()
+	c.IPAM.Default()
 	c.Etcd.Default()
 	if c.Admin.Address == "" {
 		c.Admin.Address = config.Loopback(config.GlobalAdminPort)
@@ -69,6 +73,7 @@ func (c *Config) Validate() error {
 		config.Address("listen", c.Listen),
 		config.Address("advertise", c.advertised()),
 		config.Prefix("children", c.Children.Validate()),
+		config.Prefix("ipam", c.IPAM.Validate()),
 		config.Prefix("etcd", c.Etcd.Validate()),
 		config.Prefix("identity", c.Identity.Validate()),
 		config.Prefix("admin", c.Admin.Validate()),

@@ -104,9 +104,9 @@ func (j *judgement) addClaim(i int, r *Row) error {
 	}
 	c := claimOf(r, pool.Name)
 	owner := c.Namespace + "/" + c.Name
-	if spec, ok := j.specs[owner]; ok {
-		if !same(spec, c.Spec) {
-			return wrong("name", "there is an IPClaim %s already, and it asks for something else", owner)
+	if has, ok := j.there[owner]; ok {
+		if has != (taken{pool.Name, r.Prefix}) {
+			return wrong("name", "there is an IPClaim %s already, which has or asks for something else", owner)
 		}
 		r.Skipped = "it is there already"
 		return nil
@@ -152,11 +152,4 @@ func claimOf(r *Row, pool string) v1alpha1.IPClaim {
 		c.Annotations = map[string]string{AnnotationDescription: r.Description}
 	}
 	return c
-}
-
-// same tells whether two static claims ask for the same.
-func same(a, b v1alpha1.IPClaimSpec) bool {
-	p, err := parsePrefix(a.Prefix)
-	q, err2 := parsePrefix(b.Prefix)
-	return err == nil && err2 == nil && p == q && a.Pool == b.Pool && a.Zone == b.Zone
 }

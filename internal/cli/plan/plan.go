@@ -46,7 +46,7 @@ func New(rows []Row, pools []v1alpha1.IPPool, claims []v1alpha1.IPClaim) *Plan {
 // Judge works it out again, without the rows that have an error by now: what rests on them has one then, too.
 func (p *Plan) Judge() {
 	j := &judgement{rows: p.Rows, pools: map[string]*Pool{}, ranges: rangesOf(p.there), reserved: reservedOf(p.there),
-		takers: index[taker]{}, specs: map[string]v1alpha1.IPClaimSpec{}, names: map[string]int{},
+		takers: index[taker]{}, there: map[string]taken{}, names: map[string]int{},
 		pool: make([]*Pool, len(p.Rows)), claim: make([]*v1alpha1.IPClaim, len(p.Rows))}
 	for i := range p.there {
 		j.pools[p.there[i].Name] = &Pool{IPPool: *p.there[i].DeepCopy(), Exists: true}
@@ -72,12 +72,18 @@ type judgement struct {
 	ranges   index[held]
 	reserved index[string] // names of pools
 	takers   index[taker]
-	// specs are those of the claims that there are, names the rows that make one, both by NAMESPACE/NAME.
-	specs map[string]v1alpha1.IPClaimSpec
+	// there is what the claims have that there are, names the rows that make one, both by NAMESPACE/NAME.
+	there map[string]taken
 	names map[string]int
 	// pool and claim are what a row adds to, or makes.
 	pool  []*Pool
 	claim []*v1alpha1.IPClaim
+}
+
+// taken is what a claim has, or asks for; the prefix is invalid if that is any.
+type taken struct {
+	pool   string
+	prefix netip.Prefix
 }
 
 // taker is who has, or is to have, a prefix of a pool; nobody may have what has no owner.
@@ -92,8 +98,9 @@ func (j *judgement) have(claims []v1alpha1.IPClaim) {
 	for i := range claims {
 		c := &claims[i]
 		t := taker{pool: cmp.Or(c.Status.Pool, c.Spec.Pool), owner: c.Namespace + "/" + c.Name, row: -1}
-		j.specs[t.owner] = c.Spec
-		if prefix, err := parsePrefix(cmp.Or(c.Status.Prefix, c.Spec.Prefix)); err == nil {
+		prefix, err := parsePrefix(cmp.Or(c.Status.Prefix, c.Spec.Prefix))
+		j.there[t.owner] = taken{t.pool, prefix}
+		if err == nil {
 			j.takers.add(prefix, t)
 		}
 	}
