@@ -170,6 +170,9 @@ func (a *audit) remembered(e Entry) bool {
 // suspect finds fault with an entry if it still is as it was. Memory has what etcd has, always, so that what memory lacked
 // between two reads that show the same entry is missing there.
 func (a *audit) suspect(ctx context.Context, fault Fault, e Entry, detail string) error {
+	if a.report.More {
+		return nil // enough was told; each look costs a request
+	}
 	key := a.l.keys.entry(e.Pool, e.Prefix)
 	resp, err := a.l.get(ctx, key)
 	if err != nil || len(resp.Kvs) == 0 || resp.Kvs[0].ModRevision != e.Revision {
@@ -184,7 +187,7 @@ func (a *audit) torn(ctx context.Context) error {
 	keys := a.l.keys
 	if err := a.l.pages(ctx, keys.owners, clientv3.GetPrefixRangeEnd(keys.owners), func(kv *mvccpb.KeyValue) error {
 		owner, place := string(kv.Key[len(keys.owners):]), string(kv.Value)
-		if !a.unpaired(owner, place) {
+		if a.report.More || !a.unpaired(owner, place) {
 			return nil
 		}
 		return a.tornOwner(ctx, owner, place)
@@ -192,9 +195,9 @@ func (a *audit) torn(ctx context.Context) error {
 		return err
 	}
 	return a.l.pages(ctx, keys.entries, clientv3.GetPrefixRangeEnd(keys.entries), func(kv *mvccpb.KeyValue) error {
-		e, err := keys.decodeEntry(kv)
-		if err != nil || !e.Until.IsZero() || !a.unpaired(e.Owner, strings.TrimPrefix(string(kv.Key), keys.entries)) {
-			return nil //nolint:nilerr // what cannot be read was told already
+		e, unreadable := keys.decodeEntry(kv) // which was told already
+		if unreadable != nil || a.report.More || !e.Until.IsZero() || !a.unpaired(e.Owner, strings.TrimPrefix(string(kv.Key), keys.entries)) {
+			return nil
 		}
 		resp, err := a.l.get(ctx, keys.owners+e.Owner)
 		if err != nil || len(resp.Kvs) > 0 && string(resp.Kvs[0].Value) == place(e.Pool, e.Prefix) {

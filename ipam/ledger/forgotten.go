@@ -57,6 +57,9 @@ func (a *audit) compare(ctx context.Context, b *block) error {
 		return err
 	}
 	for p := range missing {
+		if a.report.More {
+			return nil
+		}
 		if err := a.missing(ctx, b, p); err != nil {
 			return err
 		}
