@@ -15,6 +15,7 @@ import (
 
 	"github.com/meridian-federation/meridian/api/v1alpha1"
 	"github.com/meridian-federation/meridian/internal/record"
+	"github.com/meridian-federation/meridian/ipam"
 )
 
 // heldSpace is what of pools is taken, in memory.
@@ -523,6 +524,15 @@ func TestClaimStatus(t *testing.T) {
 			t.Errorf("the status says %q, want %q", got, want)
 		}
 	})
+	setBack := record.Allotment{Owner: "ipclaim/shop/db", Reason: ipam.ReasonStoreSetBack, Message: "it was set back"}
+	t.Run("a place that does not know what it gave withdraws nothing", func(t *testing.T) {
+		if err := d.reports.take(nil, "", setBack.Record()); err != nil {
+			t.Fatal(err)
+		}
+		want(d, "10.0.0.8/32 10.0.0.8 False(StoreSetBack): it was set back")
+		d.allot("ipclaim/shop/db", "10.0.0.8/32")
+		want(d, "10.0.0.8/32 10.0.0.8 True(Allocated): ")
+	})
 	t.Run("silence withdraws nothing", func(t *testing.T) {
 		c, _ := d.hub.ipclaims.get("shop/db")
 		c = c.DeepCopy()
@@ -533,6 +543,10 @@ func TestClaimStatus(t *testing.T) {
 		after.queue.ipClaimEvents().OnAdd(c, true)
 		after.step()
 		want(after, "10.0.0.8/32 10.0.0.8 True(Allocated): ")
+		if err := after.reports.take(nil, "", setBack.Record()); err != nil {
+			t.Fatal(err)
+		}
+		want(after, "10.0.0.8/32 10.0.0.8 False(StoreSetBack): it was set back")
 	})
 }
 

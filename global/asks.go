@@ -8,6 +8,7 @@ import (
 	"github.com/meridian-federation/meridian/api/v1alpha1"
 	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/internal/store"
+	"github.com/meridian-federation/meridian/ipam"
 )
 
 // Owners of claims are named by their kind, then by their key.
@@ -250,7 +251,7 @@ func (p *planner) gateways() map[string]string {
 			continue
 		}
 		if claim, held := p.asks.claims[clusterOwner(c.Name, askEastWest)]; held {
-			if a, told := p.reports.allotment(claim.Record().Key); told {
+			if a, told := p.reports.allotment(claim.Record().Key); told && (a.Prefix.IsValid() || a.Reason != ipam.ReasonStoreSetBack) {
 				if a.Prefix.IsValid() {
 					out[c.Name] = a.Prefix.Addr().String()
 				}

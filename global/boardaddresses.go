@@ -13,6 +13,7 @@ import (
 
 	"github.com/meridian-federation/meridian/api/v1alpha1"
 	"github.com/meridian-federation/meridian/internal/record"
+	"github.com/meridian-federation/meridian/ipam"
 )
 
 // asked is what became of what somebody asks for: it was refused, or it is a claim.
@@ -55,6 +56,13 @@ func (b *board) asked(owner string, now *asked) {
 	}
 }
 
+// refusedAddress is why an owner's asking was refused, nil if it was not.
+func (b *board) refusedAddress(owner string) *refusal {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.addressing.asks[owner].refused
+}
+
 func ipClaimTarget(key string) target {
 	namespace, name, _ := strings.Cut(key, "/")
 	return target{"ipclaims", namespace, name}
@@ -73,17 +81,21 @@ func ownerTarget(owner string) (target, bool) {
 }
 
 // outcome is what an owner has, and the condition that says so or why it has nothing. What it had stays while where it is
-// to be taken says nothing: that may be away, and the owner may use it.
+// to be taken says nothing, or does not know what it gave: that may be away, and the owner may use it.
 func (b *board) outcome(owner string, had netip.Prefix, pool string) (netip.Prefix, string, metav1.Condition) {
 	const kind = v1alpha1.ConditionAllocated
 	b.mu.Lock()
 	a, asks := b.addressing.asks[owner]
 	b.mu.Unlock()
 	switch got, told := b.reports.allotment(a.key); {
-	case told && got.Prefix.IsValid():
+	case told && got.Prefix.IsValid() && got.Reason == "":
 		return got.Prefix, got.Pool, condition(kind, true, v1alpha1.ReasonAllocated, "")
 	case a.refused != nil:
 		return netip.Prefix{}, "", condition(kind, false, a.refused.reason, a.refused.message)
+	case asks && told && got.Reason == ipam.ReasonStoreSetBack && got.Prefix.IsValid():
+		return got.Prefix, got.Pool, condition(kind, false, got.Reason, got.Message)
+	case asks && told && got.Reason == ipam.ReasonStoreSetBack:
+		return had, pool, condition(kind, false, got.Reason, got.Message)
 	case asks && told:
 		return netip.Prefix{}, "", condition(kind, false, got.Reason, got.Message)
 	case had.IsValid():

@@ -9,6 +9,7 @@ import (
 	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/internal/rollup"
 	"github.com/meridian-federation/meridian/internal/store"
+	"github.com/meridian-federation/meridian/ipam"
 )
 
 // reports is what the regions say of applications and clusters. It is held in memory alone: regions tell it again when
@@ -78,6 +79,9 @@ func (r *reports) take(records *store.Snapshot, region string, rec record.Record
 		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
+		if before := r.allotments[rec.Key]; a.Reason == ipam.ReasonStoreSetBack && !a.Prefix.IsValid() {
+			a.Pool, a.Prefix = before.Pool, before.Prefix // it does not know what it gave
+		}
 		r.allotments[rec.Key] = a
 	case record.KindDemand:
 		d, err := record.DecodeDemand(rec)
