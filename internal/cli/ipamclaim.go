@@ -20,10 +20,8 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"github.com/meridian-federation/meridian/api/v1alpha1"
+	"github.com/meridian-federation/meridian/ipam"
 )
-
-// reasonWaiting is that of a claim for which more was asked of the place above; package ipam has it, too.
-const reasonWaiting = "Waiting"
 
 // allocation is one run of allocate.
 type allocation struct {
@@ -218,7 +216,7 @@ func outcome(claim *v1alpha1.IPClaim) (done bool, waits string, err error) {
 		return false, "", nil
 	case c.Status == metav1.ConditionTrue:
 		return true, "", nil
-	case c.Reason == v1alpha1.ReasonPending || c.Reason == reasonWaiting:
+	case c.Reason == v1alpha1.ReasonPending || c.Reason == ipam.ReasonWaiting:
 		return false, c.Reason + ": " + c.Message, nil
 	default:
 		return false, "", fmt.Errorf("IPClaim %s/%s is refused: %s: %s", claim.Namespace, claim.Name, c.Reason, c.Message)
