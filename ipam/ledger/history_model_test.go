@@ -58,7 +58,7 @@ type answer struct {
 	extent  extent
 	// revision is that of the entry that was seen, 0 where none was.
 	revision int64
-	// perhaps are what a call of unknown outcome can have been granted; see observed.narrow.
+	// perhaps are what a call of unknown outcome can have been granted; see narrow.
 	perhaps []extent
 	until   int64 // of freed and unknown: the least end of the quarantine, 0 for none
 	ended   int64 // when the answer came: no allocation may end before the quarantine of its addresses has

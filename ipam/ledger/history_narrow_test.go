@@ -8,9 +8,9 @@ import (
 )
 
 // narrow takes from the calls of unknown outcome what cannot have become of them, which makes histories quick to check and
-// allows none that was not allowed before. An allocation that happened is of an extent that its owner was seen to have,
-// with a revision between those of its time; before the first such sight it happened. One that nobody has ever seen
-// anything of is as good as none.
+// allows none that was not allowed before. An allocation that happened is of an extent that its owner was seen to have, with
+// a revision that nobody had heard of when it was asked for; and it happened before the first such sight of each that it
+// may be. One that nobody has ever seen anything of is as good as none.
 func narrow(ops []observed) []porcupine.Operation {
 	seen := sightings(ops)
 	before := revisions(ops)
@@ -27,7 +27,7 @@ func narrow(ops []observed) []porcupine.Operation {
 		case allocating:
 			last := int64(0)
 			for _, s := range seen[sight{c.pool, c.owner}] {
-				if s.Return < op.Call || !c.wants(s.extent) || s.revision <= before.at(op.Call) || s.granted && s.revision >= op.fenced {
+				if s.Return < op.Call || !c.wants(s.extent) || s.revision <= before.at(op.Call) {
 					continue
 				}
 				if !slices.Contains(a.perhaps, s.extent) {

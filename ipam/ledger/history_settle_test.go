@@ -56,7 +56,7 @@ func (h *history) settled() []porcupine.Operation {
 			continue
 		case a.outcome == unknown:
 			op.Return = max(op.Return, next.opened)
-			a.ended, op.fenced = op.Return, next.revision
+			a.ended = op.Return
 		}
 		c.vague = next != nil && op.Return >= next.opening
 		op.Input, op.Output = c, a

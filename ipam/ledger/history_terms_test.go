@@ -36,8 +36,6 @@ type term struct {
 	opening, opened int64
 	// ended: it noticed that it was deposed.
 	ended atomic.Bool
-	// revision is etcd's, from which on nothing of the terms before is done.
-	revision int64
 }
 
 // terms are the processes that lead in turn over one prefix of an etcd. The last one leads; the one before may not have
@@ -116,7 +114,6 @@ func (ts *terms) succeed(aborted int) *term {
 		return nil
 	}
 	next.opened = ts.stamp()
-	_, next.revision = next.Position()
 	next.life, next.stop = context.WithCancel(context.Background())
 	next.work.Go(func() {
 		err := next.Run(next.life)

@@ -18,7 +18,7 @@ import (
 	"github.com/meridian-federation/meridian/ipam/ledger"
 )
 
-// patience is how long an operation waits for its answer.
+// patience is how long an operation waits for its answer where connections are bad.
 const patience = 200 * time.Millisecond
 
 // checkWithin bounds the check of one pool of a history. One that could have happened takes milliseconds.
@@ -77,8 +77,6 @@ type history struct {
 type observed struct {
 	porcupine.Operation
 	of *term
-	// fenced is the revision from which on it has not happened, where its outcome is not known.
-	fenced int64
 }
 
 func newHistory(t *testing.T, server string, s shape, seed uint64) *history {
@@ -143,7 +141,11 @@ func (h *history) operate(id int, r *rand.Rand) {
 	if before != nil && r.IntN(6) == 0 {
 		of = before
 	}
-	ctx, cancel := context.WithTimeout(of.life, patience)
+	within := openWithin
+	if h.faults {
+		within = patience
+	}
+	ctx, cancel := context.WithTimeout(of.life, within)
 	defer cancel()
 	c := call{pool: r.IntN(h.pools), owner: uint8(r.IntN(modelOwners))}
 	switch r.IntN(8) {
