@@ -63,7 +63,7 @@ func (c *changes) see(ctx context.Context, kind string, o metav1.Object, generat
 
 // saidBefore is what a status says was decided in an earlier term; no uid if it says nothing.
 func saidBefore(o metav1.Object, conditions []metav1.Condition) telling {
-	for _, kind := range []string{v1alpha1.ConditionAccepted, v1alpha1.ConditionWithinLimits} {
+	for _, kind := range []string{v1alpha1.ConditionAccepted, v1alpha1.ConditionWithinLimits, v1alpha1.ConditionAllocated} {
 		if said := meta.FindStatusCondition(conditions, kind); said != nil {
 			accepted := kind != v1alpha1.ConditionAccepted || said.Status == metav1.ConditionTrue
 			return telling{o.GetUID(), said.ObservedGeneration, accepted}
@@ -108,8 +108,30 @@ func (p *planner) tell(ctx context.Context, w work, planned map[string][]store.W
 			p.changes.gone(ctx, "TenantQuota", name)
 		}
 	}
+	p.tellAddresses(ctx, w)
 	if w.inventory {
 		p.tellInventory(ctx)
+	}
+}
+
+// tellAddresses records the changes of pools, of which one that makes room has another accepted, and of IPClaims.
+func (p *planner) tellAddresses(ctx context.Context, w work) {
+	if len(w.pools) > 0 || w.freed {
+		for _, spec := range p.hub.pools.all() {
+			p.changes.see(ctx, "IPPool", spec, spec.Generation, spec.Status.Conditions, messageOf(p.pools.refused[spec.Name]))
+		}
+	}
+	for name := range w.pools {
+		if _, ok := p.hub.pools.get(name); !ok {
+			p.changes.gone(ctx, "IPPool", name)
+		}
+	}
+	for key := range w.ipclaims {
+		if spec, ok := p.hub.ipclaims.get(key); ok {
+			p.changes.see(ctx, "IPClaim", spec, spec.Generation, spec.Status.Conditions, messageOf(p.board.refusedAddress(ownerIPClaim+key)))
+		} else {
+			p.changes.gone(ctx, "IPClaim", key)
+		}
 	}
 }
 

@@ -74,6 +74,17 @@ func TestChangesTold(t *testing.T) {
 		_ = d.hub.zones.store.Delete(w2)
 		d.queue.inventoryEvents().OnDelete(w2)
 	}, "unknown Zone w2 <nil> done deleted")
+	told(func() {
+		d.ipPool("p", 1, nil, "10.0.0.0/16")
+		d.ipPool("q", 2, nil, "10.0.0.0/24")
+		d.ipClaim("db", v1alpha1.IPClaimSpec{Pool: "p"})
+		d.ipClaim("none", v1alpha1.IPClaimSpec{Pool: "tomorrow"})
+	}, "unknown IPClaim shop/db 1 done", "unknown IPClaim shop/none 1 refused", "unknown IPPool p 1 done", "unknown IPPool q 1 refused")
+	told(func() {
+		d.ipPool("tomorrow", 3, nil, "10.1.0.0/16")
+		d.noIPPool("q")
+		d.noIPClaim("db", true)
+	}, "unknown IPClaim shop/db <nil> done deleted", "unknown IPClaim shop/none 1 done", "unknown IPPool q <nil> done deleted", "unknown IPPool tomorrow 1 done")
 
 	t.Run("a later term tells none of it again", func(t *testing.T) {
 		for _, app := range d.hub.applications.all() {

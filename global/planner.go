@@ -248,6 +248,7 @@ func (p *planner) work(ctx context.Context, w work) error {
 	for more := true; more; more = p.retry(dirty) {
 		for name, ok := dirty.next(); ok; name, ok = dirty.next() {
 			if key, ok := strings.CutPrefix(name, claimPrefix); ok {
+				w.ipclaims[key] = true
 				writes = append(writes, p.planIPClaim(key, w.unclaimed)...)
 				continue
 			}

@@ -59,14 +59,9 @@ func (p *planner) touchInventory() {
 
 // publishAddresses has the statuses computed anew of pools of which something changed, and of whom was told of an address.
 func (p *planner) publishAddresses(w work) {
-	standings := map[string]poolStanding{}
-	for _, spec := range p.hub.pools.all() {
-		standings[spec.Name] = poolStanding{p.pools.refused[spec.Name], p.pools.force[spec.Name]}
-		if w.freed || len(w.pools) > 0 || w.demanded[spec.Name] {
-			p.board.touch(target{"ippools", "", spec.Name})
-		}
+	if w.freed || len(w.pools)+len(w.demanded) > 0 {
+		p.publishPools(w)
 	}
-	p.board.pooled(standings)
 	for owner := range w.allotted {
 		if t, ok := ownerTarget(owner); ok {
 			p.board.touch(t)
@@ -89,4 +84,15 @@ func (p *planner) touchRegion(region string) {
 	for _, name := range p.board.placedIn(region) {
 		p.board.touch(applicationTarget(name))
 	}
+}
+
+func (p *planner) publishPools(w work) {
+	standings := map[string]poolStanding{}
+	for _, spec := range p.hub.pools.all() {
+		standings[spec.Name] = poolStanding{p.pools.refused[spec.Name], p.pools.force[spec.Name]}
+		if w.freed || len(w.pools) > 0 || w.demanded[spec.Name] {
+			p.board.touch(target{"ippools", "", spec.Name})
+		}
+	}
+	p.board.pooled(standings)
 }
