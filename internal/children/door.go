@@ -80,8 +80,9 @@ func (d *door) identify(ctx context.Context, hello feed.Hello) (feedgrpc.Identit
 	return feedgrpc.Identity{Role: hello.Role, Path: hello.Path, NotAfter: who.NotAfter, Serial: who.Serial}, nil
 }
 
-// valid ends a session whose place was revoked, and one whose certificate has ended, unless the place was issued a later one:
-// a child that renews need not come again for each of its certificates.
+// valid ends a session whose place was revoked, and one whose certificate has ended, unless the place was issued a later one,
+// or signs its own: a child that renews need not come again for each of its certificates, nor need a replica of this place,
+// which nobody here issues any to.
 func (d *door) valid(ctx context.Context, peer feedgrpc.Identity) (until time.Time, err error) {
 	if err := identity.Revoked(ctx, d.lowest); err != nil {
 		d.audit.Record(ctx, audit.Event{Action: audit.PlaceRevoked, Actor: peer.Path, Subject: peer.Path, Result: audit.Refused,
@@ -94,8 +95,10 @@ func (d *door) valid(ctx context.Context, peer feedgrpc.Identity) (until time.Ti
 		return time.Time{}, err
 	}
 	if d.authority != nil {
-		if issued := d.authority.Issued(who.Path); issued.After(until) {
-			until = issued
+		for _, later := range []time.Time{d.authority.Issued(who.Path), who.Signs} {
+			if later.After(until) {
+				until = later
+			}
 		}
 	}
 	if !time.Now().Before(until) {

@@ -23,6 +23,9 @@ type Peer struct {
 	// NotAfter is when the certificate that the connection was made with ends.
 	NotAfter time.Time
 	Serial   string
+	// Signs is until when the peer can sign itself other certificates, by the authority of its own place that it has shown; zero
+	// if it has shown none.
+	Signs time.Time
 }
 
 // PeerOf is who calls. The connection must have been made with ServerTLS, which has verified what is read here; on any
@@ -32,7 +35,14 @@ func PeerOf(ctx context.Context) (Peer, error) {
 	if isStranger(certs) {
 		return Peer{}, ErrNoCertificate
 	}
-	return peerOf(certs[0])
+	who, err := peerOf(certs[0])
+	if err != nil || len(certs) == 1 {
+		return who, err
+	}
+	if place, ok, err := placeOf(certs[1]); err == nil && ok && place == who.Path {
+		who.Signs = earliest(certs[1:])
+	}
+	return who, nil
 }
 
 // peerCertificates are those that the connection of a call was made with.
