@@ -55,6 +55,13 @@ func TestMatrix(t *testing.T) {
 			{"zone", "region/west/zone/a"}, {"cluster", "region/west/zone/a/cluster/a-1"}, {"zone", "region/west"}, {"replica", "global/replica/x"}} {
 			calls[claim[0]+" "+claim[1]] = func(t *testing.T) error { return caller.Session(t, g.address, "global", claim[0], claim[1]) }
 		}
+		for method, do := range caller.Addresses(g.address, "global", "local/"+name+"/vm") {
+			calls[method+" for itself"] = func(t *testing.T) error { return do(t) }
+			allowed[method+" for itself"] = []string{"region/west", "region/east", "region/north"}
+		}
+		for method, do := range caller.Addresses(g.address, "global", "local/region/south/zone/a/vm") {
+			calls[method+" for another"] = func(t *testing.T) error { return do(t) }
+		}
 		for call, do := range calls {
 			t.Run(name+"/"+call, func(t *testing.T) {
 				before := len(g.trail.Events(""))
