@@ -93,11 +93,14 @@ func TestChangedPool(t *testing.T) {
 		t.Errorf("of the wider range %s is allocated, want 10.0.2.0/23", got)
 	}
 	pool.Reserved = append(pool.Reserved, prefix("10.0.1.5/32"))
+	pool.Ranges[0].Draining = true
 	tr.global.put(pool.Record())
-	await(t, "the reservation is refused", func() bool {
+	await(t, "the reservation is refused, and nothing else", func() bool {
 		p := tr.global.state("pods").Problems
-		return len(p) == 1 && strings.Contains(p[0], "ipclaim/n/1")
+		open, _ := tr.global.blocks("pods")
+		return len(p) == 1 && strings.Contains(p[0], "ipclaim/n/1") && len(open) == 0
 	})
+	pool.Ranges[0].Draining = false
 	pool.Reserved[0] = prefix("10.0.0.128/25")
 	tr.global.put(pool.Record(), tr.global.claim("ipclaim/n/3", record.Claim{Pool: "pods", Prefix: prefix("10.0.0.200/32")}))
 	if got := tr.global.refused("ipclaim/n/3", "PrefixTaken"); !strings.Contains(got, "reserved") {

@@ -60,13 +60,15 @@ func (t *Tier) each(ctx context.Context, owners string, fn func(ledger.Entry)) e
 	}
 }
 
-// resume takes up what an owner held when the term began.
+// resume takes up what an owner held when the tier began. What is said of one whose claim went meanwhile is taken back: an
+// earlier tier of the term may have said it.
 func (t *Tier) resume(e ledger.Entry) {
 	if c := t.claims[e.Owner]; c != nil {
 		c.entry = e
-	} else {
-		t.todo.releases.add(e.Owner)
+		return
 	}
+	t.todo.releases.add(e.Owner)
+	t.cfg.Untell(record.AllotmentKey(t.cfg.Region, t.cfg.Zone, e.Owner), record.CausePerson)
 }
 
 // apply takes in what changed in the mirror.

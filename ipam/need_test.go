@@ -2,6 +2,7 @@ package ipam_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -43,9 +44,11 @@ func TestMadeUp(t *testing.T) {
 	tr := newTree(t)
 	pool := pods("10.0.0.0/16")
 	pool.Quarantine = 0
+	tr.a.cut() // so that zone b has the lower one, which zone a would get if all was given anew
 	tr.global.put(pool.Record())
-	tr.a.holds("pods", 1)
 	b := tr.b.holds("pods", 1)[0]
+	tr.a.join()
+	a := tr.a.holds("pods", 1)[0]
 	tr.west.stop()
 	l, err := ledger.Open(t.Context(), tr.west.ledgers)
 	if err != nil {
@@ -55,8 +58,10 @@ func TestMadeUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.Release(t.Context(), "delegated/west/b/pods/0"); err != nil {
-		t.Fatal(err)
+	for _, owner := range []string{"delegated/west/a/pods/0", "delegated/west/b/pods/0"} {
+		if _, err := l.Release(t.Context(), owner); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if _, err := l.Allocate(t.Context(), ledger.Request{Owner: "ipclaim/n/gone", Pool: "pods", Length: 32}); err != nil {
 		t.Fatal(err)
@@ -65,15 +70,16 @@ func TestMadeUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	tr.west.start()
-	await(t, "zone a heard of what it was given, and zone b's is its own again", func() bool {
-		all := tr.west.tier.Delegations()
-		_, recorded := tr.west.mirror.Snapshot().Get(record.PrefixKey("west", "a", "pods", e.Prefix))
-		given := func(child string, p netip.Prefix) bool {
-			return slices.ContainsFunc(all, func(d ipam.Delegation) bool { return d.Child == child && d.Prefix == p })
+	<-tr.west.tier.Ready()
+	for child, want := range map[string]netip.Prefix{"west/a": a, "west/b": b} {
+		if all := tr.west.tier.Delegations(); !slices.ContainsFunc(all, func(d ipam.Delegation) bool { return d.Child == child && d.Prefix == want }) {
+			t.Errorf("as soon as it is ready, %s is not %s's: %v", want, child, all)
 		}
-		return (recorded || !given("west/a", e.Prefix)) && given("west/b", b)
+	}
+	await(t, "zone a has returned what it does not need, of which it was told", func() bool {
+		_, err := tr.west.ledger.Get(t.Context(), e.Owner)
+		return errors.Is(err, ledger.ErrNotFound)
 	})
-	tr.a.holds("pods", 1) // it returns what it does not need
 	await(t, "what nobody claims is released", func() bool { return len(tr.west.entries(ledger.Query{OwnerPrefix: "ipclaim/"})) == 0 })
 	tr.check()
 }
@@ -110,6 +116,11 @@ func TestUnsettled(t *testing.T) {
 	await(t, "the region has seen the pool's new mark", func() bool {
 		return len(tier.Pools()) == 1 && tier.Pools()[0].Spec.HighWater == 60
 	})
+	for _, b := range l.Usage("pods").Blocks {
+		if b.Closed {
+			t.Errorf("before its zones have spoken it closes %s", b.Prefix)
+		}
+	}
 	if d := <-told; d.Want != 2 || len(d.Returned) != 0 {
 		t.Errorf("before its zones have spoken it tells %+v, want that it keeps two", d)
 	}

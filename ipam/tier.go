@@ -36,7 +36,9 @@ type Writer interface {
 type Config struct {
 	// Region and Zone are the place; both empty is Global.
 	Region, Zone string
-	// Mirror shows the pools, claims, clusters and prefixes; Writer writes the prefixes of the places below.
+	// Mirror shows the pools, claims, clusters and prefixes; Writer writes the prefixes of the places below. By when the Tier runs
+	// the mirror must show all that was written before the ledger was opened: what an owner holds whose claim is not there is
+	// released.
 	Mirror *store.Mirror
 	Writer Writer
 	// Ledger is open for the term. Its owner runs and closes it.
