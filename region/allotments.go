@@ -122,7 +122,7 @@ func (a *allotments) keep(ctx context.Context, writer intake.Writer) error {
 	a.renew()
 	for {
 		writes := a.due()
-		pause := (<-chan time.Time)(nil)
+		var pause <-chan time.Time
 		if _, err := writer.Apply(ctx, writes, nil); err != nil {
 			if errors.Is(err, store.ErrDeposed) || ctx.Err() != nil {
 				return err
