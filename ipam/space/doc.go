@@ -6,5 +6,9 @@
 // node knows the largest free prefix below, so that taking, releasing and looking up cost one way down the tree: at most
 // 32 or 128 steps, whatever the number of prefixes.
 //
+// A prefix costs two nodes of 12 bytes where it lies next to others, as Take places them: a million addresses are 28 MB. One
+// that TakeAt puts by itself costs two for each bit from where it parts from the others: a million addresses at random in an
+// IPv4 /8 are 106 MB, and in an IPv6 /64 1.3 GB, which is for ranges, or for Take, not for such.
+//
 // A Space is not safe for concurrent use.
 package space
