@@ -74,6 +74,17 @@ func TestAdoptPin(t *testing.T) {
 	}
 }
 
+// TestAdoptingAtTheWrongPlace is refused, by the name of what would be right.
+func TestAdoptingAtTheWrongPlace(t *testing.T) {
+	tr := newTree(t, long)
+	region, global := tr.config(regionPath, ""), tr.config(globalPath, "")
+	region.AdoptRoot, global.AdoptPin = true, tr.pin
+	_, err := tr.open(region)
+	wantSays(t, err, "identity.adoptRoot: is for Global alone", "identity.adoptPin")
+	_, err = tr.open(global)
+	wantSays(t, err, "identity.adoptPin: is for what is below Global", "identity.adoptRoot")
+}
+
 // forgetRoot has a process that is not running believe all but one root, as a rotation does.
 func (tr *tree) forgetRoot(path question.Path, pin string) {
 	tr.t.Helper()

@@ -43,6 +43,12 @@ func Open(ctx context.Context, cfg Config) (*Identity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("identity.trustDomain: %w", err)
 	}
+	switch isGlobal := cfg.Path.Tier() == question.TierGlobal; {
+	case cfg.AdoptRoot && !isGlobal:
+		return nil, errors.New("identity.adoptRoot: is for Global alone; below it, name the root that Global adopted in identity.adoptPin")
+	case cfg.AdoptPin != "" && isGlobal:
+		return nil, errors.New("identity.adoptPin: is for what is below Global; a Global that lost its root has identity.adoptRoot")
+	}
 	source, err := NewSource(domain, cfg.Path)
 	if err != nil {
 		return nil, err
