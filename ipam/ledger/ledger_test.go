@@ -169,6 +169,7 @@ func TestAllocate(t *testing.T) {
 	put(t, l, services, ledger.Block{Prefix: prefix("10.0.0.0/24"), Reserved: []netip.Prefix{prefix("10.0.0.0/30")}})
 	put(t, l, services, ledger.Block{Prefix: prefix("10.9.0.0/24"), Closed: true})
 	put(t, l, ledger.Pool{Name: "six", IPv6: true}, block("2001:db8::/48"))
+	put(t, l, ledger.Pool{Name: "closed"}, ledger.Block{Prefix: prefix("10.8.0.0/24"), Closed: true})
 	first := allocate(t, l, ledger.Request{Owner: "a", Pool: "services", Length: 32, Tenant: "shop", Note: "web"})
 	want := ledger.Entry{Owner: "a", Pool: "services", Prefix: prefix("10.0.0.4/32"), Tenant: "shop", Note: "web", Since: first.Since, Revision: first.Revision}
 	if first != want || first.Since.IsZero() || first.Revision == 0 {
@@ -196,6 +197,7 @@ func TestAllocate(t *testing.T) {
 		{name: "reserved", request: exactly("e", "10.0.0.1/32"), text: "overlaps 10.0.0.0/30, which is reserved"},
 		{name: "larger than is free", request: anyOf("e", 24), err: ledger.ErrFull, text: "has no free /24: the largest free prefix is a /25"},
 		{name: "larger than the pool", request: anyOf("e", 16), err: ledger.ErrFull, text: "no block for a /16"},
+		{name: "of what is closed", request: ledger.Request{Owner: "e", Pool: "closed", Length: 32}, err: ledger.ErrFull, text: "pool closed has no free /32: nothing is free"},
 		{name: "exactly, larger than the pool", request: exactly("e", "10.0.0.0/16"), err: ledger.ErrInvalid, text: "in no block of pool services; want one in [10.0.0.0/24"},
 		{name: "in a closed block", request: exactly("e", "10.9.0.1/32"), err: ledger.ErrFull, text: "lies in 10.9.0.0/24, which is closed"},
 		{name: "in no block", request: exactly("e", "10.1.0.0/24"), err: ledger.ErrInvalid, text: "lies in no block"},

@@ -148,14 +148,14 @@ func (p *pool) add(b *block) {
 // take takes the prefix of a length that leaves the largest others whole, of all open blocks.
 func (p *pool) take(length int) (*block, netip.Prefix, error) {
 	var best *block
-	roomiest, largest := -1, 129
+	roomiest, largest := -1, -1 // -1 for no open block
 	for _, b := range p.blocks {
 		n := b.largest()
 		if n >= 0 && n <= length && n > roomiest {
 			best, roomiest = b, n
 		}
-		if !b.Closed {
-			largest = min(largest, b.Prefix.Bits())
+		if !b.Closed && (largest < 0 || b.Prefix.Bits() < largest) {
+			largest = b.Prefix.Bits()
 		}
 	}
 	if best == nil {
