@@ -200,6 +200,25 @@ func TestPools(t *testing.T) {
 		d.step()
 		d.wantRecords(record.KindPool, "b", "x", "y")
 	})
+	t.Run("in doubt about the hub none goes", func(t *testing.T) {
+		d.guard.doubts(true)
+		d.noIPPool("y")
+		d.step()
+		d.queue.add(func(w *work) { w.freed = true })
+		d.step()
+		if got, want := d.ranges("y"), "172.16.0.0/16"; got != want {
+			t.Errorf("y has %s, want %s as before", got, want)
+		}
+		d.queue.add(func(w *work) { w.confirmed = true })
+		d.step()
+		if got, want := d.ranges("y"), "172.16.0.0/16 true"; got != want {
+			t.Errorf("y has %s, want %s", got, want)
+		}
+		held.empty["y"] = true
+		d.queue.add(func(w *work) { w.freed = true })
+		d.step()
+		d.wantRecords(record.KindPool, "b", "x")
+	})
 	t.Run("nothing is written anew after a restart", func(t *testing.T) {
 		after := newDesk(t, d)
 		after.space = held

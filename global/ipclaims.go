@@ -34,19 +34,31 @@ func (p *planner) planIPClaim(key string, removed map[string]record.Cause) []sto
 		p.board.asked(owner, &asked{refused: &refusal{v1alpha1.ReasonInvalidSpec, err.Error()}})
 		return nil
 	}
-	addresses := p.addressesOf(a)
-	if _, has := p.asks.claims[owner]; !has || addresses > p.quotas.charges[name].addresses {
-		b := bid{created: spec.CreationTimestamp.Time, addresses: addresses - p.quotas.charges[name].addresses}
-		if q := p.quotas.accounts[a.tenant]; q != nil && !q.fits(b) {
-			p.board.asked(owner, &asked{refused: p.quotas.afford(name, a.tenant, b), key: p.asks.claims[owner].Record().Key})
-			return nil
-		}
+	if refused := p.affordClaim(name, a, spec); refused != nil {
+		p.board.asked(owner, &asked{refused: refused, key: p.asks.claims[owner].Record().Key})
+		return nil
 	}
 	writes := p.stake(a)
 	if held, has := p.asks.claims[owner]; has {
 		p.chargeClaim(name, a.tenant, held)
 	}
 	return writes
+}
+
+// affordClaim refuses an IPClaim that its tenant has no room for, if it asks for anything that it does not have.
+func (p *planner) affordClaim(name string, a ask, spec *v1alpha1.IPClaim) *refusal {
+	q := p.quotas.accounts[a.tenant]
+	want, refused := p.claimFor(a)
+	held, has := p.asks.claims[a.owner]
+	want.Tenant = held.Tenant
+	if q == nil || refused != nil || has && want == held {
+		return nil
+	}
+	b := bid{created: spec.CreationTimestamp.Time, addresses: p.addressesOf(a) - p.quotas.charges[name].addresses}
+	if q.fits(b) {
+		return nil
+	}
+	return p.quotas.afford(name, a.tenant, b)
 }
 
 // askOf reads what an IPClaim asks for. The schema has checked it.
@@ -70,12 +82,12 @@ func askOf(c *v1alpha1.IPClaim, tenant string) (ask, error) {
 	return out, nil
 }
 
-// mostCounted is what a prefix counts as that has more addresses.
-const mostCounted = 1 << 40
+// mostBits bounds what a prefix counts as: 2^40 addresses.
+const mostBits = 40
 
 // addressCount is how many addresses a prefix of that length has, as a quota counts them.
 func addressCount(length int, ipv6 bool) int64 {
-	return int64(1) << min(longest(ipv6)-length, 40)
+	return int64(1) << min(longest(ipv6)-length, mostBits)
 }
 
 // addressesOf is how many addresses an ask counts as: by the pool that it names, else by the one of those that fit that

@@ -189,12 +189,17 @@ func (p *planner) drain(there map[string]bool) {
 		if there[name] {
 			continue
 		}
+		p.pools.leaving[name] = true
+		if p.guard.doubtful() { // nobody can tell whether it was deleted
+			continue
+		}
 		drained := true
 		for i := range pool.Ranges {
 			drained = drained && pool.Ranges[i].Draining
 		}
 		if drained && p.space.Empty(name) {
 			delete(p.pools.force, name)
+			delete(p.pools.leaving, name)
 			continue
 		}
 		pool.Ranges = slices.Clone(pool.Ranges)
@@ -202,7 +207,6 @@ func (p *planner) drain(there map[string]bool) {
 			pool.Ranges[i].Draining = true
 		}
 		p.pools.force[name] = pool
-		p.pools.leaving[name] = true
 	}
 }
 

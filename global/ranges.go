@@ -141,7 +141,7 @@ func (inv *inventory) setApart(apart map[string]string) {
 	}
 }
 
-// reported are a cluster's pod ranges: what its agent found, and what it has from IPAM.
+// podRanges are a cluster's: what its agent found, and what it has from IPAM.
 func (p *planner) podRanges(cluster, network string) podRanges {
 	out := podRanges{network: network}
 	for _, text := range p.reports.healthOf(cluster).PodRanges {
