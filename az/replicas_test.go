@@ -10,7 +10,6 @@ import (
 
 	"github.com/meridian-federation/meridian/internal/feed"
 	"github.com/meridian-federation/meridian/internal/record"
-	"github.com/meridian-federation/meridian/internal/store"
 	"github.com/meridian-federation/meridian/internal/tiertest"
 )
 
@@ -97,22 +96,6 @@ func TestReplicaLosesItsLease(t *testing.T) {
 		z.expire("r1", "r0")
 		z.awaitOwners("r0", "r1")
 	})
-}
-
-// expire takes a replica off the roster, and waits until the other has claimed each of its clusters. It may have them back by
-// then.
-func (z *shared) expire(id, other string) {
-	z.t.Helper()
-	since := map[string]int{}
-	for _, name := range z.owned(id) {
-		since[name] = len(z.history(name))
-	}
-	z.store.Expire(id)
-	for name, n := range since {
-		tiertest.Await(z.t, other+" has taken "+name+" from "+id, func() bool {
-			return slices.ContainsFunc(z.history(name)[n:], func(c store.Claim) bool { return c.Owner == other })
-		})
-	}
 }
 
 // TestReplicaLosesItsLeaseAmongChanges takes a replica off the roster again and again while records change all the time: the

@@ -82,12 +82,29 @@ type shared struct {
 	// members are as the roster lists them; claims wait until held is closed.
 	members map[string]store.Member
 	held    chan struct{}
+	// barred replicas wait to join until theirs is closed.
+	barred map[string]chan struct{}
 }
 
-// claimant is a replica's store, which notes from whom clusters are claimed, and has claims wait where the test says so.
+// claimant is a replica's store, which notes from whom clusters are claimed, and has claims, and those who join, wait where the
+// test says so.
 type claimant struct {
 	*mem.Store
 	zone *shared
+}
+
+func (c claimant) Join(ctx context.Context, m store.Member) (store.Membership, error) {
+	c.zone.mu.Lock()
+	barred := c.zone.barred[m.ID]
+	c.zone.mu.Unlock()
+	if barred != nil {
+		select {
+		case <-barred:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return c.Store.Join(ctx, m)
 }
 
 func (c claimant) Claim(ctx context.Context, name, owner string, prev int64) (store.Claim, error) {
@@ -117,7 +134,7 @@ func newShared(t *testing.T, replicas, clusters int) *shared {
 	t.Helper()
 	z := &shared{t: t, parent: tiertest.NewParent(t, "region/west"), store: mem.New(), replicas: map[string]*replica{},
 		agents: map[string]*tiertest.Child{}, claims: map[string][]store.Claim{}, losers: map[string]store.Member{},
-		held: make(chan struct{})}
+		held: make(chan struct{}), barred: map[string]chan struct{}{}}
 	close(z.held)
 	z.observe()
 	for i := range clusters {
@@ -203,6 +220,18 @@ func (z *shared) hold() (release func()) {
 	defer z.mu.Unlock()
 	z.held = make(chan struct{})
 	return sync.OnceFunc(func() { close(z.held) })
+}
+
+// expire takes a replica off the roster, as a lost lease does, and lets it back when the others named have its clusters.
+func (z *shared) expire(id string, others ...string) {
+	z.t.Helper()
+	bar := make(chan struct{})
+	defer close(bar)
+	z.mu.Lock()
+	z.barred[id] = bar
+	z.mu.Unlock()
+	z.store.Expire(id)
+	z.awaitOwners(others...)
 }
 
 // observe notes the members and every claim.
