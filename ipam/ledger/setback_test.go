@@ -182,7 +182,6 @@ func TestSetBackWhileOpen(t *testing.T) {
 	r := newRestorable(t)
 	cfg := ledger.Config{Client: r.client(t), Prefix: "/tier"}
 	l := open(t, cfg)
-	ended := run(t, l)
 	put(t, l, services, block("10.0.0.0/24"))
 	copied := r.backup(t)
 	allocate(t, l, anyOf("a", 32))
@@ -191,7 +190,7 @@ func TestSetBackWhileOpen(t *testing.T) {
 	if !errors.Is(err, ledger.ErrSetBack) {
 		t.Errorf("got %v, want %v", err, ledger.ErrSetBack)
 	}
-	if err := <-ended; !errors.Is(err, ledger.ErrSetBack) {
+	if err := l.Run(bounded(t)); !errors.Is(err, ledger.ErrSetBack) {
 		t.Errorf("run: got %v, want %v", err, ledger.ErrSetBack)
 	}
 }
