@@ -219,6 +219,11 @@ func TestAudit(t *testing.T) {
 		t.Errorf("repairing west: %v, %v, want one thing done and an error about a prefix in no block", done, err)
 	}
 	check(tr.west, ipam.FoundRecordWithoutDelegation)
+	old := ipam.Report{Findings: []ipam.Finding{{Kind: ipam.FoundMissingBlock, Pool: "gone", Prefix: prefix("10.0.0.0/24"), Mendable: true}}}
+	if _, err := tr.global.tier.Repair(ctx, old); err != nil {
+		t.Errorf("repairing what an old report says of a pool that is gone: %v", err)
+	}
+	check(tr.global)
 }
 
 // TestOverlap: pools whose addresses can meet are found where they overlap; those of separate networks may.

@@ -147,7 +147,7 @@ func covers(outer, inner netip.Prefix) bool {
 func (t *Tier) putBlocks(ctx context.Context) error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(t.todo.blocks)) {
-		if err := t.bring(ctx, t.pools[name]); err != nil {
+		if err := t.bring(ctx, t.pool(name)); err != nil {
 			if fatal(ctx, err) {
 				return err
 			}
