@@ -101,7 +101,7 @@ func (w *crowdWorker) turn() (*term, context.Context, context.CancelFunc) {
 	if before != nil && w.r.IntN(8) == 0 {
 		of = before
 	}
-	ctx, cancel := context.WithTimeout(of.life, patience)
+	ctx, cancel := context.WithTimeout(of.life, crowdPatience)
 	return of, ctx, cancel
 }
 

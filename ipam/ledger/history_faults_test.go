@@ -10,8 +10,8 @@ import (
 func (h *history) plan() {
 	h.disturbs = map[int]func(){}
 	r := rand.New(rand.NewPCG(h.seed, 1<<32))
-	faults := []func(at, end int, r *rand.Rand){h.cutting, h.stalling, h.losing, h.succeeding, h.killing, h.delaying}
-	for at := h.clients; at < h.operations-2*h.clients; at += 2*h.clients + 1 + r.IntN(60) {
+	faults := []func(at, end int, r *rand.Rand){h.cutting, h.stalling, h.losing, h.succeeding, h.killing, h.delaying, h.delaying, h.delaying}
+	for at := h.clients; at < h.operations-7*h.clients; at += 7*h.clients + 1 + r.IntN(20) {
 		faults[r.IntN(len(faults))](at, at+h.clients, r)
 	}
 }
@@ -85,6 +85,6 @@ func (h *history) killing(at, _ int, _ *rand.Rand) {
 
 // delaying has requests of a deposed ledger arrive when its successor has been at work for a while.
 func (h *history) delaying(at, end int, _ *rand.Rand) {
-	h.during(at, end, (*link).stall)
-	h.disturbs[(at+end)/2] = func() { h.succeed(0) }
+	h.during(at, end+5*h.clients, (*link).stall)
+	h.disturbs[end] = func() { h.succeed(0) }
 }

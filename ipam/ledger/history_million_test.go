@@ -16,7 +16,9 @@ const (
 	crowdWorkers = 64
 	// crowdOwners are those of one worker; with all of them the pools are full.
 	crowdOwners = 1200
-	crowdPools  = 4
+	// crowdPatience is how long an operation waits for its answer: so many at once take their time.
+	crowdPatience = time.Second
+	crowdPools    = 4
 	// crowdAddresses are those of a pool: two blocks of 8,192.
 	crowdAddresses = 1 << 14
 )

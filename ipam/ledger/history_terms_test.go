@@ -105,8 +105,9 @@ func (ts *terms) succeed(aborted int) *term {
 	next.client = ts.dial(next.link)
 	ctx, cancel := context.WithTimeout(ts.t.Context(), openWithin)
 	defer cancel()
-	err := error(ledger.ErrDeposed)
-	for errors.Is(err, ledger.ErrDeposed) { // by an attempt that was given up, and whose request arrived now
+	// An attempt that was given up may come in between, and etcd may be slow: whoever is to lead tries again.
+	err := errors.New("not tried")
+	for err != nil && ctx.Err() == nil && !errors.Is(err, ledger.ErrSetBack) {
 		next.Ledger, err = ts.open(ctx, next.client)
 	}
 	if err != nil {
