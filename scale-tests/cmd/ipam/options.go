@@ -23,7 +23,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("ipam", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.IntVar(&o.callers, "callers", 64, "callers at once, of bare transactions as well as of the ledger")
+	flags.IntVar(&o.callers, "callers", 128, "callers at once, of bare transactions as well as of the ledger")
 	flags.IntVar(&o.rounds, "rounds", 5, "rounds in which all take turns")
 	flags.DurationVar(&o.slice, "slice", 2*time.Second, "a turn")
 	flags.IntVar(&o.batch, "batch", 32, "allocations that a machine in a zone asks for at once (local)")
