@@ -27,9 +27,10 @@ type agent struct {
 	kube  *kube
 	lease *lease
 	stats *feed.Stats
-	// identity is who the process is; learned takes the addresses that the zone tells.
+	// identity is who the process is; learned takes the addresses that the zone tells, served the one that a session is with.
 	identity *identity.Source
 	learned  func(addresses []string)
+	served   func(address string)
 
 	desk      *desk
 	outbox    *feed.Outbox
@@ -44,8 +45,8 @@ type agent struct {
 
 func newAgent(cfg Config, k *kube, l *lease, deps Deps) *agent {
 	outbox := feed.NewOutbox()
-	a := &agent{cfg: cfg, log: deps.Log, kube: k, lease: l, stats: deps.Stats, identity: deps.Identity, learned: deps.Learned, desk: newDesk(deps.Log),
-		outbox: outbox, workloads: newWorkloads(outbox), health: newHealth(cfg, outbox), active: func() {}}
+	a := &agent{cfg: cfg, log: deps.Log, kube: k, lease: l, stats: deps.Stats, identity: deps.Identity, learned: deps.Learned, served: deps.Served,
+		desk: newDesk(deps.Log), outbox: outbox, workloads: newWorkloads(outbox), health: newHealth(cfg, outbox), active: func() {}}
 	a.desk.leaving.tell = a.health.problems
 	return a
 }
@@ -132,10 +133,18 @@ func (a *agent) serve(ctx context.Context) error {
 		Ledger: a.ledger,
 		Apply:  b.apply,
 		Answer: a.answer,
-		Opened: func(*feedgrpc.Link) { a.link.opened(time.Now()) },
+		Opened: a.opened,
 		Closed: func(error) { a.link.closed(time.Now()) },
 		State:  a.link.stands,
 	})
+}
+
+// opened notes a session that has begun.
+func (a *agent) opened(l *feedgrpc.Link) {
+	a.link.opened(time.Now())
+	if a.served != nil {
+		a.served(l.Address())
+	}
 }
 
 // learn keeps the addresses at which the zone can be reached.

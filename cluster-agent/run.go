@@ -21,9 +21,11 @@ type Deps struct {
 	Log *slog.Logger
 	// Kube is the cluster's API server, with the rights of deploy/agent.
 	Kube *rest.Config
-	// Identity is who this process is. Learned is told at which addresses the zone can be reached; it may be nil.
+	// Identity is who this process is. Learned is told at which addresses the zone can be reached, and Served at which of them it
+	// serves the cluster; both may be nil.
 	Identity *identity.Source
 	Learned  func(addresses []string)
+	Served   func(address string)
 	// Health and Registry may be nil.
 	Health   *telemetry.Health
 	Registry *prometheus.Registry

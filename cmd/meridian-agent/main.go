@@ -54,7 +54,7 @@ func body(ctx context.Context, args []string) error {
 	g.Add("identity", id.Run)
 	g.Add("admin server", admin.Run)
 	g.Add("agent", func(ctx context.Context) error {
-		return clusteragent.Run(ctx, cfg, clusteragent.Deps{Log: log, Kube: kube, Identity: id.Source, Learned: id.Learned,
+		return clusteragent.Run(ctx, cfg, clusteragent.Deps{Log: log, Kube: kube, Identity: id.Source, Learned: id.Learned, Served: id.Served,
 			Health: health, Registry: registry, Stats: stats})
 	})
 	return g.Run(ctx)

@@ -31,7 +31,7 @@ type parent struct {
 
 	mu      sync.Mutex
 	learned []string // guarded by mu; those that the parent told last
-	first   string   // guarded by mu; the one of these that answered last
+	first   string   // guarded by mu; the one of these that answered last, or serves this process
 }
 
 // order is the addresses, in the order in which to try them: the one that answered last, those of the configuration, and
@@ -78,6 +78,14 @@ const maxLearned = 16
 func (i *Identity) Learned(addresses []string) {
 	if i.parent != nil {
 		i.parent.learn(addresses)
+	}
+}
+
+// Served takes the address at which the parent serves this process now: the process there is asked for renewals first, since
+// one that issues a certificate knows that the session goes on with it.
+func (i *Identity) Served(address string) {
+	if i.parent != nil {
+		i.parent.answered(address)
 	}
 }
 

@@ -23,6 +23,8 @@ func TestOrder(t *testing.T) {
 		{"one has answered", func() { p.answered("c:1") }, []string{"c:1", "a:1", "b:1", "d:1"}},
 		{"it is told of no more", func() { p.learn([]string{"d:1"}) }, []string{"a:1", "b:1", "d:1"}},
 		{"one of the configuration has answered", func() { p.answered("b:1") }, []string{"b:1", "a:1", "d:1"}},
+		{"one serves this process", func() { (&Identity{parent: p}).Served("d:1") }, []string{"d:1", "a:1", "b:1"}},
+		{"one of the configuration does", func() { (&Identity{parent: p}).Served("b:1") }, []string{"b:1", "a:1", "d:1"}},
 		{"told of none", func() { p.learn(nil) }, []string{"b:1", "a:1"}},
 		{"told of very many", func() { p.learn(many) }, append([]string{"b:1", "a:1"}, many[:maxLearned]...)},
 	} {

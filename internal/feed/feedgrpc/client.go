@@ -120,6 +120,7 @@ func session(ctx context.Context, cfg ClientConfig, r *route, ep Endpoint) (last
 		return 0, fmt.Errorf("dialling %s: %w", address, err)
 	}
 	c := newConn(streamCtx, stream, &io)
+	c.address = address
 	c.impatient = func() bool { return len(r.addresses()) > 1 }
 	c.learnt = func(addresses []string) {
 		r.learn(addresses)

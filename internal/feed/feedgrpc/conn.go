@@ -35,6 +35,8 @@ type stream interface {
 // conn runs one session. One goroutine owns the session; others receive, send, apply, and answer questions. Those that
 // receive and send end only when the stream does, so the owner of the stream waits for them (io) after ending it.
 type conn struct {
+	// address is where the child has dialled; empty at the parent's end.
+	address  string
 	endpoint Endpoint
 	session  *feed.Session
 	peer     Identity

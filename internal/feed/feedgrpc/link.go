@@ -24,6 +24,9 @@ type Link struct {
 // Peer is who is at the other end.
 func (l *Link) Peer() Identity { return l.conn.peer }
 
+// Address is where the parent was dialled; empty at the parent's end.
+func (l *Link) Address() string { return l.conn.address }
+
 // Status is how the session stands; after its end, how it stood last.
 func (l *Link) Status() feed.Status {
 	l.conn.mu.Lock()
