@@ -232,12 +232,12 @@ func TestApplicationsReadWell(t *testing.T) {
 				t.Fatalf("%v: %s", err, out)
 			}
 			lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-			if got, want := strings.Fields(lines[0]), "NAMESPACE NAME CONVERGED READY ZONES REVISION AGE MESSAGE"; strings.Join(got, " ") != want {
+			if got, want := strings.Fields(lines[0]), "NAMESPACE NAME CONVERGED READY ZONES ADDRESS REVISION AGE MESSAGE"; strings.Join(got, " ") != want {
 				t.Errorf("got columns %q, want %q", got, want)
 			}
 			for _, app := range apps {
-				want := fmt.Sprintf("%s %s True %d/%d %d %s", app.Namespace, app.Name, app.Status.Desired, app.Status.Desired,
-					app.Status.ZoneCount, app.Status.Revision)
+				want := strings.Join(strings.Fields(fmt.Sprintf("%s %s True %d/%d %d %s %s", app.Namespace, app.Name, app.Status.Desired,
+					app.Status.Desired, app.Status.ZoneCount, app.Status.Address, app.Status.Revision)), " ")
 				if !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(strings.Join(strings.Fields(l), " "), want) }) {
 					t.Errorf("no line begins with %q in\n%s", want, out)
 				}
