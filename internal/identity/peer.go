@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/peer"
 
@@ -23,9 +24,6 @@ type Peer struct {
 	// NotAfter is when the certificate that the connection was made with ends.
 	NotAfter time.Time
 	Serial   string
-	// Signs is until when the peer can sign itself other certificates, by the authority of its own place that it has shown; zero
-	// if it has shown none.
-	Signs time.Time
 }
 
 // PeerOf is who calls. The connection must have been made with ServerTLS, which has verified what is read here; on any
@@ -35,14 +33,24 @@ func PeerOf(ctx context.Context) (Peer, error) {
 	if isStranger(certs) {
 		return Peer{}, ErrNoCertificate
 	}
-	who, err := peerOf(certs[0])
-	if err != nil || len(certs) == 1 {
-		return who, err
+	return peerOf(certs[0])
+}
+
+// SignsUntil is until when the peer of a call, which is another process of this place, can sign itself certificates by the
+// authority that signed the one it has shown; zero of a peer of any other place, and where the roots that are believed now
+// do not bear that authority out. Of what a peer shows only what leads to a root counts: it can add whatever it likes.
+func (a *Authority) SignsUntil(ctx context.Context, lowest Lowest) time.Time {
+	certs := peerCertificates(ctx)
+	if isStranger(certs) {
+		return time.Time{}
 	}
-	if place, ok, err := placeOf(certs[1]); err == nil && ok && place == who.Path {
-		who.Signs = earliest(certs[1:])
+	// The certificate may have ended by now, and the session with it were it not for its authority: what counts is that
+	// it held to its last moment.
+	v, err := verify(certs, a.source, lowest, x509svid.WithTime(certs[0].NotAfter))
+	if err != nil || v.path != a.source.path || v.issued() == v.chain[0] {
+		return time.Time{}
 	}
-	return who, nil
+	return earliest(v.chain[1:])
 }
 
 // peerCertificates are those that the connection of a call was made with.
