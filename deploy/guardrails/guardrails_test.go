@@ -157,7 +157,7 @@ func TestGuardrails(t *testing.T) {
 // belongs to one of the lists, and to the policies if it can change or bring a pod.
 func TestFields(t *testing.T) {
 	looked := []string{"template", "resources"}
-	harmless := []string{"replicas", "ports", "placement", "dependsOn", "adopt"}
+	harmless := []string{"replicas", "ports", "placement", "dependsOn", "address", "adopt"}
 	spec := reflect.TypeFor[v1alpha1.ApplicationSpec]()
 	for i := range spec.NumField() {
 		name, _, _ := strings.Cut(spec.Field(i).Tag.Get("json"), ",")
