@@ -15,6 +15,9 @@ import (
 	"github.com/meridian-federation/meridian/ipam/ledger"
 )
 
+// mostReturned is how many prefixes of a pool a child may return at once: all that it may have, and as many that are yet to go.
+const mostReturned = 2 * delegation.Most
+
 // child is a place right below: REGION at Global, REGION/ZONE at a region.
 type child struct {
 	name    string
@@ -176,9 +179,25 @@ func (t *Tier) listen(key of, w word) error {
 	if before, spoke := c.demands[key.pool]; spoke && d.Epoch == before.Epoch && d.Revision < before.Revision {
 		return nil // said before what is known, by a leader that was deposed
 	}
+	if n := len(d.Returned); n > mostReturned {
+		return fmt.Errorf("returned: got %d prefixes, want at most %d", n, mostReturned)
+	}
 	c.demands[key.pool] = d
 	t.todo.given.add(key)
+	if p, ok := c.foreign(d); ok {
+		return fmt.Errorf("returned: %s is none that it was given; it gets nothing more before it returns only such", p)
+	}
 	return nil
+}
+
+// foreign is the first prefix that a child returns and was not given. An honest child returns one where this place was set back and
+// has forgotten it, and has it no more as soon as it sees that there is no record of it.
+func (c *child) foreign(d record.Demand) (netip.Prefix, bool) {
+	i := slices.IndexFunc(d.Returned, func(p netip.Prefix) bool { return c.given[d.Pool][p] == nil })
+	if i < 0 {
+		return netip.Prefix{}, false
+	}
+	return d.Returned[i], true
 }
 
 // serve answers the children's demands, and brings their prefix records to what was given.
@@ -221,8 +240,8 @@ func (t *Tier) answer(ctx context.Context, key of) (writes []store.Write, withdr
 	}
 	d, spoke := c.demands[p.name]
 	response := delegation.Respond(d, t.childLength(p), c.list(p.name))
-	if !spoke {
-		response.Grant = nil
+	if _, ok := c.foreign(d); ok || !spoke {
+		response.Grant = nil // what it returned might be given to it again, before it has dropped it
 	}
 	if err := t.takeBack(ctx, c, p, response.Release); err != nil {
 		return nil, nil, err
@@ -233,7 +252,7 @@ func (t *Tier) answer(ctx context.Context, key of) (writes []store.Write, withdr
 		writes = append(writes, store.Write{Record: record.Record{Key: record.PrefixKey(region, zone, p.name, prefix)}, Delete: true,
 			Cause: record.CausePerson})
 	}
-	err = t.grant(ctx, c, p, response.Grant, d.Returned)
+	err = t.grant(ctx, c, p, response.Grant)
 	for prefix, g := range c.of(p.name) {
 		if !g.leaving && !slices.Contains(response.Withdraw, prefix) {
 			v := record.Prefix{Pool: p.name, Region: region, Zone: zone, Prefix: prefix, Draining: p.closed(prefix)}
@@ -269,7 +288,7 @@ func (t *Tier) takeBack(ctx context.Context, c *child, p *pool, prefixes []netip
 }
 
 // grant gives a child prefixes. Those for which there is no room are noted, and tried again when there may be.
-func (t *Tier) grant(ctx context.Context, c *child, p *pool, lengths []int, returned []netip.Prefix) error {
+func (t *Tier) grant(ctx context.Context, c *child, p *pool, lengths []int) error {
 	var short []int
 	for i, length := range lengths {
 		e, err := t.delegateOne(ctx, c, p, length)
@@ -280,13 +299,6 @@ func (t *Tier) grant(ctx context.Context, c *child, p *pool, lengths []int, retu
 		case err != nil:
 			t.lack(c, p, append(short, lengths[i:]...))
 			return fmt.Errorf("delegating a /%d: %w", length, err)
-		}
-		if slices.ContainsFunc(returned, e.Prefix.Overlaps) { // the child has yet to drop what it has returned of it
-			if err := t.releaseAll(ctx, []string{e.Owner})[0]; err != nil {
-				return err
-			}
-			short = append(short, length)
-			continue
 		}
 		t.give(c, p.name, e)
 		t.cfg.Log.Info("prefix delegated", "child", c.name, "pool", p.name, "prefix", e.Prefix)

@@ -101,7 +101,9 @@ func (t *Tier) applyPool(c store.Change) error {
 		}
 	}
 	p := t.pool(c.Key.Name)
-	p.spec, p.known = spec, known
+	if p.spec, p.known = spec, known; known {
+		p.revision = c.New.Revision
+	}
 	t.touch(p.name)
 	for owner := range t.unmet {
 		t.todo.claims.add(owner)
@@ -211,7 +213,7 @@ func (t *Tier) hear() {
 	words, settled := t.inbox.take()
 	for key, w := range words {
 		if err := t.listen(key, w); err != nil {
-			t.cfg.Log.Warn("a child's demand is passed over", "child", key.child, "pool", key.pool, "error", err)
+			t.cfg.Log.Warn("a child's demand is refused", "child", key.child, "pool", key.pool, "error", err)
 		}
 	}
 	if settled && !t.settled {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -203,5 +204,42 @@ func TestCollector(t *testing.T) {
 	c.Show(nil)
 	if families, err := registry.Gather(); err != nil || len(families) != 1 {
 		t.Errorf("when the term is over it shows %v, %v", families, err)
+	}
+}
+
+// TestForeignReturn: a child that returns what it was never given gets nothing more, and costs the pool nothing.
+func TestForeignReturn(t *testing.T) {
+	tests := []struct {
+		name     string
+		returned []netip.Prefix
+	}{
+		{"everything", []netip.Prefix{prefix("0.0.0.0/0")}},
+		{"another's", []netip.Prefix{prefix("10.0.200.0/24")}},
+		{"too many", slices.Repeat([]netip.Prefix{prefix("10.0.200.0/24")}, 5000)},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tr := newTree(t)
+			pool := pods("10.0.0.0/16")
+			pool.Quarantine = time.Hour
+			tr.global.put(pool.Record())
+			tr.west.holds("pods", 1)
+			tr.west.cut()
+			say := func(want int, returned []netip.Prefix) {
+				t.Helper()
+				tr.global.tier.Demand("west", record.Demand{Pool: "pods", Region: "west", Want: want, Returned: returned})
+				for range 2 { // by when it has heard, and answered
+					if _, err := tr.global.tier.Audit(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			say(1024, tt.returned)
+			if u := tr.global.ledger.Usage("pods").Blocks[0]; u.Taken != 256 || u.Quarantined != 0 {
+				t.Errorf("%v addresses are taken and %v in quarantine, want 256 and 0", u.Taken, u.Quarantined)
+			}
+			say(2, nil)
+			await(t, "what it asks for then it gets", func() bool { return len(tr.global.tier.Delegations()) == 2 })
+		})
 	}
 }
