@@ -57,6 +57,32 @@ func TestLost(t *testing.T) {
 	}
 }
 
+// TestLostMend loses the transaction that mends a leaked entry, or its reply: the entry is in quarantine, also in memory.
+func TestLostMend(t *testing.T) {
+	for name, fault := range map[string]treatment{"reply": replyLost, "request": requestLost} {
+		t.Run(name, func(t *testing.T) {
+			l, line, cfg := shaky(t)
+			put(t, l, ledger.Pool{Name: services.Name, Quarantine: time.Hour}, block("10.0.0.0/24"))
+			allocate(t, l, anyOf("a", 32))
+			if _, err := cfg.Client.Delete(bounded(t), cfg.Prefix+"/space/owners/a"); err != nil {
+				t.Fatal(err)
+			}
+			report, err := l.Audit(bounded(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			line.next(fault)
+			if n, err := l.Mend(bounded(t), report); err != nil || n != 1 {
+				t.Errorf("mending: got %d, %v, want 1", n, err)
+			}
+			if u := l.Usage(services.Name).Blocks[0]; u.Quarantined != 1 {
+				t.Errorf("got %v addresses in quarantine, want 1", u.Quarantined)
+			}
+			sound(t, l, 1)
+		})
+	}
+}
+
 // TestLate has a transaction reach etcd long after it was given up: it is refused there, since its block was fenced anew.
 func TestLate(t *testing.T) {
 	l, line, _ := shaky(t)

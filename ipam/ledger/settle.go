@@ -130,7 +130,7 @@ func wasDone(a *ask, r *answers) int64 {
 		}
 	case a.removes() && entry == nil && owner == nil:
 		return r.resp.Header.Revision
-	case a.act == leave && entry != nil && owner == nil && string(entry.Value) == encodeEntry(a.entry):
+	case a.rests() && entry != nil && owner == nil && string(entry.Value) == encodeEntry(a.entry):
 		return entry.ModRevision
 	}
 	return 0
