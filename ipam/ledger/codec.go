@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -132,6 +133,21 @@ func decodeEpoch(kv *mvccpb.KeyValue) (uint64, error) {
 		return 0, fmt.Errorf("etcd key %q: not an epoch", kv.Key)
 	}
 	return binary.BigEndian.Uint64(kv.Value), nil
+}
+
+// endOf is the key that says how an epoch ended.
+func (l layout) endOf(epoch uint64) string { return fmt.Sprintf("%s%016x", l.ended, epoch) }
+
+// decodeEnd reads up to which revision of its epoch what was lost is accepted: what Repair knew of, and all that was written by then.
+func decodeEnd(kv *mvccpb.KeyValue) (revision int64, err error) {
+	if kv == nil {
+		return 0, nil
+	}
+	revision, err = strconv.ParseInt(string(kv.Value), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("etcd key %q: not a revision", kv.Key)
+	}
+	return max(revision, kv.ModRevision), nil
 }
 
 // relative is a key without the root.

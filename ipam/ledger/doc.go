@@ -5,6 +5,7 @@
 // Keys are under PREFIX/space/, behind all that the tier's mirror follows:
 //
 //	PREFIX/space/epoch              the history's name, drawn when the ledger is first opened, and by Repair
+//	PREFIX/space/ended/EPOCH        up to which revision of an epoch before it was accepted, by Repair, what was lost
 //	PREFIX/space/holder             rewritten by whoever opens the ledger; its modification revision names that opening
 //	PREFIX/space/swept              written with every removal of an entry or a block
 //	PREFIX/space/blocks/POOL/RANGE  a block, as JSON; its modification revision is the fence of all that is done in it

@@ -13,8 +13,8 @@ import (
 
 // layout names the keys under one prefix. The package comment lists them.
 type layout struct {
-	root, blocks, entries, owners string // these end in a slash
-	epoch, holder, swept          string
+	root, blocks, entries, owners, ended string // these end in a slash
+	epoch, holder, swept                 string
 }
 
 func newLayout(prefix string) layout {
@@ -24,6 +24,7 @@ func newLayout(prefix string) layout {
 		blocks:  root + "blocks/",
 		entries: root + "entries/",
 		owners:  root + "owners/",
+		ended:   root + "ended/",
 		epoch:   root + "epoch",
 		holder:  root + "holder",
 		swept:   root + "swept",

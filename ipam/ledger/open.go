@@ -70,6 +70,9 @@ func (l *Ledger) open(ctx context.Context) error {
 	if err := found.check(l.witness.known()); err != nil {
 		return err
 	}
+	if err := l.adoptEpoch(found); err != nil {
+		return err
+	}
 	if err := l.claim(ctx, found); err != nil {
 		return err
 	}
@@ -89,11 +92,13 @@ type found struct {
 	epoch, holder  int64            // modification revisions of those keys
 	swept          int64            // likewise
 	mark           *mvccpb.KeyValue // the key that the witness names
+	accepted       int64            // up to which revision of the witness's epoch what was lost is; 0 while it has not ended
 }
 
 // find reads it, in one transaction.
 func (l *Ledger) find(ctx context.Context) (found, error) {
-	keys := []string{l.keys.epoch, l.keys.holder, l.keys.swept, l.keys.root + l.witness.known().key}
+	known := l.witness.known()
+	keys := []string{l.keys.epoch, l.keys.holder, l.keys.swept, l.keys.root + known.key, l.keys.endOf(known.Epoch)}
 	var ops []clientv3.Op
 	for _, key := range keys {
 		ops = append(ops, clientv3.OpGet(key))
@@ -106,7 +111,7 @@ func (l *Ledger) find(ctx context.Context) (found, error) {
 	epoch, holder, swept, mark := r.next(), r.next(), r.next(), r.next()
 	f := found{epoch: modRevision(epoch), holder: modRevision(holder), swept: modRevision(swept), mark: mark}
 	f.Revision = resp.Header.Revision
-	if epoch != nil {
+	if f.accepted, err = decodeEnd(r.next()); err == nil && epoch != nil {
 		f.Epoch, err = decodeEpoch(epoch)
 	}
 	return f, err
@@ -121,6 +126,8 @@ func (f found) check(m mark) error {
 	}
 	back := &SetBack{Witnessed: m.Position, Found: f.Position}
 	switch {
+	case f.Epoch != m.Epoch && m.Revision <= f.accepted:
+		return nil // what it remembers was lost, and that was accepted
 	case f.Epoch != m.Epoch || f.Revision < m.Revision:
 		return back
 	case f.swept > m.Revision:
@@ -128,6 +135,21 @@ func (f found) check(m mark) error {
 	case f.mark == nil || f.mark.ModRevision < m.Revision || f.mark.CreateRevision > m.Revision:
 		return back
 	}
+	return nil
+}
+
+// adoptEpoch remembers an epoch that another process has begun, by its key, in place of the one that has ended.
+func (l *Ledger) adoptEpoch(f found) error {
+	known := l.witness.known()
+	if known.Epoch == 0 || known.Epoch == f.Epoch {
+		return nil
+	}
+	m := mark{store.Position{Epoch: f.Epoch, Revision: f.epoch}, l.keys.relative(l.keys.epoch)}
+	if err := l.witness.record(m); err != nil {
+		return err
+	}
+	l.log.Info("what the ledger of addresses has lost was accepted by another process", "epoch", fmt.Sprintf("%x", f.Epoch),
+		"was", fmt.Sprintf("%x", known.Epoch))
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
+	"strconv"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -18,7 +19,8 @@ import (
 // Repair accepts an etcd that was set back: it gives the ledger a new epoch, deposes whoever has it open, and reports what
 // in it contradicts itself. After it Open succeeds. What was allocated and lost is not known here: its owners have to ask
 // again, and what others were given meanwhile has to be looked for where it is used. An etcd that has lost nothing keeps
-// its epoch.
+// its epoch. Once is enough for all processes that remember no more than this one does, or than etcd has by now; one that
+// remembers more is refused until it is accepted there as well.
 func Repair(ctx context.Context, cfg Config) (Report, error) {
 	report, err := repair(ctx, cfg)
 	if err != nil {
@@ -54,15 +56,24 @@ func repair(ctx context.Context, cfg Config) (report Report, err error) {
 	return a.report, err
 }
 
-// renew writes a new epoch, and the holder's key, which fences off whoever has the ledger open.
+// renew writes a new epoch, and the holder's key, which fences off whoever has the ledger open. It notes how the epochs before it
+// ended, the one that is found and the one that is remembered, so that other processes, with witnesses of those, open the ledger.
 func (l *Ledger) renew(ctx context.Context, f found) (store.Position, error) {
 	l.epoch = rand.Uint64() | 1 // never zero
+	known := l.witness.known()
+	ends := map[uint64]int64{f.Epoch: 0}
+	ends[known.Epoch] = max(known.Revision, f.accepted)
+	delete(ends, 0)
+	ops := []clientv3.Op{
+		clientv3.OpPut(l.keys.epoch, encodeEpoch(l.epoch)),
+		clientv3.OpPut(l.keys.holder, "repaired "+l.now().UTC().Format(time.RFC3339)),
+	}
+	for epoch, revision := range ends {
+		ops = append(ops, clientv3.OpPut(l.keys.endOf(epoch), strconv.FormatInt(revision, 10)))
+	}
 	resp, err := l.send(ctx, txn{
 		compare: []clientv3.Cmp{unchanged(l.keys.epoch, f.epoch), unchanged(l.keys.holder, f.holder)},
-		then: []clientv3.Op{
-			clientv3.OpPut(l.keys.epoch, encodeEpoch(l.epoch)),
-			clientv3.OpPut(l.keys.holder, "repaired "+l.now().UTC().Format(time.RFC3339)),
-		},
+		then:    ops,
 	})
 	switch {
 	case err != nil:
