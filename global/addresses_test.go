@@ -22,18 +22,20 @@ import (
 type heldSpace struct {
 	entries map[string][]holder // by pool
 	empty   map[string]bool
+	asked   []string // the pools of which Holders was asked
 }
 
-func (s *heldSpace) Holders(_ context.Context, pool string, p netip.Prefix) (out []holder, _ error) {
+func (s *heldSpace) Holders(_ context.Context, pool string, p netip.Prefix, limit int) (out []holder, _ error) {
+	s.asked = append(s.asked, pool)
 	for _, h := range s.entries[pool] {
-		if h.prefix.Overlaps(p) {
+		if h.prefix.Overlaps(p) && len(out) < limit {
 			out = append(out, h)
 		}
 	}
 	return out, nil
 }
 
-func (s *heldSpace) Empty(pool string) bool { return s.empty[pool] }
+func (s *heldSpace) Empty(pool string, _ int64, _ netip.Prefix) bool { return s.empty[pool] }
 
 // ipPool plays an IPPool that was created, or changed, in a second of its own.
 func (d *desk) ipPool(name string, second int64, edit func(*v1alpha1.IPPoolSpec), cidrs ...string) {
@@ -141,6 +143,16 @@ func TestPools(t *testing.T) {
 	t.Run("room appears", func(t *testing.T) {
 		d.ipPool("b", 1, nil, "10.2.0.0/16")
 		d.step()
+		d.poolRefused("b", "Pending: 10.1.128.0/17 is being closed")
+		if got, want := d.ranges("b"), "10.1.128.0/17 true, 10.2.0.0/16"; got != want {
+			t.Errorf("b has %s, want %s", got, want)
+		}
+		d.poolRefused("a", "overlaps 10.1.128.0/17 of IPPool b")
+		held.empty["b"] = true
+		d.queue.add(func(w *work) { w.freed["b"] = true })
+		d.step()
+		held.empty["b"] = false
+		d.poolRefused("b", "")
 		d.poolRefused("a", "")
 	})
 	t.Run("a pool for all clusters is for each network's", func(t *testing.T) {
@@ -161,8 +173,8 @@ func TestPools(t *testing.T) {
 		d.ipPool("a", 2, nil, "10.0.0.0/16")
 		d.step()
 		d.poolRefused("a", "InUse: 10.1.0.0/16 is in use by delegated/w/a/0 (10.1.64.0/18), ipclaim/shop/db (10.1.2.0/24)")
-		if got, want := d.ranges("a"), "10.0.0.0/16, 10.1.0.0/16"; got != want {
-			t.Errorf("a has %s, want %s as before", got, want)
+		if got, want := d.ranges("a"), "10.0.0.0/16, 10.1.0.0/16 true"; got != want {
+			t.Errorf("a has %s, want %s", got, want)
 		}
 		d.ipPool("a", 2, func(s *v1alpha1.IPPoolSpec) { s.Reserved = []string{"10.1.2.128/25"} }, "10.0.0.0/16", "10.1.0.0/16")
 		d.step()
@@ -172,9 +184,30 @@ func TestPools(t *testing.T) {
 		d.ipPool("a", 2, nil, "10.0.0.0/16")
 		d.step()
 		d.poolRefused("a", "InUse")
+		freed := func(pool string) {
+			d.queue.add(func(w *work) { w.freed[pool] = true })
+			d.step()
+		}
+		was := held.entries["a"]
 		held.entries["a"] = nil
-		d.queue.add(func(w *work) { w.freed = true })
+		freed("a")
+		d.poolRefused("a", "Pending: 10.1.0.0/16 is being closed")
+		held.entries["a"] = was // somebody was given something before it was closed
+		freed("a")
+		d.poolRefused("a", "InUse")
+		d.ipPool("over", 9, nil, "10.1.0.0/24")
 		d.step()
+		d.poolRefused("over", "PoolsOverlap: spec.ranges[0]: 10.1.0.0/24 of IPPool over overlaps 10.1.0.0/16 of IPPool a")
+		d.noIPPool("over")
+		d.step()
+		held.entries["a"], held.empty["a"], held.asked = nil, true, nil
+		freed("b")
+		d.poolRefused("a", "InUse")
+		if len(held.asked) > 0 {
+			t.Errorf("the ledger was asked of %v though nothing of them has changed", held.asked)
+		}
+		freed("a")
+		held.empty["a"] = false
 		d.poolRefused("a", "")
 		if got, want := d.ranges("a"), "10.0.0.0/16"; got != want {
 			t.Errorf("a has %s, want %s", got, want)
@@ -192,19 +225,40 @@ func TestPools(t *testing.T) {
 		if got, want := d.ranges("a"), "10.0.0.0/15 true"; got != want {
 			t.Errorf("a has %s, want %s", got, want)
 		}
-		d.queue.add(func(w *work) { w.freed = true })
+		d.queue.add(func(w *work) { w.freed[everyPool] = true })
 		d.step()
 		d.wantRecords(record.KindPool, "a", "b", "x", "y")
 		held.empty["a"] = true
-		d.queue.add(func(w *work) { w.freed = true })
+		d.queue.add(func(w *work) { w.freed[everyPool] = true })
 		d.step()
 		d.wantRecords(record.KindPool, "b", "x", "y")
+	})
+	t.Run("one of another family does not come before the one of its name has gone", func(t *testing.T) {
+		d.ipPool("again", 8, nil, "10.8.0.0/16")
+		d.step()
+		d.ipPool("again", 9, func(s *v1alpha1.IPPoolSpec) { s.Family = v1alpha1.IPv6 }, "2001:db8::/32")
+		d.step()
+		d.poolRefused("again", "Pending: the IPPool again that was deleted is yet to give back its addresses")
+		if got, want := d.ranges("again"), "10.8.0.0/16 true"; got != want {
+			t.Errorf("it has %s, want %s", got, want)
+		}
+		held.empty["again"] = true
+		d.queue.add(func(w *work) { w.freed["again"] = true })
+		d.step()
+		d.poolRefused("again", "")
+		if got, want := d.ranges("again"), "2001:db8::/32"; got != want {
+			t.Errorf("it has %s, want %s", got, want)
+		}
+		d.noIPPool("again")
+		d.step()
+		d.queue.add(func(w *work) { w.freed["again"] = true })
+		d.step()
 	})
 	t.Run("in doubt about the hub none goes", func(t *testing.T) {
 		d.guard.doubts(true)
 		d.noIPPool("y")
 		d.step()
-		d.queue.add(func(w *work) { w.freed = true })
+		d.queue.add(func(w *work) { w.freed[everyPool] = true })
 		d.step()
 		if got, want := d.ranges("y"), "172.16.0.0/16"; got != want {
 			t.Errorf("y has %s, want %s as before", got, want)
@@ -215,7 +269,7 @@ func TestPools(t *testing.T) {
 			t.Errorf("y has %s, want %s", got, want)
 		}
 		held.empty["y"] = true
-		d.queue.add(func(w *work) { w.freed = true })
+		d.queue.add(func(w *work) { w.freed[everyPool] = true })
 		d.step()
 		d.wantRecords(record.KindPool, "b", "x")
 	})

@@ -116,7 +116,7 @@ func (p *planner) tell(ctx context.Context, w work, planned map[string][]store.W
 
 // tellAddresses records the changes of pools, of which one that makes room has another accepted, and of IPClaims.
 func (p *planner) tellAddresses(ctx context.Context, w work) {
-	if len(w.pools) > 0 || w.freed {
+	if len(w.pools)+len(w.freed) > 0 {
 		for _, spec := range p.hub.pools.all() {
 			p.changes.see(ctx, "IPPool", spec, spec.Generation, spec.Status.Conditions, messageOf(p.pools.refused[spec.Name]))
 		}

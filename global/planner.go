@@ -362,7 +362,9 @@ func (p *planner) screen(w *work) {
 // release lets held removals go: an operator's confirmation is a person's removal.
 func (p *planner) release(w *work) {
 	w.inventory = w.inventory || p.guard.doubtful() // policies were kept as well
-	w.freed = w.freed || p.guard.doubtful()         // and pools
+	if p.guard.doubtful() {                         // and pools
+		w.freed[everyPool] = true
+	}
 	for _, name := range p.guard.release() {
 		cluster, ok := strings.CutPrefix(name, clusterPrefix)
 		claim, isClaim := strings.CutPrefix(name, claimPrefix)

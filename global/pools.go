@@ -22,10 +22,13 @@ type pools struct {
 	refused map[string]*refusal
 	// leaving are pools with no IPPool any more, of which something may be taken yet.
 	leaving map[string]bool
+	// holding is what the ledger said last of who has a prefix, by pool and prefix, until that may have changed.
+	holding map[string]map[netip.Prefix]*refusal
 }
 
 func newPools() *pools {
-	return &pools{force: map[string]record.Pool{}, refused: map[string]*refusal{}, leaving: map[string]bool{}}
+	return &pools{force: map[string]record.Pool{}, refused: map[string]*refusal{}, leaving: map[string]bool{},
+		holding: map[string]map[netip.Prefix]*refusal{}}
 }
 
 // restore reads the pools in force.
@@ -39,20 +42,6 @@ func (p *pools) restore(snapshot *store.Snapshot) error {
 		p.leaving[pool.Name] = true // until its IPPool is seen
 	}
 	return nil
-}
-
-// holders tells what of a pool is taken at Global, delegated prefixes among it.
-type holders interface {
-	// Holders are those of what overlaps a prefix of a pool, or was released and is in quarantine.
-	Holders(ctx context.Context, pool string, p netip.Prefix) ([]holder, error)
-	// Empty tells that nothing of a pool is taken, and that nothing can be.
-	Empty(pool string) bool
-}
-
-// holder is one.
-type holder struct {
-	owner  string
-	prefix netip.Prefix
 }
 
 func poolIPv6(p record.Pool) bool { return p.Ranges[0].Prefix.Addr().Is6() }
@@ -98,9 +87,7 @@ func poolRecord(spec *v1alpha1.IPPool) (record.Pool, error) {
 // poolWrites brings the pool records up to date, and has looked at again what hangs on pools. There are few pools, and
 // whether one stands can hang on each other one, so all are judged when one changes.
 func (p *planner) poolWrites(ctx context.Context, w *work, dirty *todo) []store.Write {
-	retry := w.freed && (len(p.pools.leaving) > 0 || slices.ContainsFunc(slices.Collect(maps.Values(p.pools.refused)),
-		func(r *refusal) bool { return r.reason != v1alpha1.ReasonPoolsOverlap }))
-	if len(w.pools) == 0 && !retry && !p.first {
+	if again := p.pools.moved(w); len(w.pools) == 0 && !again && !p.first {
 		return nil
 	}
 	before := maps.Clone(p.pools.force)
@@ -166,7 +153,7 @@ func (p *planner) judgeOnce(ctx context.Context) {
 		}
 		why := p.overlapped(&all, now)
 		if why == nil {
-			why = p.stranded(ctx, now)
+			why = p.reserved(ctx, now)
 		}
 		if why != nil {
 			p.pools.refused[spec.Name] = why
@@ -175,39 +162,17 @@ func (p *planner) judgeOnce(ctx context.Context) {
 		for _, r := range p.pools.force[spec.Name].Ranges {
 			all.remove(r.Prefix, spec.Name)
 		}
+		if now, why = p.retain(ctx, now); why != nil {
+			p.pools.refused[spec.Name] = why
+		} else {
+			delete(p.pools.holding, spec.Name)
+		}
 		for _, r := range now.Ranges {
 			all.add(r.Prefix, spec.Name)
 		}
 		p.pools.force[spec.Name] = now
 	}
 	p.drain(there)
-}
-
-// drain lets pools go that have no IPPool any more, when nothing of them is taken.
-func (p *planner) drain(there map[string]bool) {
-	for name, pool := range p.pools.force {
-		if there[name] {
-			continue
-		}
-		p.pools.leaving[name] = true
-		if p.guard.doubtful() { // nobody can tell whether it was deleted
-			continue
-		}
-		drained := true
-		for i := range pool.Ranges {
-			drained = drained && pool.Ranges[i].Draining
-		}
-		if drained && p.space.Empty(name) {
-			delete(p.pools.force, name)
-			delete(p.pools.leaving, name)
-			continue
-		}
-		pool.Ranges = slices.Clone(pool.Ranges)
-		for i := range pool.Ranges {
-			pool.Ranges[i].Draining = true
-		}
-		p.pools.force[name] = pool
-	}
 }
 
 // overlapped refuses a pool that has addresses of another one for the same clusters.
@@ -231,52 +196,6 @@ func clustersOf(network string) string {
 		return "all clusters"
 	}
 	return "clusters of network " + network
-}
-
-// stranded refuses a change of a pool in force that would take away what somebody has.
-func (p *planner) stranded(ctx context.Context, now record.Pool) *refusal {
-	before, has := p.pools.force[now.Name]
-	if !has {
-		return nil
-	}
-	var sought []netip.Prefix
-	for _, r := range before.Ranges {
-		if !slices.ContainsFunc(now.Ranges, func(n record.Range) bool {
-			return n.Prefix.Contains(r.Prefix.Addr()) && n.Prefix.Bits() <= r.Prefix.Bits()
-		}) {
-			sought = append(sought, r.Prefix)
-		}
-	}
-	for _, r := range now.Reserved {
-		if !slices.Contains(before.Reserved, r) {
-			sought = append(sought, r)
-		}
-	}
-	for _, prefix := range sought {
-		holders, err := p.space.Holders(ctx, now.Name, prefix)
-		if err != nil {
-			return &refusal{v1alpha1.ReasonPending, fmt.Sprintf("reading what is taken of %s: %v; the spec before stays in force", prefix, err)}
-		}
-		if len(holders) > 0 {
-			return &refusal{v1alpha1.ReasonInUse, inUse(prefix, holders)}
-		}
-	}
-	return nil
-}
-
-// fewHolders is how many a message names.
-const fewHolders = 5
-
-func inUse(prefix netip.Prefix, holders []holder) string {
-	var texts []string
-	for _, h := range holders[:min(len(holders), fewHolders)] {
-		texts = append(texts, fmt.Sprintf("%s (%s)", h.owner, h.prefix))
-	}
-	if more := len(holders) - fewHolders; more > 0 {
-		texts = append(texts, fmt.Sprintf("%d others", more))
-	}
-	return fmt.Sprintf("%s is in use by %s; the spec before stays in force until they have released it; set draining on the range first, "+
-		"so that nothing more is taken", prefix, listed(texts))
 }
 
 // pooled has looked at again what hangs on a pool that changes.

@@ -59,7 +59,7 @@ func (p *planner) touchInventory() {
 
 // publishAddresses has the statuses computed anew of pools of which something changed, and of whom was told of an address.
 func (p *planner) publishAddresses(w work) {
-	if w.freed || len(w.pools)+len(w.demanded) > 0 {
+	if len(w.freed)+len(w.pools)+len(w.demanded) > 0 {
 		p.publishPools(w)
 	}
 	for owner := range w.allotted {
@@ -90,7 +90,7 @@ func (p *planner) publishPools(w work) {
 	standings := map[string]poolStanding{}
 	for _, spec := range p.hub.pools.all() {
 		standings[spec.Name] = poolStanding{p.pools.refused[spec.Name], p.pools.force[spec.Name]}
-		if w.freed || len(w.pools) > 0 || w.demanded[spec.Name] {
+		if len(w.freed)+len(w.pools) > 0 || w.demanded[spec.Name] {
 			p.board.touch(target{"ippools", "", spec.Name})
 		}
 	}

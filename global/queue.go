@@ -39,8 +39,8 @@ type work struct {
 	unclaimed map[string]record.Cause
 	// allotted are owners of claims of whose allotments something was told, demanded pools of which a region told what it has.
 	allotted, demanded map[string]bool
-	// freed says that something was taken of, or came back to, what Global itself gives.
-	freed bool
+	// freed are pools of which something was taken of, or came back to, what Global itself gives; everyPool for all.
+	freed map[string]bool
 	// inventory says that some resource of the inventory changed; clusters are those that were seen to be deleted.
 	inventory bool
 	clusters  map[string]record.Cause
@@ -59,7 +59,8 @@ func newWork() work {
 	return work{applications: map[string]bool{}, removed: map[string]record.Cause{}, namespaces: map[string]bool{},
 		policies: map[string]bool{}, quotas: map[string]bool{}, clusters: map[string]record.Cause{}, left: map[question.Path]bool{},
 		reported: map[string]bool{}, health: map[string]bool{}, regions: map[string]bool{}, pools: map[string]bool{},
-		ipclaims: map[string]bool{}, unclaimed: map[string]record.Cause{}, allotted: map[string]bool{}, demanded: map[string]bool{}}
+		ipclaims: map[string]bool{}, unclaimed: map[string]record.Cause{}, allotted: map[string]bool{}, demanded: map[string]bool{},
+		freed: map[string]bool{}}
 }
 
 func newQueue() *queue { return &queue{work: newWork(), wake: make(chan struct{}, 1)} }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/ipam"
+	"github.com/meridian-federation/meridian/ipam/ledger"
 	"github.com/meridian-federation/meridian/ipam/tenure"
 )
 
@@ -27,6 +29,7 @@ func newSpace() *space { return &space{pools: map[string]ipam.PoolState{}} }
 func (s *space) serve(t *ipam.Tier, said func(each func(region string, d record.Demand))) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	clear(s.pools) // the next one tells anew
 	if s.tier = t; t != nil {
 		said(t.Demand)
 		t.Settled() // there is nobody above to whom anything could go back
@@ -63,36 +66,33 @@ func (s *space) stands(state ipam.PoolState) {
 }
 
 // Holders is what the ledger says.
-func (s *space) Holders(ctx context.Context, pool string, p netip.Prefix) ([]holder, error) {
+func (s *space) Holders(ctx context.Context, pool string, p netip.Prefix, limit int) ([]holder, error) {
 	t := s.opened()
 	if t == nil {
 		return nil, errNoLedger
 	}
-	entries, err := t.Ledger().Find(ctx, p)
+	entries, err := t.Ledger().FindIn(ctx, pool, p, limit)
 	if err != nil {
 		return nil, err
 	}
 	var out []holder
 	for _, e := range entries {
-		if e.Pool == pool {
-			out = append(out, holder{e.Owner, e.Prefix})
-		}
+		out = append(out, holder{e.Owner, e.Prefix})
 	}
 	return out, nil
 }
 
-// Empty tells that all blocks of a pool are closed and idle.
-func (s *space) Empty(pool string) bool {
-	t := s.opened()
-	if t == nil {
+// Empty goes by what the tier has reported: the ledger may be empty because the tier has yet to bring what is allowed to it.
+func (s *space) Empty(pool string, revision int64, of netip.Prefix) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	state, told := s.pools[pool]
+	if s.tier == nil || !told || state.Revision < revision {
 		return false
 	}
-	for _, b := range t.Ledger().Usage(pool).Blocks {
-		if !b.Closed || !b.Idle {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(state.Usage.Blocks, func(b ledger.BlockUsage) bool {
+		return (!of.IsValid() || of.Overlaps(b.Prefix)) && !(b.Closed && b.Idle)
+	})
 }
 
 // usage is how a pool stands at Global, as was last heard.
@@ -134,11 +134,11 @@ func (g *Global) allocate(ctx context.Context, writer ipam.Writer) error {
 // began serves a tier that begins, or none.
 func (g *Global) began(t *ipam.Tier) {
 	g.space.serve(t, g.reports.eachDemand)
-	g.queue.add(func(w *work) { w.freed = true })
+	g.queue.add(func(w *work) { w.freed[everyPool] = true })
 }
 
 // stands notes how a pool stands at Global, and has looked at again what hangs on that.
 func (g *Global) stands(state ipam.PoolState) {
 	g.space.stands(state)
-	g.queue.add(func(w *work) { w.freed = true })
+	g.queue.add(func(w *work) { w.freed[state.Name] = true })
 }

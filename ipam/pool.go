@@ -18,8 +18,9 @@ import (
 type pool struct {
 	name string
 	// spec is the pool's record, while known.
-	spec  record.Pool
-	known bool
+	spec     record.Pool
+	known    bool
+	revision int64 // of the store, in which it was written
 	// prefixes are what the place was given of it; none at Global.
 	prefixes map[netip.Prefix]record.Prefix
 	// kept is the pool as the ledger's blocks have it.

@@ -19,6 +19,8 @@ type PoolState struct {
 	// Spec is the pool's record; Known: there is one.
 	Spec  record.Pool
 	Known bool
+	// Revision is that of the store in which Spec was written.
+	Revision int64
 	// Usage is the ledger's.
 	Usage ledger.Usage
 	// Delegated is how many addresses places below were given. They count as taken in Usage.
@@ -111,7 +113,7 @@ func (p *pool) nothing() bool {
 }
 
 func (p *pool) state() PoolState {
-	s := PoolState{Name: p.name, Spec: p.spec, Known: p.known, Usage: p.usage, Waiting: len(p.waiting),
+	s := PoolState{Name: p.name, Spec: p.spec, Known: p.known, Revision: p.revision, Usage: p.usage, Waiting: len(p.waiting),
 		Problems: slices.Clone(p.problems), rate: p.rate}
 	for _, lengths := range p.short {
 		s.Short += len(lengths)

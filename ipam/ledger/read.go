@@ -76,6 +76,18 @@ func (l *Ledger) Find(ctx context.Context, p netip.Prefix) ([]Entry, error) {
 	return out, nil
 }
 
+// FindIn are the first limit of the entries of one pool that overlap a prefix.
+func (l *Ledger) FindIn(ctx context.Context, pool string, p netip.Prefix, limit int) ([]Entry, error) {
+	if err := space.Check(p); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	found, err := l.overlapping(ctx, pool, p, int64(limit))
+	if err != nil {
+		return nil, fmt.Errorf("finding who has %s of pool %s: %w", p, pool, err)
+	}
+	return found[:min(limit, len(found))], nil
+}
+
 // overlapping is the first entries of a pool that overlap a prefix.
 func (l *Ledger) overlapping(ctx context.Context, pool string, p netip.Prefix, limit int64) ([]Entry, error) {
 	var kvs []*mvccpb.KeyValue
