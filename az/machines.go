@@ -1,8 +1,6 @@
 package az
 
 import (
-	"google.golang.org/grpc"
-
 	"github.com/meridian-federation/meridian/internal/children"
 	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/ipam/answer"
@@ -10,9 +8,9 @@ import (
 	"github.com/meridian-federation/meridian/ipam/ledger"
 )
 
-// machines has the agents take addresses for machines of their own.
-func (z *Zone) machines(reg grpc.ServiceRegistrar) {
-	ipamgrpc.Register(reg, ipamgrpc.Config{Place: question.Path{Region: z.cfg.Region, Zone: z.cfg.Zone}, Limits: z.cfg.IPAM, Audit: z.audit,
+// newMachines has the agents take addresses for machines of their own.
+func (z *Zone) newMachines() *ipamgrpc.Service {
+	return ipamgrpc.New(ipamgrpc.Config{Place: question.Path{Region: z.cfg.Region, Zone: z.cfg.Zone}, Limits: z.cfg.IPAM, Audit: z.audit,
 		Ledger: func() *ledger.Ledger { return answer.Ledger(z.office()) }, Lowest: children.Lowest(z.mirror),
 		Leader: func() string {
 			id, _, _ := z.roster.leader()

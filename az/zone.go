@@ -25,6 +25,7 @@ import (
 	"github.com/meridian-federation/meridian/internal/store"
 	"github.com/meridian-federation/meridian/internal/telemetry"
 	"github.com/meridian-federation/meridian/internal/term"
+	"github.com/meridian-federation/meridian/ipam/ipamgrpc"
 	"github.com/meridian-federation/meridian/ipam/ledger"
 	"github.com/meridian-federation/meridian/ipam/tenure"
 )
@@ -76,6 +77,7 @@ type Zone struct {
 	stats    stats
 	parent   *intake.Parent
 	tenure   *tenure.Tenure // nil where no addresses are kept
+	machines *ipamgrpc.Service
 	// authorization is nil where no proxy may ask.
 	authorization net.Listener
 	checks        *authz.Metrics
@@ -106,6 +108,7 @@ func New(cfg Config, deps Deps) *Zone {
 		z.tenure = tenure.New(tenure.Config{Region: cfg.Region, Zone: cfg.Zone, Ledger: deps.Ledger, Mirror: z.mirror, Log: deps.Log,
 			Registry: deps.Registry})
 	}
+	z.machines = z.newMachines()
 	if deps.Authorization != nil {
 		z.authorization, z.checks = deps.Authorization, authz.NewMetrics(deps.Registry)
 	}
@@ -160,6 +163,7 @@ func (z *Zone) Run(ctx context.Context) error {
 	if z.authorization != nil {
 		group.Add("authorization", z.authorize)
 	}
+	group.Add("machines", z.machines.Run)
 	group.Add("agents", z.serve)
 	group.Add("report", z.attend)
 	group.Add("hand-over", z.handOver)
@@ -187,7 +191,7 @@ func (z *Zone) serve(ctx context.Context) error {
 		Feed: feedgrpc.ServerConfig{Hello: z.hello(), Accept: z.accept, Peers: z.roster.addresses,
 			Session: feed.Config{Stats: &z.down}, Log: z.log},
 		May: z.may, Identity: z.identity, Authority: z.authority, Mirror: z.mirror, Audit: z.audit,
-		Refusals: z.refusals, More: []func(grpc.ServiceRegistrar){z.machines},
+		Refusals: z.refusals, More: []func(grpc.ServiceRegistrar){z.machines.Register},
 	})
 }
 

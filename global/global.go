@@ -30,6 +30,7 @@ import (
 	"github.com/meridian-federation/meridian/internal/store/storemetrics"
 	"github.com/meridian-federation/meridian/internal/telemetry"
 	"github.com/meridian-federation/meridian/internal/term"
+	"github.com/meridian-federation/meridian/ipam/ipamgrpc"
 	"github.com/meridian-federation/meridian/ipam/ledger"
 	"github.com/meridian-federation/meridian/ipam/tenure"
 )
@@ -82,8 +83,9 @@ type Global struct {
 	// rotating is held for one step of the replacement of the root.
 	rotating sync.Mutex
 	// space is what of pools is taken here, while this replica leads; tenure runs it, nil where no addresses are kept.
-	space  *space
-	tenure *tenure.Tenure
+	space    *space
+	tenure   *tenure.Tenure
+	machines *ipamgrpc.Service
 	// writer is the term's; nil while this replica does not lead.
 	writer atomic.Pointer[store.Writer]
 
@@ -117,6 +119,7 @@ func New(cfg Config, deps Deps) (*Global, error) {
 		g.tenure = tenure.New(tenure.Config{Ledger: deps.Ledger, Mirror: mirror, Report: g.stands,
 			Connected: func(region string) bool { return g.reports.session(region).connected }, Log: deps.Log})
 	}
+	g.machines = g.newMachines()
 	g.door = door{people: people, audit: deps.Audit, answer: g.Reply}
 	return g, nil
 }
@@ -147,6 +150,7 @@ func (g *Global) Run(ctx context.Context) error {
 		}
 		return term.Lead(ctx, g.deps.Store, g.cfg.ID, g.log, g.lead)
 	})
+	group.Add("machines", g.machines.Run)
 	group.Add("server", g.serve)
 	return group.Run(ctx)
 }

@@ -1,8 +1,6 @@
 package global
 
 import (
-	"google.golang.org/grpc"
-
 	"github.com/meridian-federation/meridian/internal/children"
 	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/ipam/answer"
@@ -10,9 +8,9 @@ import (
 	"github.com/meridian-federation/meridian/ipam/ledger"
 )
 
-// machines has the regions take addresses for machines of their own.
-func (g *Global) machines(reg grpc.ServiceRegistrar) {
-	ipamgrpc.Register(reg, ipamgrpc.Config{Place: question.Path{}, Limits: g.cfg.IPAM, Audit: g.deps.Audit,
+// newMachines has the regions take addresses for machines of their own.
+func (g *Global) newMachines() *ipamgrpc.Service {
+	return ipamgrpc.New(ipamgrpc.Config{Place: question.Path{}, Limits: g.cfg.IPAM, Audit: g.deps.Audit,
 		Ledger: func() *ledger.Ledger { return answer.Ledger(g.office()) }, Lowest: children.Lowest(g.mirror),
 		Rate: float64(g.cfg.Children.Rate), Burst: g.cfg.Children.Burst()})
 }

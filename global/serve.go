@@ -22,7 +22,7 @@ func (g *Global) serve(ctx context.Context) error {
 		Feed: feedgrpc.ServerConfig{Hello: hello, Accept: g.accept, Session: feed.Config{Stats: g.deps.Stats}, Log: g.log},
 		May:  children.Child(question.Path{}), Identity: g.deps.Identity, Authority: g.deps.Authority, Redeemer: g, Mirror: g.mirror,
 		Audit: g.deps.Audit, Refusals: children.NewRefusals(g.deps.Registry),
-		More: []func(grpc.ServiceRegistrar){func(r grpc.ServiceRegistrar) { question.Serve(r, g) }, g.machines},
+		More: []func(grpc.ServiceRegistrar){func(r grpc.ServiceRegistrar) { question.Serve(r, g) }, g.machines.Register},
 	})
 }
 

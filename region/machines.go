@@ -1,8 +1,6 @@
 package region
 
 import (
-	"google.golang.org/grpc"
-
 	"github.com/meridian-federation/meridian/internal/children"
 	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/ipam/answer"
@@ -10,9 +8,9 @@ import (
 	"github.com/meridian-federation/meridian/ipam/ledger"
 )
 
-// machines has the zones take addresses for machines of their own.
-func (r *Region) machines(reg grpc.ServiceRegistrar) {
-	ipamgrpc.Register(reg, ipamgrpc.Config{Place: question.Path{Region: r.cfg.Region}, Limits: r.cfg.IPAM, Audit: r.audit,
+// newMachines has the zones take addresses for machines of their own.
+func (r *Region) newMachines() *ipamgrpc.Service {
+	return ipamgrpc.New(ipamgrpc.Config{Place: question.Path{Region: r.cfg.Region}, Limits: r.cfg.IPAM, Audit: r.audit,
 		Ledger: func() *ledger.Ledger { return answer.Ledger(r.office()) }, Lowest: children.Lowest(r.mirror),
 		Rate: float64(r.cfg.Children.Rate), Burst: r.cfg.Children.Burst()})
 }

@@ -30,6 +30,7 @@ import (
 	"github.com/meridian-federation/meridian/internal/store/storemetrics"
 	"github.com/meridian-federation/meridian/internal/telemetry"
 	"github.com/meridian-federation/meridian/internal/term"
+	"github.com/meridian-federation/meridian/ipam/ipamgrpc"
 	"github.com/meridian-federation/meridian/ipam/ledger"
 	"github.com/meridian-federation/meridian/ipam/tenure"
 )
@@ -68,6 +69,7 @@ type Region struct {
 	locations  *location.Keeper
 	export     *location.Export
 	tenure     *tenure.Tenure // nil where no addresses are kept
+	machines   *ipamgrpc.Service
 	zones      *children.Table
 	refusals   *children.Refusals
 	parent     *intake.Parent
@@ -95,6 +97,7 @@ func New(cfg Config, deps Deps) *Region {
 	r.locations = location.New(location.Config{Child: func(c record.Cluster) string { return c.Zone },
 		Own: func(region, _ string) bool { return region == cfg.Region }, Grace: cfg.Settle}, r.mirror, deps.Log)
 	r.export = location.NewExport(r.outbox)
+	r.machines = r.newMachines()
 	if deps.Ledger.Client != nil {
 		r.tenure = tenure.New(tenure.Config{Region: cfg.Region, Ledger: deps.Ledger, Mirror: r.mirror, Connected: r.connected, Log: deps.Log,
 			Registry: deps.Registry})
@@ -147,6 +150,7 @@ func (r *Region) Run(ctx context.Context) error {
 		return term.Lead(ctx, r.store, r.cfg.ID, r.log, r.lead)
 	})
 	group.Add("reports", r.settle)
+	group.Add("machines", r.machines.Run)
 	group.Add("zones", r.serve)
 	return group.Run(ctx)
 }
@@ -200,7 +204,7 @@ func (r *Region) serve(ctx context.Context) error {
 	return children.Serve(ctx, r.listener, children.Config{
 		Feed: feedgrpc.ServerConfig{Hello: r.hello(), Accept: r.accept, Session: feed.Config{Stats: &r.down}, Log: r.log},
 		May:  children.Child(question.Path{Region: r.cfg.Region}), Identity: r.identity, Authority: r.authority, Mirror: r.mirror,
-		Audit: r.audit, Refusals: r.refusals, More: []func(grpc.ServiceRegistrar){r.machines},
+		Audit: r.audit, Refusals: r.refusals, More: []func(grpc.ServiceRegistrar){r.machines.Register},
 	})
 }
 

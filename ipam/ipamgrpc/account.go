@@ -1,8 +1,6 @@
 package ipamgrpc
 
 import (
-	"context"
-	"fmt"
 	"math"
 	"strings"
 	"sync"
@@ -10,22 +8,31 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/ipam/ledger"
 )
 
 // local is what the owners of all begin with who have no claim.
 const local = "local/"
 
-// account counts what the places below hold for themselves, in one term: nobody else takes or releases for such owners
-// meanwhile.
+// account counts what the places below hold for themselves at one ledger: nobody else takes or releases for such owners.
 type account struct {
+	ledger *ledger.Ledger
+	place  question.Path
 	limits Limits
+	count  count
+	turns  turns
 
 	mu      sync.Mutex
-	ledger  *ledger.Ledger // guarded by mu, all below as well: whose entries are counted
-	held    map[string]share
-	peers   map[string]float64
+	held    map[string]share   // guarded by mu, all below as well
+	pending map[string]share   // beyond what is held: of requests under way, or of whose end nobody heard
+	peers   map[string]float64 // sums of both
 	tenants map[string]float64
+}
+
+func newAccount(l *ledger.Ledger, cfg Config) *account {
+	return &account{ledger: l, place: cfg.Place, limits: cfg.Limits, count: newCount(), turns: turns{taken: map[string]chan struct{}{}},
+		held: map[string]share{}, pending: map[string]share{}, peers: map[string]float64{}, tenants: map[string]float64{}}
 }
 
 // share is what one owner holds, or is about to.
@@ -43,100 +50,73 @@ func size(ipv6 bool, length int) float64 {
 	return math.Ldexp(1, max(bits-length, 0))
 }
 
-// peerOf is whose owner a local one is: local/PATH/NAME, and the path ends before the last part that it can.
-func peerOf(owner string) string {
+// peerOf is which child of a place an owner of the form local/PATH/NAME is of. NAME may look like more of a path.
+func peerOf(place question.Path, owner string) string {
+	depth := map[question.Tier]int{question.TierGlobal: 2, question.TierRegion: 4, question.TierZone: 6}[place.Tier()]
 	parts := strings.Split(strings.TrimPrefix(owner, local), "/")
-	n := 0
-	for i, tier := range []string{"region", "zone", "cluster"} {
-		if len(parts) > 2*i+2 && parts[2*i] == tier {
-			n = 2*i + 2
-		} else {
-			break
-		}
-	}
-	return strings.Join(parts[:n], "/")
+	return strings.Join(parts[:min(depth, len(parts))], "/")
 }
 
-// load counts what there is, once for each term. It is called with mu held.
-func (a *account) load(ctx context.Context, l *ledger.Ledger) error {
-	if a.ledger == l {
-		return nil
-	}
-	a.ledger, a.held, a.peers, a.tenants = nil, map[string]share{}, map[string]float64{}, map[string]float64{}
-	for q := (ledger.Query{OwnerPrefix: local}); ; {
-		entries, next, err := l.List(ctx, q)
-		if err != nil {
-			return fmt.Errorf("counting what is held: %w", err)
-		}
-		for _, e := range entries {
-			a.add(e.Owner, share{peerOf(e.Owner), e.Tenant, size(e.Prefix.Addr().Is6(), e.Prefix.Bits())})
-		}
-		if q.From = next; next == "" {
-			a.ledger = l
-			return nil
-		}
-	}
-}
-
-func (a *account) add(owner string, s share) {
-	a.held[owner] = s
-	a.peers[s.peer] += s.size
-	a.tenants[s.tenant] += s.size
-}
-
-func (a *account) drop(owner string) {
-	s, ok := a.held[owner]
-	if !ok {
-		return
-	}
-	delete(a.held, owner)
-	for _, sum := range []struct {
-		of   map[string]float64
-		name string
-	}{{a.peers, s.peer}, {a.tenants, s.tenant}} {
-		if sum.of[sum.name] -= s.size; sum.of[sum.name] <= 0 {
-			delete(sum.of, sum.name)
-		}
-	}
-}
-
-// charge counts a request before it is made, unless a quota refuses it. One of an owner that holds something is counted
-// already: it gets what it has, or is refused.
-func (a *account) charge(ctx context.Context, l *ledger.Ledger, peer string, ipv6 bool, r ledger.Request) (charged bool, err error) {
+// charge counts a request before it is made, so far as its owner is not counted already, unless a quota refuses it. What
+// was pending of the owner before is for refund. It is the owner's turn.
+func (a *account) charge(peer string, ipv6 bool, r ledger.Request) (before share, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if err := a.load(ctx, l); err != nil {
-		return false, err
-	}
-	if _, holds := a.held[r.Owner]; holds {
-		return false, nil
-	}
 	length := r.Length
 	if r.Prefix.IsValid() {
 		length = r.Prefix.Bits()
 	}
-	s := share{peer, r.Tenant, size(ipv6, length)}
-	if now := a.peers[peer]; now+s.size > float64(a.limits.PeerAddresses) {
-		return false, status.Errorf(codes.ResourceExhausted, "quota: %s holds %.0f addresses, and with %.0f more it would have more than the %d that it may",
-			peer, now, s.size, a.limits.PeerAddresses)
+	before = a.pending[r.Owner]
+	more := size(ipv6, length) - a.held[r.Owner].size - before.size
+	if more <= 0 {
+		return before, nil // the owner gets what it has, or is refused
 	}
-	if now := a.tenants[r.Tenant]; r.Tenant != "" && a.limits.TenantAddresses > 0 && now+s.size > float64(a.limits.TenantAddresses) {
-		return false, status.Errorf(codes.ResourceExhausted, "quota: tenant %s holds %.0f addresses here, and with %.0f more it would have more than the %d that it may",
-			r.Tenant, now, s.size, a.limits.TenantAddresses)
+	if now := a.peers[peer]; now+more > float64(a.limits.PeerAddresses) {
+		return before, status.Errorf(codes.ResourceExhausted, "quota: %s holds %.0f addresses, and with %.0f more it would have more than the %d that it may",
+			peer, now, more, a.limits.PeerAddresses)
 	}
-	a.add(r.Owner, s)
-	return true, nil
+	if now := a.tenants[r.Tenant]; r.Tenant != "" && a.limits.TenantAddresses > 0 && now+more > float64(a.limits.TenantAddresses) {
+		return before, status.Errorf(codes.ResourceExhausted, "quota: tenant %s holds %.0f addresses here, and with %.0f more it would have more than the %d that it may",
+			r.Tenant, now, more, a.limits.TenantAddresses)
+	}
+	a.put(a.pending, r.Owner, share{peer, r.Tenant, before.size + more})
+	return before, nil
 }
 
-// settle corrects what is counted of an owner by what it holds; a zero share is nothing.
-func (a *account) settle(l *ledger.Ledger, owner string, s share) {
+// refund undoes a charge for which nothing was taken.
+func (a *account) refund(owner string, before share) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.ledger != l {
-		return // what is counted is of another term
-	}
-	a.drop(owner)
+	a.put(a.pending, owner, before)
+}
+
+// settle counts of an owner what it is known to hold, and nothing else; a zero share is nothing. It is the owner's turn.
+func (a *account) settle(owner string, s share) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.put(a.pending, owner, share{})
+	a.put(a.held, owner, s)
+}
+
+// put replaces an owner's share and brings the sums in step. It is called with mu held.
+func (a *account) put(of map[string]share, owner string, s share) {
+	a.sum(of[owner], -1)
+	a.sum(s, 1)
 	if s.size > 0 {
-		a.add(owner, s)
+		of[owner] = s
+	} else {
+		delete(of, owner)
+	}
+}
+
+// sum is called with mu held.
+func (a *account) sum(s share, sign float64) {
+	for _, sum := range []struct {
+		of   map[string]float64
+		name string
+	}{{a.peers, s.peer}, {a.tenants, s.tenant}} {
+		if sum.of[sum.name] += sign * s.size; sum.of[sum.name] <= 0 {
+			delete(sum.of, sum.name)
+		}
 	}
 }

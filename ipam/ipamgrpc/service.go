@@ -9,7 +9,6 @@ package ipamgrpc
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -46,30 +45,67 @@ type Config struct {
 	Audit *audit.Log
 }
 
-// Register serves on a server whose connections were made with identity.ServerTLS.
-func Register(reg grpc.ServiceRegistrar, cfg Config) {
-	cfg.Limits.Default()
-	if cfg.Rate <= 0 {
-		cfg.Rate, cfg.Burst = float64(rate.Inf), MaxBatch
-	}
-	ipampb.RegisterIPAMServer(reg, &service{cfg: cfg, account: &account{limits: cfg.Limits}, rates: map[string]*rate.Limiter{},
-		watching: map[string]bool{}})
-}
-
-type service struct {
+// Service answers while Run runs; else it says that it cannot.
+type Service struct {
 	ipampb.UnimplementedIPAMServer
-	cfg     Config
-	account *account
+	cfg Config
+	// uncounted holds the newest account, until Run begins to count it.
+	uncounted chan *account
 
-	mu       sync.Mutex // guards all below, of which there is one for each place right below
+	mu       sync.Mutex // guards all below; of rates and watching there is one for each place right below
+	account  *account   // of the ledger that was open last
 	rates    map[string]*rate.Limiter
 	watching map[string]bool
 }
 
-// caller is who calls, let in, with the ledger that is open.
+// New makes a service; Run it, and Register it where it is to be reached.
+func New(cfg Config) *Service {
+	cfg.Limits.Default()
+	if cfg.Rate <= 0 {
+		cfg.Rate, cfg.Burst = float64(rate.Inf), MaxBatch
+	}
+	return &Service{cfg: cfg, uncounted: make(chan *account, 1), rates: map[string]*rate.Limiter{}, watching: map[string]bool{}}
+}
+
+// Register serves on a server whose connections were made with identity.ServerTLS.
+func (s *Service) Register(reg grpc.ServiceRegistrar) { ipampb.RegisterIPAMServer(reg, s) }
+
+// Run counts what is held, once for each ledger that is open, until ctx ends.
+func (s *Service) Run(ctx context.Context) error {
+	for {
+		select {
+		case a := <-s.uncounted:
+			a.load(ctx, a.ledger)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// open is the account of the ledger that is open; nil where none is.
+func (s *Service) open() *account {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.cfg.Ledger()
+	if l == nil {
+		return nil
+	}
+	if s.account == nil || s.account.ledger != l {
+		s.account = newAccount(l, s.cfg)
+		select {
+		case <-s.uncounted: // of a ledger that is no longer open
+		default:
+		}
+		s.uncounted <- s.account
+	}
+	return s.account
+}
+
+// caller is who calls, let in, with the ledger that is open and its account.
 type caller struct {
-	path   string
-	ledger *ledger.Ledger
+	path    string
+	ledger  *ledger.Ledger
+	account *account
 }
 
 // owners is what its owners begin with.
@@ -81,7 +117,7 @@ func (c caller) share(e ledger.Entry) share {
 }
 
 // enter lets a caller in who may ask for n things of owners, or what owners begin with.
-func (s *service) enter(ctx context.Context, method string, n int, owners ...string) (caller, error) {
+func (s *Service) enter(ctx context.Context, method string, n int, owners ...string) (caller, error) {
 	who, err := identity.PeerOf(ctx)
 	if err != nil {
 		return caller{}, s.refuse(ctx, address(ctx), method, err.Error())
@@ -104,14 +140,15 @@ func (s *service) enter(ctx context.Context, method string, n int, owners ...str
 	if !s.rate(c.path).AllowN(time.Now(), min(n, s.cfg.Burst)) {
 		return caller{}, status.Errorf(codes.ResourceExhausted, "rate: %s asks more than %.0f times in a second; wait", c.path, s.cfg.Rate)
 	}
-	if c.ledger = s.cfg.Ledger(); c.ledger == nil {
+	if c.account = s.open(); c.account == nil {
 		return caller{}, s.elsewhere()
 	}
+	c.ledger = c.account.ledger
 	return c, nil
 }
 
 // rate is how fast a place may ask.
-func (s *service) rate(path string) *rate.Limiter {
+func (s *Service) rate(path string) *rate.Limiter {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.rates[path] == nil {
@@ -121,7 +158,7 @@ func (s *service) rate(path string) *rate.Limiter {
 }
 
 // elsewhere says that this process cannot answer.
-func (s *service) elsewhere() error {
+func (s *Service) elsewhere() error {
 	leader := ""
 	if s.cfg.Leader != nil {
 		leader = s.cfg.Leader()
@@ -132,7 +169,7 @@ func (s *service) elsewhere() error {
 	return status.Errorf(codes.Unavailable, "the ledger of addresses is not open in this process; %s leads", leader)
 }
 
-func (s *service) refuse(ctx context.Context, actor, method, reason string) error {
+func (s *Service) refuse(ctx context.Context, actor, method, reason string) error {
 	s.cfg.Audit.Record(ctx, audit.Event{Action: audit.PeerRefused, Actor: actor, Subject: "ipam " + method, Result: audit.Refused, Reason: reason})
 	return status.Error(codes.PermissionDenied, reason)
 }
@@ -144,100 +181,8 @@ func address(ctx context.Context) string {
 	return "unknown"
 }
 
-// Allocate gives an owner a prefix.
-func (s *service) Allocate(ctx context.Context, m *ipampb.AllocateRequest) (*ipampb.Entry, error) {
-	c, err := s.enter(ctx, "Allocate", 1, m.GetOwner())
-	if err != nil {
-		return nil, err
-	}
-	results := s.allocate(ctx, c, []*ipampb.AllocateRequest{m})
-	if results[0].Err != nil {
-		return nil, toStatus(results[0].Err, c.owners())
-	}
-	return entryOf(results[0].Entry), nil
-}
-
-// AllocateBatch gives each owner a prefix, or says why not.
-func (s *service) AllocateBatch(ctx context.Context, m *ipampb.AllocateBatchRequest) (*ipampb.AllocateBatchResponse, error) {
-	n := len(m.GetRequests())
-	if n < 1 || n > MaxBatch {
-		return nil, status.Errorf(codes.InvalidArgument, "requests: %d are not between 1 and %d", n, MaxBatch)
-	}
-	owners := make([]string, n)
-	for i, r := range m.GetRequests() {
-		owners[i] = r.GetOwner()
-	}
-	c, err := s.enter(ctx, "AllocateBatch", n, owners...)
-	if err != nil {
-		return nil, err
-	}
-	out := &ipampb.AllocateBatchResponse{}
-	for _, r := range s.allocate(ctx, c, m.GetRequests()) {
-		if r.Err == nil {
-			out.Results = append(out.Results, &ipampb.Result{Entry: entryOf(r.Entry)})
-			continue
-		}
-		st := status.Convert(toStatus(r.Err, c.owners()))
-		out.Results = append(out.Results, &ipampb.Result{Code: int32(st.Code()), Message: st.Message()})
-	}
-	return out, nil
-}
-
-// allocate makes the requests that are sound and that the quotas leave room for, all at once.
-func (s *service) allocate(ctx context.Context, c caller, ms []*ipampb.AllocateRequest) []ledger.Result {
-	results := make([]ledger.Result, len(ms))
-	ipv6 := map[string]bool{}
-	for _, pool := range c.ledger.Pools() {
-		ipv6[pool.Name] = pool.IPv6
-	}
-	var requests []ledger.Request
-	var from []int
-	charged := map[int]bool{}
-	for i, m := range ms {
-		r, err := requestOf(m)
-		if err == nil {
-			charged[i], err = s.account.charge(ctx, c.ledger, c.path, ipv6[r.Pool], r)
-		}
-		if err != nil {
-			results[i].Err = err
-			continue
-		}
-		requests, from = append(requests, r), append(from, i)
-	}
-	for n, result := range c.ledger.AllocateBatch(ctx, requests) {
-		i, owner := from[n], requests[n].Owner
-		results[i] = result
-		var conflict *ledger.Conflict
-		switch {
-		case result.Err == nil:
-			s.account.settle(c.ledger, owner, c.share(result.Entry))
-		case errors.As(result.Err, &conflict):
-			s.account.settle(c.ledger, owner, c.share(conflict.Holds))
-		case charged[i] && !errors.Is(result.Err, ledger.ErrUnknown): // else it may be held
-			s.account.settle(c.ledger, owner, share{})
-		}
-	}
-	return results
-}
-
-// Release gives back what an owner has.
-func (s *service) Release(ctx context.Context, m *ipampb.ReleaseRequest) (*ipampb.Entry, error) {
-	c, err := s.enter(ctx, "Release", 1, m.GetOwner())
-	if err != nil {
-		return nil, err
-	}
-	e, err := c.ledger.Release(ctx, m.GetOwner())
-	if err == nil || errors.Is(err, ledger.ErrNotFound) {
-		s.account.settle(c.ledger, m.GetOwner(), share{})
-	}
-	if err != nil {
-		return nil, toStatus(err, c.owners())
-	}
-	return entryOf(e), nil
-}
-
 // Get is what an owner has.
-func (s *service) Get(ctx context.Context, m *ipampb.GetRequest) (*ipampb.Entry, error) {
+func (s *Service) Get(ctx context.Context, m *ipampb.GetRequest) (*ipampb.Entry, error) {
 	c, err := s.enter(ctx, "Get", 1, m.GetOwner())
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package ipamgrpc_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -34,9 +35,10 @@ const (
 	two   = place + "/cluster/c2"
 )
 
-// zone serves zone a's addresses.
+// zone serves the addresses of zone a, or of another place.
 type zone struct {
 	t       *testing.T
+	path    string
 	store   *etcd.Store
 	address string
 	open    atomic.Pointer[ledger.Ledger]
@@ -46,11 +48,16 @@ type zone struct {
 
 func startZone(t *testing.T, limits ipamgrpc.Limits, rate float64, burst int) *zone {
 	t.Helper()
+	return startAt(t, question.Path{Region: "west", Zone: "a"}, limits, rate, burst)
+}
+
+func startAt(t *testing.T, at question.Path, limits ipamgrpc.Limits, rate float64, burst int) *zone {
+	t.Helper()
 	server, err := etcd.Embed(t.Context(), etcd.EmbedConfig{Dir: t.TempDir(), NoFsync: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	z := &zone{t: t, trail: &audittest.Recorder{}}
+	z := &zone{t: t, path: at.String(), trail: &audittest.Recorder{}}
 	if z.store, err = server.Open(etcd.Config{}); err != nil {
 		t.Fatal(err)
 	}
@@ -71,15 +78,19 @@ func startZone(t *testing.T, limits ipamgrpc.Limits, rate float64, burst int) *z
 		}
 		return 0
 	}
-	s := grpc.NewServer(grpc.Creds(credentials.NewTLS(identity.ServerTLS(tiertest.Source(t, place), lowest, func(net.Addr, error) {}))))
+	s := grpc.NewServer(grpc.Creds(credentials.NewTLS(identity.ServerTLS(tiertest.Source(t, z.path), lowest, func(net.Addr, error) {}))))
 	limits.Default()
-	ipamgrpc.Register(s, ipamgrpc.Config{Place: question.Path{Region: "west", Zone: "a"}, Ledger: z.open.Load, Lowest: lowest,
+	served := ipamgrpc.New(ipamgrpc.Config{Place: at, Ledger: z.open.Load, Lowest: lowest,
 		Leader: func() string { return "zone-7" }, Limits: limits, Rate: rate, Burst: burst, Audit: z.trail.Log()})
-	done := make(chan error, 1)
+	served.Register(s)
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 2)
+	go func() { done <- served.Run(ctx) }()
 	go func() { done <- s.Serve(listener) }()
 	t.Cleanup(func() {
 		s.Stop()
-		if err := <-done; err != nil {
+		stop()
+		if err := errors.Join(<-done, <-done); err != nil {
 			t.Error(err)
 		}
 	})
@@ -106,7 +117,7 @@ func (z *zone) lead() *ledger.Ledger {
 
 func (z *zone) client(path string) ipampb.IPAMClient {
 	z.t.Helper()
-	return ipampb.NewIPAMClient(tiertest.At(z.t, path).Conn(z.t, z.address, place))
+	return ipampb.NewIPAMClient(tiertest.At(z.t, path).Conn(z.t, z.address, z.path))
 }
 
 func wantCode(t *testing.T, what string, err error, code codes.Code, part string) {

@@ -22,7 +22,7 @@ const (
 )
 
 // List is a page of what the caller's owners have.
-func (s *service) List(ctx context.Context, m *ipampb.ListRequest) (*ipampb.ListResponse, error) {
+func (s *Service) List(ctx context.Context, m *ipampb.ListRequest) (*ipampb.ListResponse, error) {
 	c, q, err := s.query(ctx, "List", m.GetOwnerPrefix(), m.GetPool())
 	if err != nil {
 		return nil, err
@@ -46,7 +46,7 @@ func (s *service) List(ctx context.Context, m *ipampb.ListRequest) (*ipampb.List
 }
 
 // query lets a caller in who asks for many, by default for all that are its own.
-func (s *service) query(ctx context.Context, method, prefix, pool string) (caller, ledger.Query, error) {
+func (s *Service) query(ctx context.Context, method, prefix, pool string) (caller, ledger.Query, error) {
 	var asked []string
 	if prefix != "" {
 		asked = append(asked, prefix)
@@ -60,7 +60,7 @@ func (s *service) query(ctx context.Context, method, prefix, pool string) (calle
 
 // Watch tells all that the caller's owners have, and then each change, until the caller or the ledger ends. A caller that
 // reads too slowly is cut off.
-func (s *service) Watch(m *ipampb.WatchRequest, stream grpc.ServerStreamingServer[ipampb.Event]) error {
+func (s *Service) Watch(m *ipampb.WatchRequest, stream grpc.ServerStreamingServer[ipampb.Event]) error {
 	c, q, err := s.query(stream.Context(), "Watch", m.GetOwnerPrefix(), m.GetPool())
 	if err != nil {
 		return err
@@ -111,7 +111,7 @@ func send(ctx context.Context, events <-chan ledger.Event, stream grpc.ServerStr
 }
 
 // begin notes that a place watches; false if it does already.
-func (s *service) begin(path string) bool {
+func (s *Service) begin(path string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.watching[path] {
@@ -121,7 +121,7 @@ func (s *service) begin(path string) bool {
 	return true
 }
 
-func (s *service) end(path string) {
+func (s *Service) end(path string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.watching, path)
