@@ -173,11 +173,12 @@ func (t *Tier) count(e *store.Entry, by int) {
 	if err != nil || !t.global() && (c.Region != t.cfg.Region || t.cfg.Zone != "" && c.Zone != t.cfg.Zone) {
 		return
 	}
-	if t.networks[c.Network] += by; t.networks[c.Network] == 0 {
-		delete(t.networks, c.Network)
+	network, _, _ := strings.Cut(c.Network, ".") // NETWORK.CLUSTER is that of one that is set apart, whose addresses are the network's all the same
+	if t.networks[network] += by; t.networks[network] == 0 {
+		delete(t.networks, network)
 	}
 	for _, p := range t.pools {
-		if p.spec.Network == c.Network {
+		if p.spec.Network == network {
 			t.todo.asks.add(p.name)
 		}
 	}

@@ -29,6 +29,10 @@ func TestNetworks(t *testing.T) {
 	tr.global.remove(record.ClaimKey("west", "b", "ipclaim/n/1"))
 	tr.b.holds("pods", 0)
 	tr.a.holds("pods", 1)
+	tr.global.put(record.Cluster{Name: "b1", Region: "west", Zone: "b", Network: "blue.b1"}.Record()) // which is set apart
+	tr.b.holds("pods", 1)
+	tr.global.remove(record.ClusterKey("b1"))
+	tr.b.holds("pods", 0)
 	tr.global.remove(cluster.Key)
 	for _, p := range tr.places()[1:] {
 		p.holds("pods", 0)
