@@ -10,7 +10,7 @@ import (
 
 // newMachines has the agents take addresses for machines of their own.
 func (z *Zone) newMachines() *ipamgrpc.Service {
-	return ipamgrpc.New(ipamgrpc.Config{Place: question.Path{Region: z.cfg.Region, Zone: z.cfg.Zone}, Limits: z.cfg.IPAM, Audit: z.audit,
+	return ipamgrpc.New(ipamgrpc.Config{Place: question.Path{Region: z.cfg.Region, Zone: z.cfg.Zone}, Limits: z.cfg.IPAM, Audit: z.audit, Log: z.log,
 		Ledger: func() *ledger.Ledger { return answer.Ledger(z.office()) }, Lowest: children.Lowest(z.mirror),
 		Leader: func() string {
 			id, _, _ := z.roster.leader()

@@ -10,7 +10,7 @@ import (
 
 // newMachines has the regions take addresses for machines of their own.
 func (g *Global) newMachines() *ipamgrpc.Service {
-	return ipamgrpc.New(ipamgrpc.Config{Place: question.Path{}, Limits: g.cfg.IPAM, Audit: g.deps.Audit,
+	return ipamgrpc.New(ipamgrpc.Config{Place: question.Path{}, Limits: g.cfg.IPAM, Audit: g.deps.Audit, Log: g.log,
 		Ledger: func() *ledger.Ledger { return answer.Ledger(g.office()) }, Lowest: children.Lowest(g.mirror),
 		Rate: float64(g.cfg.Children.Rate), Burst: g.cfg.Children.Burst()})
 }

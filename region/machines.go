@@ -10,7 +10,7 @@ import (
 
 // newMachines has the zones take addresses for machines of their own.
 func (r *Region) newMachines() *ipamgrpc.Service {
-	return ipamgrpc.New(ipamgrpc.Config{Place: question.Path{Region: r.cfg.Region}, Limits: r.cfg.IPAM, Audit: r.audit,
+	return ipamgrpc.New(ipamgrpc.Config{Place: question.Path{Region: r.cfg.Region}, Limits: r.cfg.IPAM, Audit: r.audit, Log: r.log,
 		Ledger: func() *ledger.Ledger { return answer.Ledger(r.office()) }, Lowest: children.Lowest(r.mirror),
 		Rate: float64(r.cfg.Children.Rate), Burst: r.cfg.Children.Burst()})
 }

@@ -18,7 +18,7 @@ const local = "local/"
 // account counts what the places below hold for themselves at one ledger: nobody else takes or releases for such owners.
 type account struct {
 	ledger *ledger.Ledger
-	place  question.Path
+	depth  int // how many parts the path of a child has
 	limits Limits
 	count  count
 	turns  turns
@@ -31,7 +31,8 @@ type account struct {
 }
 
 func newAccount(l *ledger.Ledger, cfg Config) *account {
-	return &account{ledger: l, place: cfg.Place, limits: cfg.Limits, count: newCount(), turns: turns{taken: map[string]chan struct{}{}},
+	depth := map[question.Tier]int{question.TierGlobal: 2, question.TierRegion: 4, question.TierZone: 6}[cfg.Place.Tier()]
+	return &account{ledger: l, depth: depth, limits: cfg.Limits, count: newCount(), turns: turns{taken: map[string]chan struct{}{}},
 		held: map[string]share{}, pending: map[string]share{}, peers: map[string]float64{}, tenants: map[string]float64{}}
 }
 
@@ -50,11 +51,10 @@ func size(ipv6 bool, length int) float64 {
 	return math.Ldexp(1, max(bits-length, 0))
 }
 
-// peerOf is which child of a place an owner of the form local/PATH/NAME is of. NAME may look like more of a path.
-func peerOf(place question.Path, owner string) string {
-	depth := map[question.Tier]int{question.TierGlobal: 2, question.TierRegion: 4, question.TierZone: 6}[place.Tier()]
+// peerOf is which child an owner of the form local/PATH/NAME is of. NAME may look like more of a path.
+func (a *account) peerOf(owner string) string {
 	parts := strings.Split(strings.TrimPrefix(owner, local), "/")
-	return strings.Join(parts[:min(depth, len(parts))], "/")
+	return strings.Join(parts[:min(a.depth, len(parts))], "/")
 }
 
 // charge counts a request before it is made, so far as its owner is not counted already, unless a quota refuses it. What

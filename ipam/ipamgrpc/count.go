@@ -3,7 +3,7 @@ package ipamgrpc
 import (
 	"context"
 	"errors"
-	"sync"
+	"log/slog"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -12,7 +12,7 @@ import (
 	"github.com/meridian-federation/meridian/ipam/ledger"
 )
 
-// A call waits for the first count of a term no longer than countPatience, and a page that cannot be read is read again after
+// A call waits for the first count of a ledger no longer than countPatience. A page that cannot be read is read again after
 // a rest.
 const (
 	countPatience = time.Second
@@ -24,27 +24,14 @@ type entries interface {
 	List(context.Context, ledger.Query) (page []ledger.Entry, next string, err error)
 }
 
-// count is the first count of a ledger, which nobody takes from or releases to meanwhile.
+// count is how far the first count of a ledger is. Nothing is taken or released for local owners meanwhile.
 type count struct {
-	ended chan struct{} // closed when all is counted, or never will be
-
-	mu  sync.Mutex
-	err error // guarded by mu: why all is not counted as yet
+	replaced chan struct{} // closed when another ledger is open
+	ended    chan struct{} // closed when all is counted, or never will be
+	all      bool          // all is counted; written before ended is closed
 }
 
-func newCount() count { return count{ended: make(chan struct{}), err: errors.New("it has just begun")} }
-
-func (c *count) set(err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.err = err
-}
-
-func (c *count) missing() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.err
-}
+func newCount() count { return count{replaced: make(chan struct{}), ended: make(chan struct{})} }
 
 // counted waits until all is counted, for a while.
 func (a *account) counted(ctx context.Context) error {
@@ -53,44 +40,51 @@ func (a *account) counted(ctx context.Context) error {
 	select {
 	case <-a.count.ended:
 	case <-timer.C:
+		return status.Error(codes.Unavailable, "what is held here is still being counted; try again")
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if err := a.count.missing(); err != nil {
-		return status.Errorf(codes.Unavailable, "what is held is still being counted; try again: %v", err)
+	if !a.count.all {
+		return status.Error(codes.Unavailable, "the ledger of addresses was lost; try again")
 	}
 	return nil
 }
 
-// load counts what there is, until ctx or the ledger ends. It goes on where it was when etcd did not answer.
-func (a *account) load(ctx context.Context, from entries) {
+// load counts what there is, until ctx or the ledger ends or another one is open. It goes on where it was when etcd did not
+// answer.
+func (a *account) load(ctx context.Context, from entries, log *slog.Logger) {
 	defer close(a.count.ended)
 	for q := (ledger.Query{OwnerPrefix: local}); ; {
 		page, next, err := from.List(ctx, q)
 		switch {
 		case ctx.Err() != nil, errors.Is(err, ledger.ErrClosed), errors.Is(err, ledger.ErrDeposed), errors.Is(err, ledger.ErrSetBack):
-			a.count.set(errors.Join(err, ctx.Err()))
 			return
 		case err != nil:
-			a.count.set(err)
-			pause(ctx)
+			log.Warn("machines get no addresses until what they hold is counted", "error", err, "again", rest)
+			if !a.pause(ctx) {
+				return
+			}
 			continue
 		}
 		for _, e := range page {
-			a.settle(e.Owner, share{peerOf(a.place, e.Owner), e.Tenant, size(e.Prefix.Addr().Is6(), e.Prefix.Bits())})
+			a.settle(e.Owner, share{a.peerOf(e.Owner), e.Tenant, size(e.Prefix.Addr().Is6(), e.Prefix.Bits())})
 		}
 		if q.From = next; next == "" {
-			a.count.set(nil)
+			a.count.all = true
 			return
 		}
 	}
 }
 
-func pause(ctx context.Context) {
+// pause rests; false if there is nothing to go on with.
+func (a *account) pause(ctx context.Context) bool {
 	timer := time.NewTimer(rest)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+		return true
+	case <-a.count.replaced:
 	case <-ctx.Done():
 	}
+	return false
 }

@@ -10,6 +10,7 @@ package ipamgrpc
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"time"
@@ -43,6 +44,8 @@ type Config struct {
 	Burst int
 	// Audit is told who was refused.
 	Audit *audit.Log
+	// Log may be nil.
+	Log *slog.Logger
 }
 
 // Service answers while Run runs; else it says that it cannot.
@@ -61,6 +64,9 @@ type Service struct {
 // New makes a service; Run it, and Register it where it is to be reached.
 func New(cfg Config) *Service {
 	cfg.Limits.Default()
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
 	if cfg.Rate <= 0 {
 		cfg.Rate, cfg.Burst = float64(rate.Inf), MaxBatch
 	}
@@ -75,7 +81,7 @@ func (s *Service) Run(ctx context.Context) error {
 	for {
 		select {
 		case a := <-s.uncounted:
-			a.load(ctx, a.ledger)
+			a.load(ctx, a.ledger, s.cfg.Log)
 		case <-ctx.Done():
 			return nil
 		}
@@ -91,6 +97,9 @@ func (s *Service) open() *account {
 		return nil
 	}
 	if s.account == nil || s.account.ledger != l {
+		if s.account != nil {
+			close(s.account.count.replaced)
+		}
 		s.account = newAccount(l, s.cfg)
 		select {
 		case <-s.uncounted: // of a ledger that is no longer open
