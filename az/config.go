@@ -25,6 +25,8 @@ type Config struct {
 	Gossip    GossipConfig
 	// Settle is counted for each cluster. A leader reports all that it knows after twice that and silentFor at most.
 	Settle time.Duration `usage:"how long an agent has, since its cluster is owned or it came, before what is not known of the cluster is reported; and how long it may be away before the cluster counts as stale to callers elsewhere"`
+	// slack is added to silentFor, for tests on machines where another takes over later; no configuration sets it.
+	slack time.Duration
 	// StaleAfter is zero for never: what runs elsewhere most likely still does.
 	StaleAfter time.Duration `usage:"how long after a place elsewhere was last heard of nothing is sent there any more; never unless given"`
 	// Authorization is served by every replica, from its mirror.

@@ -36,7 +36,7 @@ func (z *Zone) lead(ctx context.Context, term store.Term) error {
 	case <-ctx.Done():
 		return group.Wait()
 	}
-	sums := newSums(z.mirror, outbox, z.news, locations)
+	sums := newSums(z.mirror, outbox, z.news, locations, silentFor+z.cfg.slack)
 	z.sums.Store(sums)
 	z.board.lead(sums)
 	defer func() {

@@ -12,7 +12,7 @@ import (
 // agents have not told after settle, or twice that where they came late. gone is called with the replicas that nothing is kept
 // of any more.
 func (s *sums) run(ctx context.Context, settle time.Duration, gone func(ids []string)) error {
-	opening := time.NewTimer(2*settle + silentFor)
+	opening := time.NewTimer(2*settle + s.silentFor)
 	defer opening.Stop()
 	for {
 		var silent <-chan time.Time

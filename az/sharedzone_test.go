@@ -160,7 +160,8 @@ func newShared(t *testing.T, replicas, clusters int) *shared {
 	return z
 }
 
-// patient is longer than any agent takes to come back: nothing is told because time ran out.
+// patient is longer than any agent takes to come back, and than a test waits for another replica to take clusters over:
+// nothing is told because time ran out.
 const patient = time.Minute
 
 // start starts a replica, at the address that it had before if it ran before.
@@ -183,7 +184,7 @@ func (z *shared) start(id string) {
 	}
 	cfg := az.Config{ID: id, Region: "west", Zone: "a", Parent: []string{z.parent.Address}, Settle: patient}
 	cfg.Default()
-	tier := az.New(cfg, az.Deps{Store: claimant{r.store, z}, Listener: listener, Gossip: r.gossip, Log: log,
+	tier := az.New(cfg.WithSlack(patient), az.Deps{Store: claimant{r.store, z}, Listener: listener, Gossip: r.gossip, Log: log,
 		Identity: tiertest.Source(z.t, "region/west/zone/a")})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/meridian-federation/meridian/internal/children"
 	"github.com/meridian-federation/meridian/internal/feed"
@@ -22,6 +23,8 @@ type sums struct {
 	mirror    *store.Mirror
 	news      *news
 	locations *location.Keeper
+	// silentFor is that of this term.
+	silentFor time.Duration
 
 	// wake receives when a witness has come or gone.
 	wake chan struct{}
@@ -48,8 +51,8 @@ type testimony struct {
 }
 
 // newSums reports into the outbox, which is incomplete until open: what the region remembers from before stays.
-func newSums(mirror *store.Mirror, outbox *feed.Outbox, news *news, locations *location.Keeper) *sums {
-	s := &sums{mirror: mirror, news: news, locations: locations, clusters: map[string]*testimony{}, witnesses: map[string]*witness{},
+func newSums(mirror *store.Mirror, outbox *feed.Outbox, news *news, locations *location.Keeper, silentFor time.Duration) *sums {
+	s := &sums{mirror: mirror, news: news, locations: locations, silentFor: silentFor, clusters: map[string]*testimony{}, witnesses: map[string]*witness{},
 		wake: make(chan struct{}, 1)}
 	s.report = rollup.NewReport(outbox, s.known)
 	return s

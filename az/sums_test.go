@@ -46,7 +46,8 @@ func newLeader(t *testing.T) *leader {
 		t.Fatal(err)
 	}
 	l := &leader{t: t, store: backend, mirror: mirror, writer: store.NewWriter(backend, mirror, term), outbox: feed.NewOutbox()}
-	l.sums = newSums(mirror, l.outbox, newNews(), (&Zone{mirror: mirror, cfg: Config{Zone: "a"}, log: slog.New(slog.DiscardHandler)}).newLocations())
+	l.sums = newSums(mirror, l.outbox, newNews(), (&Zone{mirror: mirror, cfg: Config{Zone: "a"}, log: slog.New(slog.DiscardHandler)}).newLocations(),
+		silentFor)
 	for _, cluster := range []string{"c1", "c2"} {
 		l.write(record.Cluster{Name: cluster, Zone: "a"}.Record(), false)
 		l.write(record.Binding{Namespace: "n", Application: "cart", Cluster: cluster, Revision: "v1", Replicas: 2}.Record(), false)

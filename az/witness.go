@@ -73,7 +73,7 @@ func (s *sums) silence(now time.Time) (gone []string, next time.Time) {
 		if w.lost.IsZero() {
 			continue
 		}
-		due := w.lost.Add(silentFor)
+		due := w.lost.Add(s.silentFor)
 		if now.Before(due) {
 			if next.IsZero() || due.Before(next) {
 				next = due
