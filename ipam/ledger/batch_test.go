@@ -45,7 +45,7 @@ func TestBatch(t *testing.T) {
 	<-arrived
 	resume()
 	got := <-results
-	if n := line.transactions() - before; n > 8 {
+	if n := line.transactions() - before; n > 10 { // what three of them are in the way of is read
 		t.Errorf("%d requests took %d transactions, want a few", len(requests), n)
 	}
 	seen := map[netip.Prefix]string{}

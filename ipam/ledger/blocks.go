@@ -215,13 +215,14 @@ func (l *Ledger) dropBlock(name string, prefix netip.Prefix) error {
 	was := b.Closed
 	b.Closed = true
 	l.mu.Unlock()
-	_, err := l.write(b, "")
+	rev, err := l.write(b, "")
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err != nil {
 		b.Closed = was
 		return err
 	}
+	b.rev = rev // what was fenced by it knows who wrote it
 	p := l.pools[name]
 	p.blocks = slices.DeleteFunc(p.blocks, func(o *block) bool { return o == b })
 	l.tell()

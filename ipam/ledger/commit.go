@@ -1,10 +1,8 @@
 package ledger
 
 import (
-	"fmt"
 	"slices"
 
-	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
@@ -45,21 +43,22 @@ func (l *Ledger) cut() []*ask {
 	return batch
 }
 
-// carry sees a batch to its end. Whatever is in the way of one is told apart, and the others are tried again.
+// carry sees a batch to its end. Whatever is in the way of one is told apart, and the others are tried again: with commit,
+// which does not mind that the last change shows otherwise than attempt supposes.
 func (l *Ledger) carry(batch []*ask) {
-	for len(batch) > 0 {
+	for do := l.attempt; len(batch) > 0; do = l.commit {
 		var fences []fence
 		batch, fences = l.fence(batch)
 		if len(batch) == 0 {
 			break
 		}
-		resp, err := l.commit(l.ctx, l.txn(batch, fences))
+		resp, err := do(l.ctx, l.txn(batch, fences))
 		switch {
 		case err == nil && resp.Succeeded:
 			l.succeed(batch, resp.Header.Revision)
 			batch = nil
 		case err == nil:
-			batch = l.sort(batch, fences, resp)
+			batch = l.sort(batch, fences)
 		case refused(err):
 			l.fail(batch, explain(err))
 			batch = nil
@@ -100,24 +99,22 @@ func (l *Ledger) fence(batch []*ask) (rest []*ask, fences []fence) {
 	return rest, fences
 }
 
-// txn is the transaction of a batch.
+// txn is the transaction of a batch. It reads nothing, as all that it has costs etcd, whichever way the comparison goes:
+// inspect does, where it was not done.
 func (l *Ledger) txn(batch []*ask, fences []fence) txn {
 	var t txn
 	removes := false
 	for _, f := range fences {
 		t.compare = append(t.compare, unchanged(f.key, f.rev))
-		t.otherwise = append(t.otherwise, clientv3.OpGet(f.key))
 	}
 	for _, a := range batch {
 		t.compare = append(t.compare, a.compare(l.keys)...)
 		t.then = append(t.then, a.ops(l.keys)...)
-		t.otherwise = append(t.otherwise, a.gets(l.keys)...)
 		removes = removes || a.removes()
 	}
 	if removes {
 		t.then = append(t.then, clientv3.OpPut(l.keys.swept, ""))
 	}
-	t.otherwise = append(t.otherwise, clientv3.OpGet(l.keys.holder))
 	return t
 }
 
@@ -146,111 +143,6 @@ func (l *Ledger) fail(batch []*ask, err error) {
 	for _, a := range batch {
 		l.finish(a, err)
 	}
-}
-
-// answers reads the responses of one transaction after another.
-type answers struct {
-	resp *clientv3.TxnResponse
-	at   int
-}
-
-func (r *answers) next() *mvccpb.KeyValue {
-	kvs := r.resp.Responses[r.at].GetResponseRange().GetKvs()
-	r.at++
-	if len(kvs) == 0 {
-		return nil
-	}
-	return kvs[0]
-}
-
-// modRevision is 0 for no key.
-func modRevision(kv *mvccpb.KeyValue) int64 {
-	if kv == nil {
-		return 0
-	}
-	return kv.ModRevision
-}
-
-// sort ends those of a batch that were in the way of it, and returns the others.
-func (l *Ledger) sort(batch []*ask, fences []fence, resp *clientv3.TxnResponse) (rest []*ask) {
-	r := &answers{resp: resp}
-	moved := ""
-	for _, f := range fences {
-		if modRevision(r.next()) != f.rev {
-			moved = f.key
-		}
-	}
-	verdicts := make([]verdict, len(batch))
-	for i, a := range batch {
-		verdicts[i] = l.judge(a, r)
-	}
-	if modRevision(r.next()) != l.holder {
-		l.end(ErrDeposed)
-	}
-	if moved != "" && !l.fencedSince(fences) {
-		l.end(fmt.Errorf("%w: %s was written by nobody who holds the ledger", ErrDeposed, moved))
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for i, a := range batch {
-		if verdicts[i].err == nil {
-			rest = append(rest, a)
-			continue
-		}
-		l.convict(a, verdicts[i])
-	}
-	return rest
-}
-
-// verdict is what was in the way of an ask: nothing, if err is nil.
-type verdict struct {
-	err error
-	// stray is an entry that memory does not know of, where that was in the way.
-	stray *mvccpb.KeyValue
-}
-
-// judge reads what an ask compared.
-func (l *Ledger) judge(a *ask, r *answers) (v verdict) {
-	entry := r.next()
-	if a.named() && modRevision(r.next()) != a.owner {
-		v.err = errAgain
-		if a.act == take {
-			v.err = errHolds
-		}
-	}
-	if modRevision(entry) != a.held {
-		v.err = errAgain
-		if a.act == take && !a.keeps {
-			v.stray = entry
-		}
-	}
-	return v
-}
-
-// convict ends an ask. It is called with mu held.
-func (l *Ledger) convict(a *ask, v verdict) {
-	if v.stray != nil {
-		l.log.Warn("an entry that memory did not know of", "pool", a.entry.Pool, "prefix", a.entry.Prefix, "revision", v.stray.ModRevision)
-		a.keeps = true // it stays taken
-		if until, err := untilOf(v.stray.Value); err == nil && until != 0 {
-			l.rest(quarantine{until, a.pool, a.entry.Prefix, v.stray.ModRevision})
-		}
-	}
-	l.finish(a, v.err)
-}
-
-// fencedSince tells whether this process itself has written a block since a transaction compared it, or is about to.
-func (l *Ledger) fencedSince(fences []fence) bool {
-	l.fencing.Lock() // whoever writes one now has remembered its revision when it is done
-	defer l.fencing.Unlock()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, f := range fences {
-		if f.block != nil && f.block.rev != f.rev {
-			return true
-		}
-	}
-	return false
 }
 
 // finish ends an ask and brings memory in step with it. It is called with mu held.

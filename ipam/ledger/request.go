@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc/codes"
@@ -22,6 +23,29 @@ var errSilent = fmt.Errorf("etcd did not answer in %v", requestTimeout)
 type txn struct {
 	compare         []clientv3.Cmp
 	then, otherwise []clientv3.Op
+}
+
+// answers reads the responses of one transaction after another.
+type answers struct {
+	resp *clientv3.TxnResponse
+	at   int
+}
+
+func (r *answers) next() *mvccpb.KeyValue {
+	kvs := r.resp.Responses[r.at].GetResponseRange().GetKvs()
+	r.at++
+	if len(kvs) == 0 {
+		return nil
+	}
+	return kvs[0]
+}
+
+// modRevision is 0 for no key.
+func modRevision(kv *mvccpb.KeyValue) int64 {
+	if kv == nil {
+		return 0
+	}
+	return kv.ModRevision
 }
 
 // commit does a transaction that writes. Those of which somebody must hear the end are given the ledger's own context.
@@ -45,6 +69,19 @@ func (l *Ledger) commit(ctx context.Context, t txn) (*clientv3.TxnResponse, erro
 	}
 	resp.Responses = resp.Responses[r.at:]
 	return resp, nil
+}
+
+// attempt does a transaction that writes, and compares instead of reading whether etcd has the last change as it was written,
+// which costs less. Where it is not done that may be for no more than a later change of the same key: commit tells.
+func (l *Ledger) attempt(ctx context.Context, t txn) (*clientv3.TxnResponse, error) {
+	last := l.witness.known()
+	key := l.keys.root + last.key
+	shows := unchanged(key, last.Revision)
+	if key == l.keys.swept { // many write it at once
+		shows = clientv3.Compare(clientv3.ModRevision(key), ">", last.Revision-1)
+	}
+	t.compare = append(t.compare, shows)
+	return l.send(ctx, t)
 }
 
 // send does a transaction.
