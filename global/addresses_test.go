@@ -1,6 +1,7 @@
 package global
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -81,7 +82,7 @@ func (d *desk) allot(owner, prefix string) {
 	if !ok {
 		d.t.Fatalf("%s has no claim", owner)
 	}
-	a := record.Allotment{Owner: owner, Region: claim.Region, Zone: claim.Zone, Pool: "given", Prefix: netip.MustParsePrefix(prefix)}
+	a := record.Allotment{Owner: owner, Region: claim.Region, Zone: claim.Zone, Pool: cmp.Or(claim.Pool, "given"), Prefix: netip.MustParsePrefix(prefix)}
 	if err := d.reports.take(d.mirror.Snapshot(), claim.Region, a.Record()); err != nil {
 		d.t.Fatal(err)
 	}
@@ -436,6 +437,24 @@ func TestAddressQuota(t *testing.T) {
 	})
 	d = after
 	used("10 addresses, 2 refused")
+	t.Run("what nobody can count yet waits for a pool", func(t *testing.T) {
+		d.ipClaim("pods", v1alpha1.IPClaimSpec{Purpose: v1alpha1.PurposePod})
+		d.step()
+		if r := d.board.addressing.asks["ipclaim/shop/pods"].refused; r == nil || r.reason != ipam.ReasonNoPool {
+			t.Errorf("the claim is refused for %v, want no pool", r)
+		}
+		length := int32(24)
+		d.ipPool("pods", 2, func(s *v1alpha1.IPPoolSpec) { s.Purpose, s.ClaimLength = v1alpha1.PurposePod, &length }, "10.64.0.0/16")
+		d.step()
+		if r := d.board.addressing.asks["ipclaim/shop/pods"].refused; r == nil || !strings.Contains(r.message, "asks for 256 more") {
+			t.Errorf("the claim is refused for %v, want its quota", r)
+		}
+		if _, has := d.asks.claims["ipclaim/shop/pods"]; has {
+			t.Error("it is in force")
+		}
+		d.noIPClaim("pods", true)
+		d.step()
+	})
 	t.Run("room appears", func(t *testing.T) {
 		d.noIPClaim("block", true)
 		d.step()
@@ -596,6 +615,26 @@ func TestClaimStatus(t *testing.T) {
 		if got, want := said(), "10.0.0.9 "; got != want {
 			t.Errorf("the status says %q, want %q", got, want)
 		}
+	})
+	t.Run("what was given for an earlier claim", func(t *testing.T) {
+		d.put("moved", func(s *v1alpha1.ApplicationSpec) { s.Address = &v1alpha1.AddressRequest{} })
+		d.step()
+		d.allot("application/shop/moved", "10.0.0.10/32")
+		d.put("moved", func(s *v1alpha1.ApplicationSpec) { s.Address = &v1alpha1.AddressRequest{Family: v1alpha1.IPv6} })
+		d.step()
+		app, _ := d.hub.applications.get("shop/moved")
+		app.UID, app.Status.Address = "1", "10.0.0.10"
+		said := func(want string) {
+			t.Helper()
+			_, _, after := d.board.compute(applicationTarget("shop/moved"))
+			s := after.(v1alpha1.ApplicationStatus)
+			if got := s.Address + " " + s.Message; got != want {
+				t.Errorf("the status says %q, want %q", got, want)
+			}
+		}
+		said(" spec.address: Global has not told yet what it gives")
+		d.allot("application/shop/moved", "2001:db8::1/128")
+		said("2001:db8::1 ")
 	})
 	setBack := record.Allotment{Owner: "ipclaim/shop/db", Reason: ipam.ReasonStoreSetBack, Message: "it was set back"}
 	t.Run("a place that does not know what it gave withdraws nothing", func(t *testing.T) {

@@ -52,7 +52,7 @@ type ask struct {
 // asks are the claims in force. The planner alone touches it.
 type asks struct {
 	claims map[string]record.Claim // by owner
-	// lacking are the owners that wait for a pool of that name.
+	// lacking are the owners that wait for a pool of that name, or for anyPool.
 	lacking index
 	// spaces are the namespaces' IPClaims.
 	spaces index
@@ -128,13 +128,13 @@ func (p *planner) stake(a ask) []store.Write {
 		if has {
 			refused = nil
 		}
-		p.board.asked(a.owner, &asked{refused: refused, key: held.Record().Key})
+		p.board.asked(a.owner, &asked{refused: refused, claim: held})
 		return nil
 	}
 	if has {
 		want.Tenant = held.Tenant // whoever it was given to
 	}
-	p.board.asked(a.owner, &asked{key: want.Record().Key})
+	p.board.asked(a.owner, &asked{claim: want})
 	if has && held == want {
 		return nil
 	}
@@ -146,9 +146,15 @@ func (p *planner) stake(a ask) []store.Write {
 	return append(out, store.Write{Record: want.Record()})
 }
 
+// anyPool stands for all pools of a purpose and a family; no pool has such a name.
+func anyPool(purpose record.Purpose, ipv6 bool) string {
+	return fmt.Sprintf("%s/%d", purpose, longest(ipv6))
+}
+
 // wait notes whether an owner waits for its pool.
 func (p *planner) wait(a ask, refused *refusal) {
 	if a.pool == "" {
+		p.asks.lacking.remove(anyPool(a.purpose, a.ipv6), a.owner)
 		return
 	}
 	if refused != nil && (refused.reason == v1alpha1.ReasonPoolNotFound || refused.reason == v1alpha1.ReasonNotDelegated) {
@@ -251,10 +257,11 @@ func (p *planner) gateways() map[string]string {
 			continue
 		}
 		if claim, held := p.asks.claims[clusterOwner(c.Name, askEastWest)]; held {
-			if a, told := p.reports.allotment(claim.Record().Key); told && (a.Prefix.IsValid() || a.Reason != ipam.ReasonStoreSetBack) {
-				if a.Prefix.IsValid() {
-					out[c.Name] = a.Prefix.Addr().String()
-				}
+			if a, fits := p.reports.granted(claim); fits {
+				out[c.Name] = a.Prefix.Addr().String()
+				continue
+			}
+			if a, told := p.reports.allotment(claim.Record().Key); told && a.Reason != ipam.ReasonStoreSetBack {
 				continue
 			}
 		}

@@ -1,6 +1,7 @@
 package global
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"net/netip"
@@ -19,7 +20,7 @@ import (
 // asked is what became of what somebody asks for: it was refused, or it is a claim.
 type asked struct {
 	refused *refusal
-	key     record.Key
+	claim   record.Claim
 }
 
 // poolStanding is what was decided on an IPPool.
@@ -80,14 +81,23 @@ func ownerTarget(owner string) (target, bool) {
 	return target{"clusters", "", cluster}, ok
 }
 
-// outcome is what an owner has, and the condition that says so or why it has nothing. What it had stays while where it is
+// outcome is what an owner has, and the condition that says so or why it has nothing. What it was given for something else that
+// it asked for before does not count. What it had stays while where it is
 // to be taken says nothing, or does not know what it gave: that may be away, and the owner may use it.
 func (b *board) outcome(owner string, had netip.Prefix, pool string) (netip.Prefix, string, metav1.Condition) {
 	const kind = v1alpha1.ConditionAllocated
 	b.mu.Lock()
 	a, asks := b.addressing.asks[owner]
 	b.mu.Unlock()
-	switch got, told := b.reports.allotment(a.key); {
+	got, told := b.reports.allotment(a.claim.Record().Key)
+	_, fits := b.reports.granted(a.claim)
+	if earlier := told && got.Prefix.IsValid() && !fits; earlier {
+		got.Prefix, had, told = netip.Prefix{}, netip.Prefix{}, got.Reason != ""
+	}
+	if asks && had.IsValid() && !ipam.Meets(a.claim, cmp.Or(pool, a.claim.Pool), had) {
+		had = netip.Prefix{}
+	}
+	switch {
 	case told && got.Prefix.IsValid() && got.Reason == "":
 		return got.Prefix, got.Pool, condition(kind, true, v1alpha1.ReasonAllocated, "")
 	case a.refused != nil:
@@ -102,7 +112,7 @@ func (b *board) outcome(owner string, had netip.Prefix, pool string) (netip.Pref
 		return had, pool, condition(kind, true, v1alpha1.ReasonAllocated, "")
 	default:
 		where := "Global"
-		if region, zone := a.key.Place(); zone != "" {
+		if region, zone := a.claim.Record().Key.Place(); zone != "" {
 			where = fmt.Sprintf("zone %s of region %s", zone, region)
 		}
 		return netip.Prefix{}, "", condition(kind, false, v1alpha1.ReasonPending, where+" has not told yet what it gives")

@@ -8,6 +8,7 @@ import (
 	"github.com/meridian-federation/meridian/api/v1alpha1"
 	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/internal/store"
+	"github.com/meridian-federation/meridian/ipam"
 )
 
 // claimPrefix tells IPClaims from applications among names that are planned, charged and guarded.
@@ -35,7 +36,7 @@ func (p *planner) planIPClaim(key string, removed map[string]record.Cause) []sto
 		return nil
 	}
 	if refused := p.affordClaim(name, a, spec); refused != nil {
-		p.board.asked(owner, &asked{refused: refused, key: p.asks.claims[owner].Record().Key})
+		p.board.asked(owner, &asked{refused: refused, claim: p.asks.claims[owner]})
 		return nil
 	}
 	writes := p.stake(a)
@@ -55,6 +56,15 @@ func (p *planner) affordClaim(name string, a ask, spec *v1alpha1.IPClaim) *refus
 		return nil
 	}
 	b := bid{created: spec.CreationTimestamp.Time, addresses: p.addressesOf(a) - p.quotas.charges[name].addresses}
+	if p.unmeasured(a) {
+		b.addresses = 1 << mostBits // it may be as many
+		if p.quotas.afford(name, a.tenant, b) == nil {
+			return nil
+		}
+		p.asks.lacking.add(anyPool(a.purpose, a.ipv6), a.owner)
+		return &refusal{ipam.ReasonNoPool, fmt.Sprintf("there is no accepted IPPool of purpose %s for it, so how much it asks for is not known, "+
+			"and tenant %s has a quota; it waits for one, or say spec.length", a.purpose, a.tenant)}
+	}
 	if q.fits(b) {
 		return nil
 	}
@@ -90,6 +100,27 @@ func addressCount(length int, ipv6 bool) int64 {
 	return int64(1) << min(longest(ipv6)-length, mostBits)
 }
 
+// unmeasured tells that an ask says no length, and that there is no pool yet that has one for it.
+func (p *planner) unmeasured(a ask) bool {
+	if a.single || a.length > 0 || a.pool != "" {
+		return false
+	}
+	for _, pool := range p.pools.force {
+		if a.fits(pool) {
+			return false
+		}
+	}
+	return true
+}
+
+// fits tells whether an ask may be met from a pool. A pool of no network is for all.
+func (a ask) fits(pool record.Pool) bool {
+	if a.pool != "" {
+		return a.pool == pool.Name
+	}
+	return pool.Purpose == a.purpose && (pool.Network == "" || pool.Network == a.network) && poolIPv6(pool) == a.ipv6
+}
+
 // addressesOf is how many addresses an ask counts as: by the pool that it names, else by the one of those that fit that
 // gives most.
 func (p *planner) addressesOf(a ask) int64 {
@@ -98,7 +129,7 @@ func (p *planner) addressesOf(a ask) int64 {
 	}
 	var most int64 = 1
 	for _, pool := range p.pools.force {
-		if a.pool == pool.Name || a.pool == "" && pool.Purpose == a.purpose && pool.Network == a.network && poolIPv6(pool) == a.ipv6 {
+		if a.fits(pool) {
 			length := pool.ClaimLength
 			if a.length > 0 {
 				length = min(a.length, longest(poolIPv6(pool)))
@@ -116,7 +147,7 @@ func (p *planner) addressesOf(a ask) int64 {
 func (p *planner) chargeClaim(name, tenant string, held record.Claim) {
 	now := charge{tenant: tenant, claim: true, addresses: p.addressesOf(ask{pool: held.Pool, purpose: held.Purpose, network: held.Network,
 		ipv6: held.IPv6, length: held.Length})}
-	if a, ok := p.reports.allotment(held.Record().Key); ok && a.Prefix.IsValid() {
+	if a, ok := p.reports.granted(held); ok {
 		now.addresses = addressCount(a.Prefix.Bits(), a.Prefix.Addr().Is6())
 	}
 	if was, has := p.quotas.charges[name]; has && was.tenant == tenant && was.addresses == now.addresses {

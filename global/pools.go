@@ -204,7 +204,12 @@ func (p *planner) pooled(name string, before record.Pool, w *work, dirty *todo) 
 	if (before.Purpose == record.PurposePod || now.Purpose == record.PurposePod) && !slices.Equal(prefixesOf(before), prefixesOf(now)) {
 		w.inventory = true // NetworkPolicies name its ranges
 	}
-	for owner := range p.asks.lacking[name] {
+	waiting := map[string]bool{}
+	maps.Copy(waiting, p.asks.lacking[name])
+	if len(now.Ranges) > 0 {
+		maps.Copy(waiting, p.asks.lacking[anyPool(now.Purpose, poolIPv6(now))])
+	}
+	for owner := range waiting {
 		if key, ok := strings.CutPrefix(owner, ownerIPClaim); ok {
 			dirty.add(claimPrefix + key)
 		} else if app, ok := strings.CutPrefix(owner, ownerApplication); ok {

@@ -150,7 +150,7 @@ func (p *planner) podRanges(cluster, network string) podRanges {
 		}
 	}
 	if claim, asks := p.asks.claims[clusterOwner(cluster, askPodRange)]; asks {
-		if a, ok := p.reports.allotment(claim.Record().Key); ok && a.Prefix.IsValid() {
+		if a, ok := p.reports.granted(claim); ok {
 			out.prefixes = append(out.prefixes, a.Prefix)
 		}
 	}

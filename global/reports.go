@@ -137,6 +137,13 @@ func (r *reports) allotment(claim record.Key) (record.Allotment, bool) {
 	return a, told
 }
 
+// granted is what a claim was given, if that was told and is what it asks for now: what it was given before may be all that was
+// told yet.
+func (r *reports) granted(claim record.Claim) (record.Allotment, bool) {
+	a, told := r.allotment(claim.Record().Key)
+	return a, told && a.Prefix.IsValid() && ipam.Meets(claim, a.Pool, a.Prefix)
+}
+
 // eachDemand calls each with what regions want.
 func (r *reports) eachDemand(each func(region string, d record.Demand)) {
 	r.mu.Lock()
@@ -146,6 +153,24 @@ func (r *reports) eachDemand(each func(region string, d record.Demand)) {
 			each(region, d)
 		}
 	}
+}
+
+// forgetSpace drops what a region said of address space, and returns the keys of that.
+func (r *reports) forgetSpace(region string) []record.Key {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []record.Key
+	for _, d := range r.demands[region] {
+		out = append(out, d.Record().Key)
+	}
+	delete(r.demands, region)
+	for key := range r.allotments {
+		if of, _ := key.Place(); of == region {
+			out = append(out, key)
+			delete(r.allotments, key)
+		}
+	}
+	return out
 }
 
 // taken is how many addresses of a pool somebody has in the regions, as these last told.

@@ -3,6 +3,7 @@ package ipam
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 
 	"github.com/meridian-federation/meridian/internal/record"
@@ -51,16 +52,19 @@ func (t *Tier) drop(owner string) {
 // holds tells whether the owner holds what the claim asks for.
 func (c *claim) holds() bool {
 	e := c.entry
-	if e.Owner == "" {
+	return e.Owner != "" && Meets(c.Claim, e.Pool, e.Prefix) && (c.Pool != "" || e.Note == c.note())
+}
+
+// Meets tells whether a prefix of a pool is what a claim asks for, as far as its prefix, length, pool and family say; the pool's
+// purpose and network, which a claim may ask for instead of its name, cannot change.
+func Meets(c record.Claim, pool string, prefix netip.Prefix) bool {
+	switch {
+	case c.Prefix.IsValid() && c.Prefix != prefix, c.Length > 0 && c.Length != prefix.Bits():
 		return false
+	case c.Pool != "":
+		return c.Pool == pool
 	}
-	if c.Prefix.IsValid() && c.Prefix != e.Prefix || c.Length > 0 && c.Length != e.Prefix.Bits() {
-		return false
-	}
-	if c.Pool != "" {
-		return c.Pool == e.Pool
-	}
-	return e.Prefix.Addr().Is6() == c.ipv6() && e.Note == c.note()
+	return c.Prefix.IsValid() || prefix.Addr().Is6() == c.IPv6
 }
 
 // ipv6 is the family: that of the prefix, where the claim says which.
