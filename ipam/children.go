@@ -112,55 +112,6 @@ func (t *Tier) lose(c *child, pool string, prefix netip.Prefix) {
 	t.moved = true
 }
 
-// adopt takes up prefixes that have a record and no delegation, before anything else can get them: a ledger that was set back has
-// forgotten them, and the child may use them.
-func (t *Tier) adopt(ctx context.Context) error {
-	for _, v := range t.unfounded() {
-		if err := t.adoptOne(ctx, v); err != nil {
-			if fatal(ctx, err) {
-				return err
-			}
-			t.cfg.Log.Error("a prefix record has no delegation", "region", v.Region, "zone", v.Zone, "pool", v.Pool, "prefix", v.Prefix, "error", err)
-		}
-	}
-	return nil
-}
-
-// unfounded are the prefix records of children that no delegation stands behind.
-func (t *Tier) unfounded() (out []record.Prefix) {
-	for e := range t.cfg.Mirror.Snapshot().All(record.KindPrefix) {
-		v, err := record.DecodePrefix(e.Record)
-		if err != nil || t.childName(childOf(v)) == "" {
-			continue
-		}
-		c := t.children[t.childName(childOf(v))]
-		if c == nil || c.given[v.Pool][v.Prefix] == nil {
-			out = append(out, v)
-		}
-	}
-	return out
-}
-
-// childOf is the parts of the name of whom a prefix is for.
-func childOf(v record.Prefix) []string {
-	if v.Zone == "" {
-		return []string{v.Region}
-	}
-	return []string{v.Region, v.Zone}
-}
-
-// adoptOne makes up a delegation from its record, unless the space is somebody's.
-func (t *Tier) adoptOne(ctx context.Context, v record.Prefix) error {
-	c := t.child(t.childName(childOf(v)))
-	e, err := t.cfg.Ledger.Allocate(ctx, ledger.Request{Owner: c.owner(v.Pool), Pool: v.Pool, Prefix: v.Prefix})
-	if err != nil {
-		return err
-	}
-	t.give(c, v.Pool, e)
-	t.cfg.Log.Warn("a delegation was made up from its record", "child", c.name, "pool", v.Pool, "prefix", v.Prefix)
-	return nil
-}
-
 // listen takes in what a child said.
 func (t *Tier) listen(key of, w word) error {
 	if t.childName(strings.Split(key.child, "/")) == "" {

@@ -41,7 +41,8 @@ func (t *Tier) begin(ctx context.Context, updates <-chan store.Update) error {
 	if n := len(t.todo.releases); n > 0 {
 		t.cfg.Log.Info("entries whose claims went meanwhile are released", "count", n, "owners", some(t.todo.releases))
 	}
-	return t.adopt(ctx)
+	t.seek()
+	return nil
 }
 
 // each calls fn with the ledger's entries of the owners whose names begin with a prefix.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/ipam"
@@ -208,6 +209,53 @@ func TestCollector(t *testing.T) {
 	c.Show(nil)
 	if families, err := registry.Gather(); err != nil || len(families) != 1 {
 		t.Errorf("when the term is over it shows %v, %v", families, err)
+	}
+}
+
+// TestForgotten: the ledger has lost all, blocks too, and the records are kept. What places below were told stays theirs, whoever asks
+// first, also of a range that drains.
+func TestForgotten(t *testing.T) {
+	for _, draining := range []bool{false, true} {
+		t.Run(fmt.Sprintf("draining=%t", draining), func(t *testing.T) {
+			tr := newTree(t)
+			pool := pods("10.0.0.0/24")
+			pool.RegionLength, pool.ZoneLength = 26, 26
+			tr.global.put(pool.Record())
+			had := tr.west.holds("pods", 3) // one for each zone, and one that is free
+			tr.global.stop()
+			for _, p := range tr.places()[1:] {
+				p.cut() // so that nobody says what it has
+			}
+			pool.Ranges[0].Draining = draining
+			tr.global.put(pool.Record())
+			for n := range 4 {
+				tr.global.put(tr.global.claim(fmt.Sprintf("ipclaim/n/%d", n), record.Claim{Pool: "pods", Length: 26}))
+			}
+			if _, err := tr.store.Client().Delete(t.Context(), tr.global.ledgers.Prefix+"/", clientv3.WithPrefix()); err != nil {
+				t.Fatal(err)
+			}
+			tr.global.start()
+			<-tr.global.tier.Ready()
+			got := map[netip.Prefix]int{}
+			for _, d := range tr.global.tier.Delegations() {
+				if d.Child == "west" {
+					got[d.Prefix]++
+				}
+			}
+			for _, p := range had {
+				if got[p] != 1 || len(got) != len(had) {
+					t.Errorf("west has %v, want %v, as before", got, had)
+				}
+			}
+			for _, e := range tr.global.entries(ledger.Query{OwnerPrefix: "ipclaim/"}) {
+				if slices.ContainsFunc(had, e.Prefix.Overlaps) || draining {
+					t.Errorf("%s has %s", e.Owner, e.Prefix)
+				}
+			}
+			if _, closed := tr.global.blocks("pods"); (len(closed) == 1) != draining {
+				t.Errorf("closed are %v, want that of the range: %t", closed, draining)
+			}
+		})
 	}
 }
 

@@ -92,6 +92,9 @@ func (t *Tier) look(p *pool) {
 	_, taken, _ := sums(p.usage)
 	p.rate.observe(t.cfg.Now(), taken)
 	t.todo.asks.add(p.name)
+	if len(t.orphans[p.name]) > 0 {
+		t.todo.orphans.add(p.name)
+	}
 	for _, b := range p.usage.Blocks {
 		if s, ok := p.stranded[b.Prefix]; ok && (b.Idle || b.Taken != s.taken) {
 			t.todo.blocks.add(p.name)
@@ -162,6 +165,9 @@ func (t *Tier) putBlocks(ctx context.Context) error {
 
 // bring drops the blocks of a pool that the place should not have, and puts those that it should.
 func (t *Tier) bring(ctx context.Context, p *pool) error {
+	if len(t.orphans[p.name]) > 0 {
+		t.todo.orphans.add(p.name)
+	}
 	wanted, sure := t.wanted(p)
 	for _, b := range p.usage.Blocks {
 		if _, ok := wanted[b.Prefix]; ok {
@@ -175,7 +181,11 @@ func (t *Tier) bring(ctx context.Context, p *pool) error {
 	}
 	p.problems = nil
 	for _, prefix := range slices.SortedFunc(maps.Keys(wanted), netip.Prefix.Compare) {
-		if err := t.putBlock(ctx, p, wanted[prefix]); err != nil {
+		b := wanted[prefix]
+		if _, has := p.held(prefix); !has && t.awaited(p.name, prefix) {
+			b.Closed = false
+		}
+		if err := t.putBlock(ctx, p, b); err != nil {
 			return err
 		}
 	}

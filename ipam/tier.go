@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -72,6 +73,7 @@ type Tier struct {
 	unmet    map[string]*claim // those of them that have nothing
 	networks map[string]int    // how many of the place's clusters are on each
 	children map[string]*child
+	orphans  map[string]map[netip.Prefix]*orphan // by pool
 	settled  bool
 	moved    bool // what children were given has changed since it was shown
 	todo     todo
@@ -81,13 +83,14 @@ type Tier struct {
 type todo struct {
 	blocks   set[string] // pools
 	asks     set[string] // pools
+	orphans  set[string] // pools
 	claims   set[string] // owners
 	releases set[string] // owners whose claims are gone
 	given    set[of]
 }
 
 func (d todo) any() bool {
-	return len(d.blocks)+len(d.asks)+len(d.claims)+len(d.releases)+len(d.given) > 0
+	return len(d.blocks)+len(d.asks)+len(d.orphans)+len(d.claims)+len(d.releases)+len(d.given) > 0
 }
 
 type set[K comparable] map[K]struct{}
@@ -112,8 +115,8 @@ func New(cfg Config) *Tier {
 	}
 	t := &Tier{cfg: cfg, ready: make(chan struct{}), done: make(chan struct{}), inbox: newInbox(), calls: make(chan call),
 		pools: map[string]*pool{}, claims: map[string]*claim{}, unmet: map[string]*claim{}, networks: map[string]int{},
-		children: map[string]*child{}, settled: cfg.Zone != "",
-		todo: todo{set[string]{}, set[string]{}, set[string]{}, set[string]{}, set[of]{}}}
+		children: map[string]*child{}, orphans: map[string]map[netip.Prefix]*orphan{}, settled: cfg.Zone != "",
+		todo: todo{set[string]{}, set[string]{}, set[string]{}, set[string]{}, set[string]{}, set[of]{}}}
 	t.view.Store(&view{})
 	t.found.Store(&map[string]int{})
 	return t
@@ -236,11 +239,15 @@ func (t *Tier) announce() {
 	}
 }
 
-// work does all that there is to do. What fails stays to be done; the rest is done all the same.
+// work does all that there is to do. What fails stays to be done; the rest is done all the same, but that nothing is given before
+// what children were told is known to be theirs.
 func (t *Tier) work(ctx context.Context) error {
 	t.refresh()
-	var errs []error
-	for _, step := range []func(context.Context) error{t.putBlocks, t.release, t.meet, t.serve, t.ask} {
+	errs := []error{t.putBlocks(ctx)}
+	if err := t.adopt(ctx); err != nil {
+		return errors.Join(append(errs, err)...)
+	}
+	for _, step := range []func(context.Context) error{t.release, t.meet, t.serve, t.ask} {
 		err := step(ctx)
 		if err != nil && fatal(ctx, err) {
 			return err
