@@ -297,6 +297,10 @@ func TestQuotas(t *testing.T) {
 	ok("another's", ask(b, two, "four", "p", "retail", 30))
 	wantCode(t, "the tenant's", ask(b, two, "one", "p", "retail", 32), codes.ResourceExhausted, "quota: tenant retail holds 12")
 	wantCode(t, "what fails is not counted", ask(b, two, "none", "q", "", 32), codes.NotFound, "pool")
+	for _, name := range []string{"taken", "taken-2"} {
+		_, err := b.Allocate(ctx, &ipampb.AllocateRequest{Owner: "local/" + two + "/" + name, Pool: "p", Prefix: "10.0.0.0/30"})
+		wantCode(t, "nor is what somebody else has", err, codes.FailedPrecondition, "prefix: ")
+	}
 	ok("six in all", ask(b, two, "two", "p", "", 31))
 
 	z.lead() // another process does, and knows the same

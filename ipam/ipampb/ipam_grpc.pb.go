@@ -39,7 +39,7 @@ const (
 // that a quota or the rate is used up; UNAVAILABLE is to be tried again, with another replica.
 type IPAMClient interface {
 	Allocate(ctx context.Context, in *AllocateRequest, opts ...grpc.CallOption) (*Entry, error)
-	// AllocateBatch takes at most 1,000; each is met or refused by itself.
+	// AllocateBatch takes at most 1,000, of as many owners; each is met or refused by itself.
 	AllocateBatch(ctx context.Context, in *AllocateBatchRequest, opts ...grpc.CallOption) (*AllocateBatchResponse, error)
 	// Release gives back what an owner has. The entry says until when it is in quarantine.
 	Release(ctx context.Context, in *ReleaseRequest, opts ...grpc.CallOption) (*Entry, error)
@@ -138,7 +138,7 @@ type IPAM_WatchClient = grpc.ServerStreamingClient[Event]
 // that a quota or the rate is used up; UNAVAILABLE is to be tried again, with another replica.
 type IPAMServer interface {
 	Allocate(context.Context, *AllocateRequest) (*Entry, error)
-	// AllocateBatch takes at most 1,000; each is met or refused by itself.
+	// AllocateBatch takes at most 1,000, of as many owners; each is met or refused by itself.
 	AllocateBatch(context.Context, *AllocateBatchRequest) (*AllocateBatchResponse, error)
 	// Release gives back what an owner has. The entry says until when it is in quarantine.
 	Release(context.Context, *ReleaseRequest) (*Entry, error)
