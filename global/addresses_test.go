@@ -662,6 +662,42 @@ func TestClaimStatus(t *testing.T) {
 	})
 }
 
+// TestForgottenSpace shows that a region that is gone for good, and no other, is forgotten with all that it said of addresses.
+func TestForgottenSpace(t *testing.T) {
+	r := newReports()
+	say := func(region string, rec record.Record) {
+		t.Helper()
+		if err := r.take(nil, region, rec); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gone := record.Demand{Pool: "p", Region: "w", Want: 1, Taken: 5}.Record()
+	given := record.Allotment{Owner: "ipclaim/shop/a", Region: "w", Zone: "w1", Pool: "p", Prefix: netip.MustParsePrefix("10.0.0.1/32")}.Record()
+	kept := record.Allotment{Owner: "ipclaim/shop/b", Pool: "p", Prefix: netip.MustParsePrefix("10.0.0.2/32")}.Record()
+	say("w", gone)
+	say("w", given)
+	say("", kept)
+	say("e", record.Demand{Pool: "p", Region: "e", Want: 1, Taken: 3}.Record())
+	keys := r.forgetSpace("w")
+	if len(keys) != 2 || !slices.Contains(keys, gone.Key) || !slices.Contains(keys, given.Key) {
+		t.Errorf("forgotten are %v, want %v and %v", keys, gone.Key, given.Key)
+	}
+	r.eachDemand(func(region string, _ record.Demand) {
+		if region != "e" {
+			t.Errorf("the demand of region %s is answered anew", region)
+		}
+	})
+	if got := r.taken("p"); got != 3 {
+		t.Errorf("%v addresses are taken in the regions, want 3", got)
+	}
+	if _, told := r.allotment(given.Key); told {
+		t.Error("what the region gave is believed")
+	}
+	if _, told := r.allotment(kept.Key); !told {
+		t.Error("what Global gave is forgotten")
+	}
+}
+
 // TestPoolRecord holds the record of a pool with nothing but what is required.
 func TestPoolRecord(t *testing.T) {
 	got, err := poolRecord(&v1alpha1.IPPool{ObjectMeta: metav1.ObjectMeta{Name: "p"}, Spec: v1alpha1.IPPoolSpec{Family: v1alpha1.IPv6,

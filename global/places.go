@@ -99,6 +99,7 @@ func (g *Global) keepRegions(is func(region string) bool) {
 		g.mu.Lock()
 		delete(g.ledgers, region)
 		g.mu.Unlock()
+		g.forgetSpace(region)
 	}
 }
 

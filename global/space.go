@@ -114,7 +114,8 @@ func (g *Global) allocate(ctx context.Context, writer ipam.Writer) error {
 		return nil
 	}
 	return g.tenure.Run(ctx, tenure.Term{Writer: writer, Began: g.began,
-		Told: make(chan struct{}), // nobody waits: there is no parent
+		Told:      make(chan struct{}), // nobody waits: there is no parent
+		Reclaimed: g.forgetSpace,
 		Tell: func(r record.Record) {
 			if r.Key.Kind != record.KindAllotment {
 				return
@@ -129,6 +130,30 @@ func (g *Global) allocate(ctx context.Context, writer ipam.Writer) error {
 			g.reports.drop("", key)
 			g.queue.add(func(w *work) { w.allotted[ownerOf(key)] = true })
 		}})
+}
+
+// forgetSpace drops what a region said of address space: it is gone for good.
+func (g *Global) forgetSpace(region string) {
+	if !g.reports.session(region).connected { // should it come back all the same, it is to tell all
+		g.mu.Lock()
+		delete(g.ledgers, region)
+		g.mu.Unlock()
+	}
+	keys := g.reports.forgetSpace(region)
+	for _, key := range keys {
+		if key.Kind == record.KindDemand {
+			g.space.gone(region, key)
+		}
+	}
+	g.queue.add(func(w *work) {
+		for _, key := range keys {
+			if key.Kind == record.KindDemand {
+				w.demanded[poolOf(key)] = true
+			} else {
+				w.allotted[ownerOf(key)] = true
+			}
+		}
+	})
 }
 
 // began serves a tier that begins, or none.

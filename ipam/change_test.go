@@ -145,6 +145,11 @@ func TestReclaim(t *testing.T) {
 	if err != nil || len(taken) != 1 || taken[0].Prefix != before {
 		t.Fatalf("got %v, %v, want %s", taken, err, before)
 	}
+	tr.west.mu.Lock()
+	if got := tr.west.reclaimed; !slices.Equal(got, []string{"west/a"}) {
+		t.Errorf("reclaimed from %v is told, want west/a", got)
+	}
+	tr.west.mu.Unlock()
 	r := tr.a.claim("ipclaim/n/2", record.Claim{Pool: "pods"})
 	tr.global.put(r)
 	tr.a.put(r)

@@ -90,6 +90,7 @@ type place struct {
 	said      map[record.Key]record.Record // what goes up, guarded by mu
 	connected bool                         // to the parent, guarded by mu
 	states    map[string]ipam.PoolState    // as reported, guarded by mu
+	reclaimed []string                     // the children of whom Reclaimed was told
 }
 
 func (tr *tree) place(parent *place, region, zone string) *place {
@@ -192,6 +193,10 @@ func (p *place) start() {
 			p.states[s.Name] = s
 		}, Connected: func(child string) bool {
 			return slices.ContainsFunc(p.children, func(c *place) bool { return c.name == child && c.linked() })
+		}, Reclaimed: func(child string) {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.reclaimed = append(p.reclaimed, child)
 		}})
 	p.mu.Lock()
 	p.ledger, p.tier = l, tier

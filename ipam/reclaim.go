@@ -94,5 +94,8 @@ func (t *Tier) confiscate(ctx context.Context, c *child, taken []Delegation) err
 		}
 	}
 	clear(c.demands)
+	if t.cfg.Reclaimed != nil {
+		t.cfg.Reclaimed(c.name)
+	}
 	return errors.Join(errs...)
 }

@@ -51,6 +51,8 @@ type Config struct {
 	Report func(PoolState)
 	// Connected tells whether a child has a session; nil: none has.
 	Connected func(child string) bool
+	// Reclaimed is told of a child from which all was taken back: what it said counts no more; nil: nobody is. It must not block.
+	Reclaimed func(child string)
 	Log       *slog.Logger
 	// Now is the clock of forecasts. Default time.Now.
 	Now func() time.Time

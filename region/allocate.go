@@ -17,7 +17,7 @@ func (r *Region) allocate(ctx context.Context, writer ipam.Writer, told chan<- s
 		close(told)
 		return nil
 	}
-	return r.tenure.Run(ctx, tenure.Term{Writer: writer, Tell: r.space.tell, Untell: r.space.untell, Told: told,
+	return r.tenure.Run(ctx, tenure.Term{Writer: writer, Tell: r.space.tell, Untell: r.space.untell, Told: told, Reclaimed: r.reclaimed,
 		Began: func(t *ipam.Tier) {
 			if t == nil {
 				r.space.serve(nil)
@@ -25,6 +25,18 @@ func (r *Region) allocate(ctx context.Context, writer ipam.Writer, told chan<- s
 			}
 			r.space.serve(t)
 		}})
+}
+
+// reclaimed forgets what a zone, REGION/ZONE, said of the addresses that were taken back from it, whatever it wanted.
+func (r *Region) reclaimed(child string) {
+	_, zone, _ := strings.Cut(child, "/")
+	if !r.zones.Connected(zone) { // should it come back all the same, it is to tell all
+		r.mu.Lock()
+		delete(r.ledgers, zone)
+		r.mu.Unlock()
+	}
+	r.space.forget(zone)
+	r.allotments.retain(func(other string) bool { return other != zone })
 }
 
 // delegates tells whether a record is a prefix that the region hands on to a zone, which is its own to decide.

@@ -56,6 +56,8 @@ type Term struct {
 	// Tell and Untell are for what goes up. They must not block.
 	Tell   func(record.Record)
 	Untell func(record.Key, record.Cause)
+	// Reclaimed is the Tier's.
+	Reclaimed func(child string)
 	// Began is called with each Tier before it runs, and with nil when it has ended; nil: nobody is told. Calls do not overlap.
 	Began func(*ipam.Tier)
 	// Told is closed when all that goes up has been told once, or of each claim that etcd was set back. A place tells its parent
@@ -158,7 +160,7 @@ func (t *Tenure) serve(ctx context.Context, term Term, told func()) (err error) 
 		return err
 	}
 	tier := ipam.New(ipam.Config{Region: t.cfg.Region, Zone: t.cfg.Zone, Mirror: t.cfg.Mirror, Writer: term.Writer, Ledger: l,
-		Tell: term.Tell, Untell: term.Untell, Report: t.cfg.Report, Connected: t.cfg.Connected, Log: t.cfg.Log})
+		Tell: term.Tell, Untell: term.Untell, Reclaimed: term.Reclaimed, Report: t.cfg.Report, Connected: t.cfg.Connected, Log: t.cfg.Log})
 	t.begin(term, tier)
 	defer t.begin(term, nil)
 	group, ctx := errgroup.WithContext(ctx)
