@@ -17,7 +17,10 @@ import (
 // requestTimeout ends a request that etcd neither answers nor refuses.
 const requestTimeout = 5 * time.Second
 
-var errSilent = fmt.Errorf("etcd did not answer in %v", requestTimeout)
+// pageTimeout ends the reading of a page, which may be much: where it does not suffice no term ever begins.
+const pageTimeout = 30 * time.Second
+
+func silent(patience time.Duration) error { return fmt.Errorf("etcd did not answer in %v", patience) }
 
 // txn is one transaction.
 type txn struct {
@@ -87,7 +90,7 @@ func (l *Ledger) attempt(ctx context.Context, t txn) (*clientv3.TxnResponse, err
 // send does a transaction.
 func (l *Ledger) send(ctx context.Context, t txn) (*clientv3.TxnResponse, error) {
 	before := l.seen.Load()
-	ctx, cancel := context.WithTimeoutCause(ctx, requestTimeout, errSilent)
+	ctx, cancel := context.WithTimeoutCause(ctx, requestTimeout, silent(requestTimeout))
 	defer cancel()
 	resp, err := l.client.Txn(ctx).If(t.compare...).Then(t.then...).Else(t.otherwise...).Commit()
 	if err != nil {
@@ -101,11 +104,15 @@ func (l *Ledger) send(ctx context.Context, t txn) (*clientv3.TxnResponse, error)
 
 // get reads. It ends with the ledger, too.
 func (l *Ledger) get(ctx context.Context, key string, opts ...clientv3.OpOption) (*clientv3.GetResponse, error) {
+	return l.getWithin(ctx, requestTimeout, key, opts...)
+}
+
+func (l *Ledger) getWithin(ctx context.Context, patience time.Duration, key string, opts ...clientv3.OpOption) (*clientv3.GetResponse, error) {
 	if err := l.lost(); err != nil {
 		return nil, err
 	}
 	before := l.seen.Load()
-	ctx, cancel := context.WithTimeoutCause(ctx, requestTimeout, errSilent)
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, silent(patience))
 	defer cancel()
 	defer context.AfterFunc(l.ctx, cancel)()
 	resp, err := l.client.Get(ctx, key, opts...)
