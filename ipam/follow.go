@@ -72,10 +72,11 @@ func (t *Tier) resume(e ledger.Entry) {
 	t.cfg.Untell(record.AllotmentKey(t.cfg.Region, t.cfg.Zone, e.Owner), record.CausePerson)
 }
 
-// apply takes in what changed in the mirror.
-func (t *Tier) apply(u store.Update) {
+// apply takes in what changed in the mirror, and tells whether any of it is of address space: most is not.
+func (t *Tier) apply(u store.Update) (ours bool) {
 	for _, c := range u.Changes {
 		var err error
+		known := true
 		switch c.Key.Kind {
 		case record.KindPool:
 			err = t.applyPool(c)
@@ -86,11 +87,15 @@ func (t *Tier) apply(u store.Update) {
 		case record.KindCluster:
 			t.count(c.Old, -1)
 			t.count(c.New, 1)
+		default:
+			known = false
 		}
+		ours = ours || known
 		if err != nil {
 			t.cfg.Log.Error("a record of address space is passed over", "error", err)
 		}
 	}
+	return ours
 }
 
 func (t *Tier) applyPool(c store.Change) error {

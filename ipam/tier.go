@@ -212,8 +212,9 @@ func (t *Tier) await(ctx context.Context, updates <-chan store.Update, changed <
 	for {
 		select {
 		case u := <-updates:
-			t.apply(u)
-			return nil
+			if t.apply(u) {
+				return nil
+			}
 		case <-t.inbox.wake:
 			t.hear()
 			return nil
