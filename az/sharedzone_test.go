@@ -259,13 +259,6 @@ func (z *shared) observe() {
 	})
 }
 
-// history are the claims on a cluster, in their order.
-func (z *shared) history(cluster string) []store.Claim {
-	z.mu.Lock()
-	defer z.mu.Unlock()
-	return slices.Clone(z.claims[cluster])
-}
-
 // owners are how many clusters each replica has.
 func (z *shared) owners() map[string]int {
 	z.mu.Lock()

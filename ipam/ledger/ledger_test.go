@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,7 +28,6 @@ func bounded(t testing.TB) context.Context {
 // server is an etcd in this process.
 type server struct {
 	*etcd.Server
-	opened atomic.Int32
 }
 
 func startEtcd(t testing.TB, dir, listen string) *server {
