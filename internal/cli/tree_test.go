@@ -90,6 +90,7 @@ func startTree(t *testing.T) tree {
 	if err != nil {
 		t.Fatal(err)
 	}
+	hub.QPS = -1 // as in the program
 	log := slog.New(slog.DiscardHandler)
 	own, err := tiertest.Root().Authority(question.Path{})
 	if err != nil {
@@ -118,7 +119,9 @@ func startTree(t *testing.T) tree {
 	agent.Ready(tiertest.Replicas)
 	agent.Start()
 	tm.ok(inventory, "apply", "-f", "-")
-	return tree{tm, agent}
+	tr := tree{tm, agent}
+	tr.await("west-a", "status") // Global has said at the hub where it answers
+	return tr
 }
 
 // startTier runs a tier until the test ends, and returns its address.
