@@ -27,7 +27,7 @@ const (
 // has two owners, and in the end everybody has what was answered, and nothing else is taken. MERIDIAN_IPAM_OPERATIONS is
 // how many operations are answered.
 func TestManyOperations(t *testing.T) {
-	operations := countFrom(t, "MERIDIAN_IPAM_OPERATIONS", 20_000)
+	operations := countFrom(t, "MERIDIAN_IPAM_OPERATIONS", 5_000)
 	c := &crowd{terms: &terms{t: t, etcd: serveHistories(t), prefix: "/crowd", begun: time.Now()}, operations: int64(operations)}
 	c.every = max(2000, c.operations/50)
 	if c.succeed(0) == nil {

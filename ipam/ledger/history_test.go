@@ -41,7 +41,7 @@ func TestHistories(t *testing.T) {
 		{pools: 2, clients: 6, operations: 2000},
 	}
 	server := serveHistories(t)
-	for n := range countFrom(t, "MERIDIAN_IPAM_HISTORIES", 4) {
+	for n := range countFrom(t, "MERIDIAN_IPAM_HISTORIES", 2) {
 		t.Run(strconv.Itoa(n), func(t *testing.T) {
 			newHistory(t, server, shapes[n%len(shapes)], uint64(n)).check()
 		})
