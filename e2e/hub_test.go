@@ -160,7 +160,7 @@ func cmpErr(err error, text string) error {
 	return errors.New(text)
 }
 
-// settled waits until the tree is whole and in sync and every application Ready.
+// settled waits until the tree is whole and in sync, and every application Ready, with its address if it asks for one.
 func (f *federation) settled(t *testing.T) {
 	t.Helper()
 	await(t, "all is converged", func(ctx context.Context) error {
@@ -181,6 +181,9 @@ func (f *federation) settled(t *testing.T) {
 		for i := range apps {
 			if err := isReady(&apps[i]); err != nil {
 				return err
+			}
+			if apps[i].Spec.Address != nil && apps[i].Status.Address == "" {
+				return fmt.Errorf("%s/%s has no address", apps[i].Namespace, apps[i].Name)
 			}
 		}
 		return nil
