@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"unicode/utf8"
 )
 
 // A revision's spec is read as far as the compiler looks into it, which is little of it: reading it whole by reflection would
@@ -71,7 +72,7 @@ func enter(value []byte, bracket byte) (int, error) {
 
 // text reads a string; null is the empty one.
 func text(value []byte) (string, error) {
-	if value[0] == '"' && bytes.IndexByte(value, '\\') < 0 {
+	if value[0] == '"' && bytes.IndexByte(value, '\\') < 0 && utf8.Valid(value) {
 		return string(value[1 : len(value)-1]), nil
 	}
 	var s string

@@ -8,7 +8,7 @@ import (
 // FuzzRead holds what is read of JSON against what encoding/json reads.
 func FuzzRead(f *testing.F) {
 	for _, s := range []string{`{}`, `[]`, `null`, `{"a":1,"b":[{"c":"d\\\"e"},-1.5e3,true,null],"\u0041":{"x":{"y":[[]]}}}`,
-		" { \"a\" : [ 1 , \"]\" , { } ] , \"b\" : null } ", `"a"`, `7`, `{"a":{"b":1}}`, `[["a"],{"b":"}"}]`} {
+		" { \"a\" : [ 1 , \"]\" , { } ] , \"b\" : null } ", `"a"`, `7`, `{"a":{"b":1}}`, `[["a"],{"b":"}"}]`, "{\"\xdc\":\"\xdc\"}"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
