@@ -68,7 +68,7 @@ func serve(ctx context.Context, args []string) (err error) {
 	defer func() { err = errors.Join(err, trail.Close()) }()
 	registry.MustRegister(id.Collector())
 	tier, err := global.New(cfg, global.Deps{Store: store, Identity: id.Source, Authority: id.Authority, Hub: hub, Listener: listener, Log: log, Audit: trail, Stats: stats,
-		Ledger: ledger.Config{Client: store.Client(), Prefix: cfg.Etcd.Prefix, Witness: cfg.Identity.Ledger(), Log: log}, Registry: registry})
+		Ledger: ledger.Config{Client: store.Client(), Prefix: cfg.Etcd.Prefix, Witness: cfg.Identity.Ledger(cfg.ID), Log: log}, Registry: registry})
 	if err != nil {
 		return err
 	}

@@ -59,7 +59,7 @@ func serve(ctx context.Context, args []string) (err error) {
 	defer func() { err = errors.Join(err, trail.Close()) }()
 	registry.MustRegister(id.Collector())
 	tier := region.New(cfg, region.Deps{Store: store, Identity: id.Source, Authority: id.Authority, Listener: listener, Log: log, Audit: trail,
-		Ledger: ledger.Config{Client: store.Client(), Prefix: prefix, Witness: cfg.Identity.Ledger(), Log: log}, Registry: registry})
+		Ledger: ledger.Config{Client: store.Client(), Prefix: prefix, Witness: cfg.Identity.Ledger(cfg.ID), Log: log}, Registry: registry})
 	tier.Check(health)
 	admin, err := telemetry.Listen(cfg.Admin, telemetry.Admin{Health: health, Registry: registry, Log: log})
 	if err != nil {

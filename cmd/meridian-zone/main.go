@@ -61,7 +61,7 @@ func serve(ctx context.Context, args []string) (err error) {
 	defer func() { err = errors.Join(err, trail.Close()) }()
 	registry.MustRegister(id.Collector())
 	deps := az.Deps{Store: store, Identity: id.Source, Authority: id.Authority, Listener: listener, Log: log, Audit: trail,
-		Ledger: ledger.Config{Client: store.Client(), Prefix: prefix, Witness: cfg.Identity.Ledger(), Log: log}, Registry: registry}
+		Ledger: ledger.Config{Client: store.Client(), Prefix: prefix, Witness: cfg.Identity.Ledger(cfg.ID), Log: log}, Registry: registry}
 	if cfg.Authorization.Address != "" {
 		if deps.Authorization, err = net.Listen("tcp", cfg.Authorization.Address); err != nil {
 			return fmt.Errorf("listening for proxies: %w", err)

@@ -4,6 +4,7 @@ package zonefaults
 
 import (
 	"os"
+	"path/filepath"
 
 	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/internal/tiertest"
@@ -27,6 +28,6 @@ func (p programs) identity(name string, place question.Path) ([]string, error) {
 		return nil, err
 	}
 	cfg, err := tiertest.Root().Files(dir, place)
-	return []string{"--identity-source", cfg.Source, "--identity-trust-domain", cfg.TrustDomain, "--identity-cert-file", cfg.CertFile,
-		"--identity-key-file", cfg.KeyFile, "--identity-bundle-file", cfg.BundleFile}, err
+	return []string{"--identity-dir", filepath.Join(dir, "own"), "--identity-source", cfg.Source, "--identity-trust-domain", cfg.TrustDomain,
+		"--identity-cert-file", cfg.CertFile, "--identity-key-file", cfg.KeyFile, "--identity-bundle-file", cfg.BundleFile}, err
 }

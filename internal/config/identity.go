@@ -38,8 +38,9 @@ type Identity struct {
 	LeafLifetime       time.Duration `usage:"how long a certificate is good that a process shows; it is renewed after two thirds"`
 }
 
-// Ledger is the file beside Dir in which this process remembers what it wrote to the ledger of addresses.
-func (i *Identity) Ledger() string { return filepath.Clean(i.Dir) + ".ledger" }
+// Ledger is the file beside Dir in which the process with an id remembers what it wrote to the ledger of addresses. Several that
+// leave Dir as it is, having their certificates elsewhere, do not share it.
+func (i *Identity) Ledger(id string) string { return filepath.Clean(i.Dir) + "." + id + ".ledger" }
 
 // Default fills in zero fields. A certificate that a process shows is short-lived, so that it ends soon after its parent no
 // longer renews it; one that signs lives for as long as a zone should be able to do without parents, and it is for as long

@@ -127,8 +127,8 @@ func (f *Fleet) start(ctx context.Context, fed *Federation, name string, path qu
 	if err != nil {
 		return err
 	}
-	args = append(args, "--identity-source", id.Source, "--identity-trust-domain", id.TrustDomain, "--identity-cert-file", id.CertFile,
-		"--identity-key-file", id.KeyFile, "--identity-bundle-file", id.BundleFile)
+	args = append(args, "--identity-dir", filepath.Join(dir, "own"), "--identity-source", id.Source, "--identity-trust-domain", id.TrustDomain,
+		"--identity-cert-file", id.CertFile, "--identity-key-file", id.KeyFile, "--identity-bundle-file", id.BundleFile)
 	port, err := process.FreePort()
 	if err != nil {
 		return err
