@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
 	"strings"
 	"time"
 
@@ -168,39 +167,6 @@ func (p *planner) reclaim(revision record.Revision) error {
 	return err
 }
 
-// missing adds the applications and clusters that have records and no spec.
-func (p *planner) missing(w *work) {
-	snapshot := p.mirror.Snapshot()
-	for _, kind := range []record.Kind{record.KindAssignment, record.KindRevision, record.KindService, record.KindPolicy} {
-		for e := range snapshot.All(kind) {
-			parts := e.Key.Parts()
-			name := record.ServiceName(parts[0], parts[1])
-			if _, ok := p.hub.applications.get(name); !ok {
-				if _, seen := w.removed[name]; !seen {
-					w.removed[name] = record.CauseFound
-				}
-			}
-		}
-	}
-	for owner := range p.asks.claims {
-		if key, ok := strings.CutPrefix(owner, ownerIPClaim); ok {
-			if _, ok := p.hub.ipclaims.get(key); ok {
-				continue
-			}
-			if _, seen := w.unclaimed[key]; !seen {
-				w.unclaimed[key] = record.CauseFound
-			}
-		}
-	}
-	for e := range snapshot.All(record.KindCluster) {
-		if _, ok := p.hub.clusters.get(e.Key.Name); !ok {
-			if _, seen := w.clusters[e.Key.Name]; !seen {
-				w.clusters[e.Key.Name] = record.CauseFound
-			}
-		}
-	}
-}
-
 // work takes one helping of the queue to the store and the status board.
 func (p *planner) work(ctx context.Context, w work) error {
 	begun := time.Now()
@@ -318,95 +284,4 @@ func (p *planner) commit(ctx context.Context, writes []store.Write) error {
 		p.log.Warn("writing records", "writes", len(writes), "error", err)
 		pause(ctx, backoff.Step())
 	}
-}
-
-// clusterPrefix tells clusters from applications among the guard's names.
-const clusterPrefix = "Cluster "
-
-// screen passes what was only found missing through the guard.
-func (p *planner) screen(w *work) {
-	var found []string
-	for name, cause := range w.removed {
-		if cause != record.CausePerson {
-			found = append(found, name)
-		}
-	}
-	for name, cause := range w.clusters {
-		if cause != record.CausePerson {
-			found = append(found, clusterPrefix+name)
-		}
-	}
-	for key, cause := range w.unclaimed {
-		if cause != record.CausePerson {
-			found = append(found, claimPrefix+key)
-		}
-	}
-	if len(found) == 0 {
-		return
-	}
-	let := map[string]bool{}
-	present := p.hub.applications.len() + p.hub.clusters.len() + p.hub.ipclaims.len()
-	for _, name := range p.guard.admit(found, present, time.Now()) {
-		let[name] = true
-	}
-	maps.DeleteFunc(w.removed, func(name string, c record.Cause) bool { return c != record.CausePerson && !let[name] })
-	maps.DeleteFunc(w.clusters, func(name string, c record.Cause) bool {
-		return c != record.CausePerson && !let[clusterPrefix+name]
-	})
-	maps.DeleteFunc(w.unclaimed, func(key string, c record.Cause) bool { return c != record.CausePerson && !let[claimPrefix+key] })
-	if held := len(found) - len(let); held > 0 {
-		p.log.Error("specs are missing at the hub and nobody was seen to remove them; they are kept until confirmed", "held", held)
-	}
-}
-
-// release lets held removals go: an operator's confirmation is a person's removal.
-func (p *planner) release(w *work) {
-	w.inventory = w.inventory || p.guard.doubtful() // policies were kept as well
-	if p.guard.doubtful() {                         // and pools
-		w.freed[everyPool] = true
-	}
-	for _, name := range p.guard.release() {
-		cluster, ok := strings.CutPrefix(name, clusterPrefix)
-		claim, isClaim := strings.CutPrefix(name, claimPrefix)
-		switch {
-		case isClaim:
-			w.unclaimed[claim] = record.CausePerson
-		case !ok:
-			w.removed[name] = record.CausePerson
-		case !p.exists(cluster):
-			w.clusters[cluster] = record.CausePerson
-			w.inventory = true
-		}
-	}
-}
-
-// todo is a set of applications to plan, first in first out.
-type todo struct {
-	names []string
-	in    map[string]bool
-}
-
-func newTodo() *todo { return &todo{in: map[string]bool{}} }
-
-func (t *todo) add(name string) {
-	if !t.in[name] {
-		t.in[name] = true
-		t.names = append(t.names, name)
-	}
-}
-
-func (t *todo) addAll(names map[string]bool) {
-	for name := range names {
-		t.add(name)
-	}
-}
-
-func (t *todo) next() (string, bool) {
-	if len(t.names) == 0 {
-		return "", false
-	}
-	name := t.names[0]
-	t.names = t.names[1:]
-	delete(t.in, name)
-	return name, true
 }
