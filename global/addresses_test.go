@@ -390,6 +390,18 @@ func TestAddressClaims(t *testing.T) {
 		d.step()
 		d.wantRecords(record.KindClaim)
 	})
+	t.Run("one that is planned twice in a round, since what it depends on comes in the same", func(t *testing.T) {
+		address := func(s *v1alpha1.ApplicationSpec) {
+			s.Address, s.DependsOn = &v1alpha1.AddressRequest{}, []v1alpha1.Dependency{{Name: "reviews"}}
+		}
+		d.put("page", address)
+		d.put("reviews", nil)
+		d.step()
+		if got, want := d.dependsOn("shop/page"), []string{"shop/reviews"}; !slices.Equal(got, want) {
+			t.Errorf("it depends on %v, want %v", got, want)
+		}
+		d.wantRecords(record.KindClaim, "-/-/application/shop/page")
+	})
 }
 
 // TestAddressQuota takes a tenant to the addresses that it may have, and back.

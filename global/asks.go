@@ -2,7 +2,9 @@ package global
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/meridian-federation/meridian/api/v1alpha1"
@@ -52,6 +54,8 @@ type ask struct {
 // asks are the claims in force. The planner alone touches it.
 type asks struct {
 	claims map[string]record.Claim // by owner
+	// due are the writes that the store lacks until the end of the round. An owner may be planned twice in one.
+	due map[record.Key]store.Write
 	// lacking are the owners that wait for a pool of that name, or for anyPool.
 	lacking index
 	// spaces are the namespaces' IPClaims.
@@ -59,7 +63,7 @@ type asks struct {
 }
 
 func newAsks() *asks {
-	return &asks{claims: map[string]record.Claim{}, lacking: index{}, spaces: index{}}
+	return &asks{claims: map[string]record.Claim{}, due: map[record.Key]store.Write{}, lacking: index{}, spaces: index{}}
 }
 
 // restore reads the claims in force.
@@ -72,6 +76,28 @@ func (a *asks) restore(snapshot *store.Snapshot) error {
 		a.claims[c.Owner] = c
 	}
 	return nil
+}
+
+func (a *asks) hold(c record.Claim) {
+	if held, has := a.claims[c.Owner]; has && held.Record().Key != c.Record().Key {
+		a.end(c.Owner, record.CausePerson)
+	}
+	a.claims[c.Owner] = c
+	a.due[c.Record().Key] = store.Write{Record: c.Record()}
+}
+
+func (a *asks) end(owner string, cause record.Cause) {
+	if held, has := a.claims[owner]; has {
+		key := held.Record().Key
+		delete(a.claims, owner)
+		a.due[key] = store.Write{Record: record.Record{Key: key}, Delete: true, Cause: cause}
+	}
+}
+
+// writes are those that are due, which are so no more.
+func (a *asks) writes() []store.Write {
+	defer clear(a.due)
+	return slices.Collect(maps.Values(a.due))
 }
 
 // claimFor is an ask as the record that goes to where it is met. What the pool's spec shows to be impossible is refused.
@@ -120,7 +146,7 @@ func longest(ipv6 bool) int {
 
 // stake brings the claim of an owner into force, at most one, and tells the board. A claim that is in force stays when
 // what is asked can no longer be judged: the owner may be using what it has.
-func (p *planner) stake(a ask) []store.Write {
+func (p *planner) stake(a ask) {
 	want, refused := p.claimFor(a)
 	p.wait(a, refused)
 	held, has := p.asks.claims[a.owner]
@@ -129,21 +155,15 @@ func (p *planner) stake(a ask) []store.Write {
 			refused = nil
 		}
 		p.board.asked(a.owner, &asked{refused: refused, claim: held})
-		return nil
+		return
 	}
 	if has {
 		want.Tenant = held.Tenant // whoever it was given to
 	}
 	p.board.asked(a.owner, &asked{claim: want})
-	if has && held == want {
-		return nil
+	if !has || held != want {
+		p.asks.hold(want)
 	}
-	var out []store.Write
-	if has && held.Record().Key != want.Record().Key {
-		out = append(out, store.Write{Record: record.Record{Key: held.Record().Key}, Delete: true, Cause: record.CausePerson})
-	}
-	p.asks.claims[a.owner] = want
-	return append(out, store.Write{Record: want.Record()})
 }
 
 // anyPool stands for all pools of a purpose and a family; no pool has such a name.
@@ -165,35 +185,30 @@ func (p *planner) wait(a ask, refused *refusal) {
 }
 
 // letGo ends the claim of an owner.
-func (p *planner) letGo(owner string, cause record.Cause) []store.Write {
+func (p *planner) letGo(owner string, cause record.Cause) {
 	p.board.asked(owner, nil)
 	for pool := range p.asks.lacking {
 		p.asks.lacking.remove(pool, owner)
 	}
-	held, has := p.asks.claims[owner]
-	if !has {
-		return nil
-	}
-	delete(p.asks.claims, owner)
-	return []store.Write{{Record: record.Record{Key: held.Record().Key}, Delete: true, Cause: cause}}
+	p.asks.end(owner, cause)
 }
 
 // address brings the claim of an application that is accepted into force, or ends it.
-func (p *planner) address(name string, spec *v1alpha1.ApplicationSpec) []store.Write {
+func (p *planner) address(name string, spec *v1alpha1.ApplicationSpec) {
 	owner := ownerApplication + name
 	if spec.Address == nil {
-		return p.letGo(owner, record.CausePerson)
+		p.letGo(owner, record.CausePerson)
+		return
 	}
 	a := ask{owner: owner, pool: spec.Address.Pool, single: true, ipv6: spec.Address.Family == v1alpha1.IPv6, tenant: p.tenantOf(name)}
 	if a.pool == "" {
 		a.purpose = record.PurposeService
 	}
-	return p.stake(a)
+	p.stake(a)
 }
 
 // clusterClaims brings the claims of clusters into force, and ends those of clusters that are no more.
-func (p *planner) clusterClaims(w work) []store.Write {
-	var out []store.Write
+func (p *planner) clusterClaims(w work) {
 	for owner := range p.asks.claims {
 		cluster, _, ok := clusterAsk(owner)
 		if _, stands := p.inventory.clusters[cluster]; ok && !stands {
@@ -201,19 +216,18 @@ func (p *planner) clusterClaims(w work) []store.Write {
 			if !gone {
 				cause = record.CauseFound
 			}
-			out = append(out, p.letGo(owner, cause)...)
+			p.letGo(owner, cause)
 		}
 	}
 	for name := range p.inventory.clusters {
 		if c, ok := p.hub.clusters.get(name); ok {
-			out = append(out, p.claimsOf(c)...)
+			p.claimsOf(c)
 		}
 	}
-	return out
 }
 
 // claimsOf brings one cluster's claims into force.
-func (p *planner) claimsOf(c *v1alpha1.Cluster) (out []store.Write) {
+func (p *planner) claimsOf(c *v1alpha1.Cluster) {
 	var wants v1alpha1.ClusterAddresses
 	if c.Spec.Addresses != nil {
 		wants = *c.Spec.Addresses
@@ -221,13 +235,13 @@ func (p *planner) claimsOf(c *v1alpha1.Cluster) (out []store.Write) {
 	one := func(name string, asks bool, a ask) {
 		a.owner, a.zone = clusterOwner(c.Name, name), c.Spec.Zone
 		if !asks {
-			out = append(out, p.letGo(a.owner, record.CausePerson)...)
+			p.letGo(a.owner, record.CausePerson)
 			return
 		}
 		if a.pool != "" {
 			a.purpose, a.network = "", ""
 		}
-		out = append(out, p.stake(a)...)
+		p.stake(a)
 	}
 	pods, eastWest, ingress := ask{purpose: record.PurposePod, network: c.Spec.Network}, ask{purpose: record.PurposeLoadBalancer, single: true},
 		ask{purpose: record.PurposeLoadBalancer, single: true}
@@ -246,7 +260,6 @@ func (p *planner) claimsOf(c *v1alpha1.Cluster) (out []store.Write) {
 	one(askPodRange, wants.PodRange != nil, pods)
 	one(askEastWest, wants.EastWest != nil, eastWest)
 	one(askIngress, wants.Ingress != nil, ingress)
-	return out
 }
 
 // gateways are the addresses of east-west gateways that IPAM gives. One that is not told of now is as it was.

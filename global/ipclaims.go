@@ -7,7 +7,6 @@ import (
 
 	"github.com/meridian-federation/meridian/api/v1alpha1"
 	"github.com/meridian-federation/meridian/internal/record"
-	"github.com/meridian-federation/meridian/internal/store"
 	"github.com/meridian-federation/meridian/ipam"
 )
 
@@ -15,7 +14,7 @@ import (
 const claimPrefix = "IPClaim "
 
 // planIPClaim decides one IPClaim, NAMESPACE/NAME, anew. One that is gone keeps what it has until its removal is due.
-func (p *planner) planIPClaim(key string, removed map[string]record.Cause) []store.Write {
+func (p *planner) planIPClaim(key string, removed map[string]record.Cause) {
 	owner, name := ownerIPClaim+key, claimPrefix+key
 	namespace, _, _ := strings.Cut(key, "/")
 	p.quotas.settle(name, p.tenantOf(key))
@@ -23,27 +22,27 @@ func (p *planner) planIPClaim(key string, removed map[string]record.Cause) []sto
 	if !ok {
 		cause, due := removed[key]
 		if !due {
-			return nil
+			return
 		}
 		p.quotas.release(name)
 		p.asks.spaces.remove(namespace, key)
-		return p.letGo(owner, cause)
+		p.letGo(owner, cause)
+		return
 	}
 	p.asks.spaces.add(namespace, key)
 	a, err := askOf(spec, p.tenantOf(key))
 	if err != nil {
 		p.board.asked(owner, &asked{refused: &refusal{v1alpha1.ReasonInvalidSpec, err.Error()}})
-		return nil
+		return
 	}
 	if refused := p.affordClaim(name, a, spec); refused != nil {
 		p.board.asked(owner, &asked{refused: refused, claim: p.asks.claims[owner]})
-		return nil
+		return
 	}
-	writes := p.stake(a)
+	p.stake(a)
 	if held, has := p.asks.claims[owner]; has {
 		p.chargeClaim(name, a.tenant, held)
 	}
-	return writes
 }
 
 // affordClaim refuses an IPClaim that its tenant has no room for, if it asks for anything that it does not have.

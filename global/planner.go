@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -215,7 +216,7 @@ func (p *planner) work(ctx context.Context, w work) error {
 		for name, ok := dirty.next(); ok; name, ok = dirty.next() {
 			if key, ok := strings.CutPrefix(name, claimPrefix); ok {
 				w.ipclaims[key] = true
-				writes = append(writes, p.planIPClaim(key, w.unclaimed)...)
+				p.planIPClaim(key, w.unclaimed)
 				continue
 			}
 			p.metrics.planned.Inc()
@@ -223,7 +224,8 @@ func (p *planner) work(ctx context.Context, w work) error {
 		}
 	}
 	grown, shrunk := p.audiences.writes(p.mirror.Snapshot(), p.inventory.networksOf, time.Now())
-	writes = sequence(p.mirror.Snapshot(), append(writes, grown...), planned, shrunk)
+	writes = slices.Concat(writes, p.asks.writes(), grown)
+	writes = sequence(p.mirror.Snapshot(), writes, planned, shrunk)
 	if err := p.commit(ctx, append(revoked, writes...)); err != nil {
 		return err
 	}

@@ -69,13 +69,13 @@ func (p *planner) plan(name string, removed map[string]record.Cause, dirty *todo
 		return writes
 	}
 	p.charge(name, in.environment, &spec.Spec, zones)
-	address := p.address(name, &spec.Spec)
+	p.address(name, &spec.Spec)
 	who, policy := p.compile(name, calleeOf(namespace, short, in.environment, spec.Spec.Ports))
 	app.plan = decide(spec, in, policy, dependencies, zones, p.inventory, now.permitted(p.judge(name)), time.Now(), p.settled)
 	app.plan.unresolved = unresolved
 	p.meet(name, face{in.service != nil, who, policy.Version}, dirty)
 	p.audiences.set(name, app.plan.follows, record.CausePerson)
-	return append(app.plan.writes(now, app.leaving), address...)
+	return app.plan.writes(now, app.leaving)
 }
 
 // force is what was in force of an application when it was last planned.
@@ -115,7 +115,8 @@ func (p *planner) drop(name, namespace string, now force, cause record.Cause, di
 	}
 	p.meet(name, face{}, dirty)
 	p.audiences.set(name, consumer{}, cause)
-	return append(now.removals(nil, cause), p.letGo(ownerApplication+name, cause)...)
+	p.letGo(ownerApplication+name, cause)
+	return now.removals(nil, cause)
 }
 
 // claim takes the objects that the application will own.
@@ -197,7 +198,7 @@ func (p *planner) inventoryWrites(w work, dirty *todo) []store.Write {
 		}
 		out = append(out, store.Write{Record: record.Record{Key: record.ClusterKey(name)}, Delete: true, Cause: cause})
 	}
-	out = append(out, p.clusterClaims(w)...)
+	p.clusterClaims(w)
 	for name := range p.apps {
 		dirty.add(name)
 	}
