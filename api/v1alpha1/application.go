@@ -171,21 +171,26 @@ type Port struct {
 }
 
 // DependencyKind is the kind of thing that can be depended on.
-// +kubebuilder:validation:Enum=Application
+// +kubebuilder:validation:Enum=Application;ExternalService
 type DependencyKind string
 
-// DependencyApplication is a dependency on another Application.
-const DependencyApplication DependencyKind = "Application"
+const (
+	// DependencyApplication is a dependency on another Application.
+	DependencyApplication DependencyKind = "Application"
+	// DependencyExternalService is a dependency on what is outside the mesh.
+	DependencyExternalService DependencyKind = "ExternalService"
+)
 
 // Dependency names one thing that an Application calls.
 type Dependency struct {
-	// kind of what is called. Default, and the only one: Application.
+	// kind of what is called, Application or ExternalService. Default Application.
 	// +optional
 	Kind DependencyKind `json:"kind,omitempty"`
 
 	// namespace of what is called. Default: the Application's own. A dependency
-	// that no AccessPolicy of that namespace allows is denied, and reported in
-	// the condition DependenciesResolved.
+	// that no AccessPolicy of that namespace allows, or that is no consumer of the
+	// ExternalService, is denied, and reported in the condition
+	// DependenciesResolved.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`

@@ -45,6 +45,7 @@ func Resources() []Resource {
 		{Kind: "TenantQuota", Plural: "tenantquotas"},
 		{Kind: "AccessPolicy", Plural: "accesspolicies", Namespaced: true},
 		{Kind: "IPClaim", Plural: "ipclaims", Namespaced: true},
+		{Kind: "ExternalService", Plural: "externalservices", Namespaced: true},
 		{Kind: "Application", Plural: "applications", Namespaced: true},
 	}
 }
@@ -56,6 +57,7 @@ func AddToScheme(s *runtime.Scheme) error {
 		&Application{}, &ApplicationList{},
 		&Cluster{}, &ClusterList{},
 		&Environment{}, &EnvironmentList{},
+		&ExternalService{}, &ExternalServiceList{},
 		&IPClaim{}, &IPClaimList{},
 		&IPPool{}, &IPPoolList{},
 		&Network{}, &NetworkList{},

@@ -72,7 +72,7 @@ func ServiceKey(namespace, application string) Key {
 // Record encodes the service.
 func (v Service) Record() Record {
 	m := &recordpb.Service{Environment: v.Environment, Tenant: v.Tenant, ServiceAccount: v.ServiceAccount,
-		Unproxied: v.Unproxied}
+		Unproxied: v.Unproxied, External: v.External.message()}
 	for _, p := range v.Ports {
 		m.Ports = append(m.Ports, &recordpb.Port{Name: p.Name, Port: p.Port, TargetPort: p.TargetPort,
 			Protocol: p.Protocol, AppProtocol: p.AppProtocol})
@@ -88,7 +88,7 @@ func DecodeService(r Record) (Service, error) {
 		return Service{}, err
 	}
 	v := Service{Namespace: p[0], Application: p[1], Environment: m.Environment, Tenant: m.Tenant,
-		ServiceAccount: m.ServiceAccount, Unproxied: m.Unproxied}
+		ServiceAccount: m.ServiceAccount, Unproxied: m.Unproxied, External: externalOf(m.External)}
 	for _, q := range m.Ports {
 		v.Ports = append(v.Ports, Port{Name: q.Name, Port: q.Port, TargetPort: q.TargetPort,
 			Protocol: q.Protocol, AppProtocol: q.AppProtocol})

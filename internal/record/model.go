@@ -1,9 +1,22 @@
 package record
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // ServiceName is NAMESPACE/APPLICATION, as dependencies and status records name an application.
 func ServiceName(namespace, application string) string { return namespace + "/" + application }
+
+// externalSuffix sets ExternalServices apart from the applications of their namespace, whose names have no dots.
+const externalSuffix = ".external"
+
+// ExternalName is the name by which an ExternalService is known where applications are by theirs: in the keys of its service,
+// policy and audience records, and among an assignment's dependencies.
+func ExternalName(name string) string { return name + externalSuffix }
+
+// CutExternal reads a name that ExternalName made; others are applications'.
+func CutExternal(name string) (external string, ok bool) { return strings.CutSuffix(name, externalSuffix) }
 
 // Revision is an application's normalised spec: immutable, named by the hash of its content.
 type Revision struct {
@@ -24,7 +37,7 @@ type Port struct {
 	AppProtocol string
 }
 
-// Service is the callable face of an application.
+// Service is the callable face of an application, or of an ExternalService (ExternalName).
 type Service struct {
 	Namespace      string
 	Application    string
@@ -34,6 +47,33 @@ type Service struct {
 	ServiceAccount string
 	// Unproxied: where there is a mesh, its pods have no proxy all the same, so that they are called in their own cluster alone.
 	Unproxied bool
+	// External is set for an ExternalService alone.
+	External *External
+}
+
+// External is what of an ExternalService is outside the mesh.
+type External struct {
+	Hosts []string
+	// Endpoints are where it is; none: what DNS says of Hosts.
+	Endpoints []ExternalEndpoint
+	// Address that IPAM gave it; empty where it needs none, or has none yet.
+	Address string
+	// TLS is how proxies begin TLS; nil: they do not.
+	TLS *ExternalTLS
+}
+
+// ExternalEndpoint is an IP address, and where it is: empty is anywhere.
+type ExternalEndpoint struct {
+	Address, Region, Zone string
+}
+
+// ExternalTLS is how proxies begin TLS.
+type ExternalTLS struct {
+	// Mutual: the proxy shows the certificate of CredentialName.
+	Mutual          bool
+	CredentialName  string
+	SNI             string
+	SubjectAltNames []string
 }
 
 // Taint keeps away applications that do not tolerate it.

@@ -102,7 +102,7 @@ func (x *Revision) GetSpec() []byte {
 	return nil
 }
 
-// Service is the callable face of an application.
+// Service is the callable face of an application, or of an ExternalService.
 type Service struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	Environment    string                 `protobuf:"bytes,1,opt,name=environment,proto3" json:"environment,omitempty"`
@@ -110,7 +110,9 @@ type Service struct {
 	ServiceAccount string                 `protobuf:"bytes,3,opt,name=service_account,json=serviceAccount,proto3" json:"service_account,omitempty"`
 	Tenant         string                 `protobuf:"bytes,4,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	// Its pods have no proxy where there is a mesh.
-	Unproxied     bool `protobuf:"varint,5,opt,name=unproxied,proto3" json:"unproxied,omitempty"`
+	Unproxied bool `protobuf:"varint,5,opt,name=unproxied,proto3" json:"unproxied,omitempty"`
+	// Set for an ExternalService alone.
+	External      *External `protobuf:"bytes,6,opt,name=external,proto3" json:"external,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -180,6 +182,215 @@ func (x *Service) GetUnproxied() bool {
 	return false
 }
 
+func (x *Service) GetExternal() *External {
+	if x != nil {
+		return x.External
+	}
+	return nil
+}
+
+// External is what is outside the mesh.
+type External struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Hosts []string               `protobuf:"bytes,1,rep,name=hosts,proto3" json:"hosts,omitempty"`
+	// Where it is; none: what DNS says of the hosts.
+	Endpoints []*ExternalEndpoint `protobuf:"bytes,2,rep,name=endpoints,proto3" json:"endpoints,omitempty"`
+	// That IPAM gave; empty where none is needed, or none is given yet.
+	Address       string       `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`
+	Tls           *ExternalTLS `protobuf:"bytes,4,opt,name=tls,proto3" json:"tls,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *External) Reset() {
+	*x = External{}
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *External) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*External) ProtoMessage() {}
+
+func (x *External) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use External.ProtoReflect.Descriptor instead.
+func (*External) Descriptor() ([]byte, []int) {
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *External) GetHosts() []string {
+	if x != nil {
+		return x.Hosts
+	}
+	return nil
+}
+
+func (x *External) GetEndpoints() []*ExternalEndpoint {
+	if x != nil {
+		return x.Endpoints
+	}
+	return nil
+}
+
+func (x *External) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *External) GetTls() *ExternalTLS {
+	if x != nil {
+		return x.Tls
+	}
+	return nil
+}
+
+// ExternalEndpoint is an IP address, and where it is.
+type ExternalEndpoint struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Address       string                 `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	Region        string                 `protobuf:"bytes,2,opt,name=region,proto3" json:"region,omitempty"`
+	Zone          string                 `protobuf:"bytes,3,opt,name=zone,proto3" json:"zone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExternalEndpoint) Reset() {
+	*x = ExternalEndpoint{}
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExternalEndpoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExternalEndpoint) ProtoMessage() {}
+
+func (x *ExternalEndpoint) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExternalEndpoint.ProtoReflect.Descriptor instead.
+func (*ExternalEndpoint) Descriptor() ([]byte, []int) {
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ExternalEndpoint) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *ExternalEndpoint) GetRegion() string {
+	if x != nil {
+		return x.Region
+	}
+	return ""
+}
+
+func (x *ExternalEndpoint) GetZone() string {
+	if x != nil {
+		return x.Zone
+	}
+	return ""
+}
+
+// ExternalTLS is how proxies begin TLS.
+type ExternalTLS struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// It shows the certificate of the credential.
+	Mutual          bool     `protobuf:"varint,1,opt,name=mutual,proto3" json:"mutual,omitempty"`
+	CredentialName  string   `protobuf:"bytes,2,opt,name=credential_name,json=credentialName,proto3" json:"credential_name,omitempty"`
+	Sni             string   `protobuf:"bytes,3,opt,name=sni,proto3" json:"sni,omitempty"`
+	SubjectAltNames []string `protobuf:"bytes,4,rep,name=subject_alt_names,json=subjectAltNames,proto3" json:"subject_alt_names,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *ExternalTLS) Reset() {
+	*x = ExternalTLS{}
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExternalTLS) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExternalTLS) ProtoMessage() {}
+
+func (x *ExternalTLS) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExternalTLS.ProtoReflect.Descriptor instead.
+func (*ExternalTLS) Descriptor() ([]byte, []int) {
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ExternalTLS) GetMutual() bool {
+	if x != nil {
+		return x.Mutual
+	}
+	return false
+}
+
+func (x *ExternalTLS) GetCredentialName() string {
+	if x != nil {
+		return x.CredentialName
+	}
+	return ""
+}
+
+func (x *ExternalTLS) GetSni() string {
+	if x != nil {
+		return x.Sni
+	}
+	return ""
+}
+
+func (x *ExternalTLS) GetSubjectAltNames() []string {
+	if x != nil {
+		return x.SubjectAltNames
+	}
+	return nil
+}
+
 // Policy says who may call an application.
 type Policy struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
@@ -195,7 +406,7 @@ type Policy struct {
 
 func (x *Policy) Reset() {
 	*x = Policy{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[2]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -207,7 +418,7 @@ func (x *Policy) String() string {
 func (*Policy) ProtoMessage() {}
 
 func (x *Policy) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[2]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -220,7 +431,7 @@ func (x *Policy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Policy.ProtoReflect.Descriptor instead.
 func (*Policy) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{2}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Policy) GetEnvironment() string {
@@ -268,7 +479,7 @@ type Rule struct {
 
 func (x *Rule) Reset() {
 	*x = Rule{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[3]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -280,7 +491,7 @@ func (x *Rule) String() string {
 func (*Rule) ProtoMessage() {}
 
 func (x *Rule) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[3]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -293,7 +504,7 @@ func (x *Rule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rule.ProtoReflect.Descriptor instead.
 func (*Rule) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{3}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Rule) GetPolicy() string {
@@ -349,7 +560,7 @@ type Caller struct {
 
 func (x *Caller) Reset() {
 	*x = Caller{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[4]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -361,7 +572,7 @@ func (x *Caller) String() string {
 func (*Caller) ProtoMessage() {}
 
 func (x *Caller) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[4]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -374,7 +585,7 @@ func (x *Caller) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Caller.ProtoReflect.Descriptor instead.
 func (*Caller) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{4}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Caller) GetNamespace() string {
@@ -406,7 +617,7 @@ type Audience struct {
 
 func (x *Audience) Reset() {
 	*x = Audience{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[5]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -418,7 +629,7 @@ func (x *Audience) String() string {
 func (*Audience) ProtoMessage() {}
 
 func (x *Audience) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[5]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -431,7 +642,7 @@ func (x *Audience) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Audience.ProtoReflect.Descriptor instead.
 func (*Audience) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{5}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Audience) GetNamespaces() []string {
@@ -482,7 +693,7 @@ type Place struct {
 
 func (x *Place) Reset() {
 	*x = Place{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[6]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -494,7 +705,7 @@ func (x *Place) String() string {
 func (*Place) ProtoMessage() {}
 
 func (x *Place) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[6]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -507,7 +718,7 @@ func (x *Place) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Place.ProtoReflect.Descriptor instead.
 func (*Place) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{6}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Place) GetRegion() string {
@@ -576,7 +787,7 @@ type Location struct {
 
 func (x *Location) Reset() {
 	*x = Location{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[7]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -588,7 +799,7 @@ func (x *Location) String() string {
 func (*Location) ProtoMessage() {}
 
 func (x *Location) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[7]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -601,7 +812,7 @@ func (x *Location) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Location.ProtoReflect.Descriptor instead.
 func (*Location) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{7}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Location) GetZone() string {
@@ -656,7 +867,7 @@ type Ready struct {
 
 func (x *Ready) Reset() {
 	*x = Ready{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[8]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -668,7 +879,7 @@ func (x *Ready) String() string {
 func (*Ready) ProtoMessage() {}
 
 func (x *Ready) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[8]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -681,7 +892,7 @@ func (x *Ready) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ready.ProtoReflect.Descriptor instead.
 func (*Ready) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{8}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Ready) GetVersion() string {
@@ -708,7 +919,7 @@ type Endpoint struct {
 
 func (x *Endpoint) Reset() {
 	*x = Endpoint{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[9]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -720,7 +931,7 @@ func (x *Endpoint) String() string {
 func (*Endpoint) ProtoMessage() {}
 
 func (x *Endpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[9]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -733,7 +944,7 @@ func (x *Endpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Endpoint.ProtoReflect.Descriptor instead.
 func (*Endpoint) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{9}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Endpoint) GetAddress() string {
@@ -763,7 +974,7 @@ type Port struct {
 
 func (x *Port) Reset() {
 	*x = Port{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[10]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -775,7 +986,7 @@ func (x *Port) String() string {
 func (*Port) ProtoMessage() {}
 
 func (x *Port) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[10]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -788,7 +999,7 @@ func (x *Port) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Port.ProtoReflect.Descriptor instead.
 func (*Port) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{10}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Port) GetName() string {
@@ -844,7 +1055,7 @@ type Cluster struct {
 
 func (x *Cluster) Reset() {
 	*x = Cluster{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[11]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -856,7 +1067,7 @@ func (x *Cluster) String() string {
 func (*Cluster) ProtoMessage() {}
 
 func (x *Cluster) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[11]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -869,7 +1080,7 @@ func (x *Cluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cluster.ProtoReflect.Descriptor instead.
 func (*Cluster) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{11}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Cluster) GetRegion() string {
@@ -939,7 +1150,7 @@ type Taint struct {
 
 func (x *Taint) Reset() {
 	*x = Taint{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[12]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -951,7 +1162,7 @@ func (x *Taint) String() string {
 func (*Taint) ProtoMessage() {}
 
 func (x *Taint) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[12]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -964,7 +1175,7 @@ func (x *Taint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Taint.ProtoReflect.Descriptor instead.
 func (*Taint) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{12}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Taint) GetKey() string {
@@ -1003,7 +1214,7 @@ type Mesh struct {
 
 func (x *Mesh) Reset() {
 	*x = Mesh{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[13]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1015,7 +1226,7 @@ func (x *Mesh) String() string {
 func (*Mesh) ProtoMessage() {}
 
 func (x *Mesh) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[13]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1028,7 +1239,7 @@ func (x *Mesh) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mesh.ProtoReflect.Descriptor instead.
 func (*Mesh) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{13}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Mesh) GetDataplane() string {
@@ -1086,7 +1297,7 @@ type Gateway struct {
 
 func (x *Gateway) Reset() {
 	*x = Gateway{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[14]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1098,7 +1309,7 @@ func (x *Gateway) String() string {
 func (*Gateway) ProtoMessage() {}
 
 func (x *Gateway) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[14]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1111,7 +1322,7 @@ func (x *Gateway) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gateway.ProtoReflect.Descriptor instead.
 func (*Gateway) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{14}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Gateway) GetAddresses() []string {
@@ -1156,7 +1367,7 @@ type Assignment struct {
 
 func (x *Assignment) Reset() {
 	*x = Assignment{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[15]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1168,7 +1379,7 @@ func (x *Assignment) String() string {
 func (*Assignment) ProtoMessage() {}
 
 func (x *Assignment) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[15]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1181,7 +1392,7 @@ func (x *Assignment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assignment.ProtoReflect.Descriptor instead.
 func (*Assignment) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{15}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Assignment) GetRegion() string {
@@ -1247,7 +1458,7 @@ type Binding struct {
 
 func (x *Binding) Reset() {
 	*x = Binding{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[16]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1259,7 +1470,7 @@ func (x *Binding) String() string {
 func (*Binding) ProtoMessage() {}
 
 func (x *Binding) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[16]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1272,7 +1483,7 @@ func (x *Binding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Binding.ProtoReflect.Descriptor instead.
 func (*Binding) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{16}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Binding) GetRevision() string {
@@ -1333,7 +1544,7 @@ type Status struct {
 
 func (x *Status) Reset() {
 	*x = Status{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[17]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1345,7 +1556,7 @@ func (x *Status) String() string {
 func (*Status) ProtoMessage() {}
 
 func (x *Status) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[17]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1358,7 +1569,7 @@ func (x *Status) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Status.ProtoReflect.Descriptor instead.
 func (*Status) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{17}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Status) GetRevision() string {
@@ -1456,7 +1667,7 @@ type Line struct {
 
 func (x *Line) Reset() {
 	*x = Line{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[18]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1468,7 +1679,7 @@ func (x *Line) String() string {
 func (*Line) ProtoMessage() {}
 
 func (x *Line) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[18]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1481,7 +1692,7 @@ func (x *Line) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Line.ProtoReflect.Descriptor instead.
 func (*Line) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{18}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Line) GetZone() string {
@@ -1570,7 +1781,7 @@ type Workload struct {
 
 func (x *Workload) Reset() {
 	*x = Workload{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[19]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1582,7 +1793,7 @@ func (x *Workload) String() string {
 func (*Workload) ProtoMessage() {}
 
 func (x *Workload) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[19]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1595,7 +1806,7 @@ func (x *Workload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Workload.ProtoReflect.Descriptor instead.
 func (*Workload) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{19}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Workload) GetKey() string {
@@ -1653,7 +1864,7 @@ type Problem struct {
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[20]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1665,7 +1876,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[20]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1678,7 +1889,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{20}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Problem) GetZone() string {
@@ -1735,7 +1946,7 @@ type Health struct {
 
 func (x *Health) Reset() {
 	*x = Health{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[21]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1747,7 +1958,7 @@ func (x *Health) String() string {
 func (*Health) ProtoMessage() {}
 
 func (x *Health) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[21]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1760,7 +1971,7 @@ func (x *Health) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Health.ProtoReflect.Descriptor instead.
 func (*Health) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{21}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Health) GetZone() string {
@@ -1851,7 +2062,7 @@ type Standing struct {
 
 func (x *Standing) Reset() {
 	*x = Standing{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[22]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1863,7 +2074,7 @@ func (x *Standing) String() string {
 func (*Standing) ProtoMessage() {}
 
 func (x *Standing) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[22]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1876,7 +2087,7 @@ func (x *Standing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Standing.ProtoReflect.Descriptor instead.
 func (*Standing) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{22}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Standing) GetEpoch() uint64 {
@@ -1955,7 +2166,7 @@ type Grant struct {
 
 func (x *Grant) Reset() {
 	*x = Grant{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[23]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1967,7 +2178,7 @@ func (x *Grant) String() string {
 func (*Grant) ProtoMessage() {}
 
 func (x *Grant) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[23]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1980,7 +2191,7 @@ func (x *Grant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grant.ProtoReflect.Descriptor instead.
 func (*Grant) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{23}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Grant) GetGeneration() uint64 {
@@ -2024,7 +2235,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[24]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2036,7 +2247,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[24]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2049,7 +2260,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{24}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Token) GetHash() []byte {
@@ -2128,7 +2339,7 @@ type Trust struct {
 
 func (x *Trust) Reset() {
 	*x = Trust{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[25]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2140,7 +2351,7 @@ func (x *Trust) String() string {
 func (*Trust) ProtoMessage() {}
 
 func (x *Trust) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[25]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2153,7 +2364,7 @@ func (x *Trust) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Trust.ProtoReflect.Descriptor instead.
 func (*Trust) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{25}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Trust) GetRoots() [][]byte {
@@ -2181,7 +2392,7 @@ type Range struct {
 
 func (x *Range) Reset() {
 	*x = Range{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[26]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2193,7 +2404,7 @@ func (x *Range) String() string {
 func (*Range) ProtoMessage() {}
 
 func (x *Range) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[26]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2206,7 +2417,7 @@ func (x *Range) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Range.ProtoReflect.Descriptor instead.
 func (*Range) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{26}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Range) GetPrefix() string {
@@ -2243,7 +2454,7 @@ type Pool struct {
 
 func (x *Pool) Reset() {
 	*x = Pool{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[27]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2255,7 +2466,7 @@ func (x *Pool) String() string {
 func (*Pool) ProtoMessage() {}
 
 func (x *Pool) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[27]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2268,7 +2479,7 @@ func (x *Pool) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pool.ProtoReflect.Descriptor instead.
 func (*Pool) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{27}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Pool) GetRanges() []*Range {
@@ -2351,7 +2562,7 @@ type Prefix struct {
 
 func (x *Prefix) Reset() {
 	*x = Prefix{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[28]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2363,7 +2574,7 @@ func (x *Prefix) String() string {
 func (*Prefix) ProtoMessage() {}
 
 func (x *Prefix) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[28]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2376,7 +2587,7 @@ func (x *Prefix) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Prefix.ProtoReflect.Descriptor instead.
 func (*Prefix) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{28}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Prefix) GetDraining() bool {
@@ -2403,7 +2614,7 @@ type Claim struct {
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[29]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2415,7 +2626,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[29]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2428,7 +2639,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{29}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Claim) GetPool() string {
@@ -2494,7 +2705,7 @@ type Allotment struct {
 
 func (x *Allotment) Reset() {
 	*x = Allotment{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[30]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2506,7 +2717,7 @@ func (x *Allotment) String() string {
 func (*Allotment) ProtoMessage() {}
 
 func (x *Allotment) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[30]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2519,7 +2730,7 @@ func (x *Allotment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Allotment.ProtoReflect.Descriptor instead.
 func (*Allotment) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{30}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Allotment) GetPool() string {
@@ -2566,7 +2777,7 @@ type Demand struct {
 
 func (x *Demand) Reset() {
 	*x = Demand{}
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[31]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2578,7 +2789,7 @@ func (x *Demand) String() string {
 func (*Demand) ProtoMessage() {}
 
 func (x *Demand) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_record_recordpb_record_proto_msgTypes[31]
+	mi := &file_internal_record_recordpb_record_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2591,7 +2802,7 @@ func (x *Demand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Demand.ProtoReflect.Descriptor instead.
 func (*Demand) Descriptor() ([]byte, []int) {
-	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{31}
+	return file_internal_record_recordpb_record_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Demand) GetWant() int32 {
@@ -2653,13 +2864,28 @@ const file_internal_record_recordpb_record_proto_rawDesc = "" +
 	"\vapplication\x18\x02 \x01(\tR\vapplication\x12 \n" +
 	"\venvironment\x18\x03 \x01(\tR\venvironment\x12\x16\n" +
 	"\x06tenant\x18\x04 \x01(\tR\x06tenant\x12\x12\n" +
-	"\x04spec\x18\x05 \x01(\fR\x04spec\"\xba\x01\n" +
+	"\x04spec\x18\x05 \x01(\fR\x04spec\"\xf4\x01\n" +
 	"\aService\x12 \n" +
 	"\venvironment\x18\x01 \x01(\tR\venvironment\x12.\n" +
 	"\x05ports\x18\x02 \x03(\v2\x18.meridian.record.v1.PortR\x05ports\x12'\n" +
 	"\x0fservice_account\x18\x03 \x01(\tR\x0eserviceAccount\x12\x16\n" +
 	"\x06tenant\x18\x04 \x01(\tR\x06tenant\x12\x1c\n" +
-	"\tunproxied\x18\x05 \x01(\bR\tunproxied\"\x9e\x01\n" +
+	"\tunproxied\x18\x05 \x01(\bR\tunproxied\x128\n" +
+	"\bexternal\x18\x06 \x01(\v2\x1c.meridian.record.v1.ExternalR\bexternal\"\xb1\x01\n" +
+	"\bExternal\x12\x14\n" +
+	"\x05hosts\x18\x01 \x03(\tR\x05hosts\x12B\n" +
+	"\tendpoints\x18\x02 \x03(\v2$.meridian.record.v1.ExternalEndpointR\tendpoints\x12\x18\n" +
+	"\aaddress\x18\x03 \x01(\tR\aaddress\x121\n" +
+	"\x03tls\x18\x04 \x01(\v2\x1f.meridian.record.v1.ExternalTLSR\x03tls\"X\n" +
+	"\x10ExternalEndpoint\x12\x18\n" +
+	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x16\n" +
+	"\x06region\x18\x02 \x01(\tR\x06region\x12\x12\n" +
+	"\x04zone\x18\x03 \x01(\tR\x04zone\"\x8c\x01\n" +
+	"\vExternalTLS\x12\x16\n" +
+	"\x06mutual\x18\x01 \x01(\bR\x06mutual\x12'\n" +
+	"\x0fcredential_name\x18\x02 \x01(\tR\x0ecredentialName\x12\x10\n" +
+	"\x03sni\x18\x03 \x01(\tR\x03sni\x12*\n" +
+	"\x11subject_alt_names\x18\x04 \x03(\tR\x0fsubjectAltNames\"\x9e\x01\n" +
 	"\x06Policy\x12 \n" +
 	"\venvironment\x18\x01 \x01(\tR\venvironment\x12!\n" +
 	"\ftrust_domain\x18\x02 \x01(\tR\vtrustDomain\x12.\n" +
@@ -2901,67 +3127,73 @@ func file_internal_record_recordpb_record_proto_rawDescGZIP() []byte {
 	return file_internal_record_recordpb_record_proto_rawDescData
 }
 
-var file_internal_record_recordpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_internal_record_recordpb_record_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_internal_record_recordpb_record_proto_goTypes = []any{
-	(*Revision)(nil),   // 0: meridian.record.v1.Revision
-	(*Service)(nil),    // 1: meridian.record.v1.Service
-	(*Policy)(nil),     // 2: meridian.record.v1.Policy
-	(*Rule)(nil),       // 3: meridian.record.v1.Rule
-	(*Caller)(nil),     // 4: meridian.record.v1.Caller
-	(*Audience)(nil),   // 5: meridian.record.v1.Audience
-	(*Place)(nil),      // 6: meridian.record.v1.Place
-	(*Location)(nil),   // 7: meridian.record.v1.Location
-	(*Ready)(nil),      // 8: meridian.record.v1.Ready
-	(*Endpoint)(nil),   // 9: meridian.record.v1.Endpoint
-	(*Port)(nil),       // 10: meridian.record.v1.Port
-	(*Cluster)(nil),    // 11: meridian.record.v1.Cluster
-	(*Taint)(nil),      // 12: meridian.record.v1.Taint
-	(*Mesh)(nil),       // 13: meridian.record.v1.Mesh
-	(*Gateway)(nil),    // 14: meridian.record.v1.Gateway
-	(*Assignment)(nil), // 15: meridian.record.v1.Assignment
-	(*Binding)(nil),    // 16: meridian.record.v1.Binding
-	(*Status)(nil),     // 17: meridian.record.v1.Status
-	(*Line)(nil),       // 18: meridian.record.v1.Line
-	(*Workload)(nil),   // 19: meridian.record.v1.Workload
-	(*Problem)(nil),    // 20: meridian.record.v1.Problem
-	(*Health)(nil),     // 21: meridian.record.v1.Health
-	(*Standing)(nil),   // 22: meridian.record.v1.Standing
-	(*Grant)(nil),      // 23: meridian.record.v1.Grant
-	(*Token)(nil),      // 24: meridian.record.v1.Token
-	(*Trust)(nil),      // 25: meridian.record.v1.Trust
-	(*Range)(nil),      // 26: meridian.record.v1.Range
-	(*Pool)(nil),       // 27: meridian.record.v1.Pool
-	(*Prefix)(nil),     // 28: meridian.record.v1.Prefix
-	(*Claim)(nil),      // 29: meridian.record.v1.Claim
-	(*Allotment)(nil),  // 30: meridian.record.v1.Allotment
-	(*Demand)(nil),     // 31: meridian.record.v1.Demand
-	nil,                // 32: meridian.record.v1.Cluster.LabelsEntry
-	nil,                // 33: meridian.record.v1.Gateway.SelectorEntry
+	(*Revision)(nil),         // 0: meridian.record.v1.Revision
+	(*Service)(nil),          // 1: meridian.record.v1.Service
+	(*External)(nil),         // 2: meridian.record.v1.External
+	(*ExternalEndpoint)(nil), // 3: meridian.record.v1.ExternalEndpoint
+	(*ExternalTLS)(nil),      // 4: meridian.record.v1.ExternalTLS
+	(*Policy)(nil),           // 5: meridian.record.v1.Policy
+	(*Rule)(nil),             // 6: meridian.record.v1.Rule
+	(*Caller)(nil),           // 7: meridian.record.v1.Caller
+	(*Audience)(nil),         // 8: meridian.record.v1.Audience
+	(*Place)(nil),            // 9: meridian.record.v1.Place
+	(*Location)(nil),         // 10: meridian.record.v1.Location
+	(*Ready)(nil),            // 11: meridian.record.v1.Ready
+	(*Endpoint)(nil),         // 12: meridian.record.v1.Endpoint
+	(*Port)(nil),             // 13: meridian.record.v1.Port
+	(*Cluster)(nil),          // 14: meridian.record.v1.Cluster
+	(*Taint)(nil),            // 15: meridian.record.v1.Taint
+	(*Mesh)(nil),             // 16: meridian.record.v1.Mesh
+	(*Gateway)(nil),          // 17: meridian.record.v1.Gateway
+	(*Assignment)(nil),       // 18: meridian.record.v1.Assignment
+	(*Binding)(nil),          // 19: meridian.record.v1.Binding
+	(*Status)(nil),           // 20: meridian.record.v1.Status
+	(*Line)(nil),             // 21: meridian.record.v1.Line
+	(*Workload)(nil),         // 22: meridian.record.v1.Workload
+	(*Problem)(nil),          // 23: meridian.record.v1.Problem
+	(*Health)(nil),           // 24: meridian.record.v1.Health
+	(*Standing)(nil),         // 25: meridian.record.v1.Standing
+	(*Grant)(nil),            // 26: meridian.record.v1.Grant
+	(*Token)(nil),            // 27: meridian.record.v1.Token
+	(*Trust)(nil),            // 28: meridian.record.v1.Trust
+	(*Range)(nil),            // 29: meridian.record.v1.Range
+	(*Pool)(nil),             // 30: meridian.record.v1.Pool
+	(*Prefix)(nil),           // 31: meridian.record.v1.Prefix
+	(*Claim)(nil),            // 32: meridian.record.v1.Claim
+	(*Allotment)(nil),        // 33: meridian.record.v1.Allotment
+	(*Demand)(nil),           // 34: meridian.record.v1.Demand
+	nil,                      // 35: meridian.record.v1.Cluster.LabelsEntry
+	nil,                      // 36: meridian.record.v1.Gateway.SelectorEntry
 }
 var file_internal_record_recordpb_record_proto_depIdxs = []int32{
-	10, // 0: meridian.record.v1.Service.ports:type_name -> meridian.record.v1.Port
-	3,  // 1: meridian.record.v1.Policy.rules:type_name -> meridian.record.v1.Rule
-	4,  // 2: meridian.record.v1.Rule.callers:type_name -> meridian.record.v1.Caller
-	8,  // 3: meridian.record.v1.Location.ready:type_name -> meridian.record.v1.Ready
-	9,  // 4: meridian.record.v1.Location.endpoints:type_name -> meridian.record.v1.Endpoint
-	32, // 5: meridian.record.v1.Cluster.labels:type_name -> meridian.record.v1.Cluster.LabelsEntry
-	12, // 6: meridian.record.v1.Cluster.taints:type_name -> meridian.record.v1.Taint
-	13, // 7: meridian.record.v1.Cluster.mesh:type_name -> meridian.record.v1.Mesh
-	14, // 8: meridian.record.v1.Mesh.gateway:type_name -> meridian.record.v1.Gateway
-	33, // 9: meridian.record.v1.Gateway.selector:type_name -> meridian.record.v1.Gateway.SelectorEntry
-	20, // 10: meridian.record.v1.Status.problems:type_name -> meridian.record.v1.Problem
-	18, // 11: meridian.record.v1.Status.lines:type_name -> meridian.record.v1.Line
-	19, // 12: meridian.record.v1.Status.workloads:type_name -> meridian.record.v1.Workload
-	20, // 13: meridian.record.v1.Health.problems:type_name -> meridian.record.v1.Problem
-	17, // 14: meridian.record.v1.Standing.status:type_name -> meridian.record.v1.Status
-	21, // 15: meridian.record.v1.Standing.health:type_name -> meridian.record.v1.Health
-	7,  // 16: meridian.record.v1.Standing.location:type_name -> meridian.record.v1.Location
-	26, // 17: meridian.record.v1.Pool.ranges:type_name -> meridian.record.v1.Range
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	13, // 0: meridian.record.v1.Service.ports:type_name -> meridian.record.v1.Port
+	2,  // 1: meridian.record.v1.Service.external:type_name -> meridian.record.v1.External
+	3,  // 2: meridian.record.v1.External.endpoints:type_name -> meridian.record.v1.ExternalEndpoint
+	4,  // 3: meridian.record.v1.External.tls:type_name -> meridian.record.v1.ExternalTLS
+	6,  // 4: meridian.record.v1.Policy.rules:type_name -> meridian.record.v1.Rule
+	7,  // 5: meridian.record.v1.Rule.callers:type_name -> meridian.record.v1.Caller
+	11, // 6: meridian.record.v1.Location.ready:type_name -> meridian.record.v1.Ready
+	12, // 7: meridian.record.v1.Location.endpoints:type_name -> meridian.record.v1.Endpoint
+	35, // 8: meridian.record.v1.Cluster.labels:type_name -> meridian.record.v1.Cluster.LabelsEntry
+	15, // 9: meridian.record.v1.Cluster.taints:type_name -> meridian.record.v1.Taint
+	16, // 10: meridian.record.v1.Cluster.mesh:type_name -> meridian.record.v1.Mesh
+	17, // 11: meridian.record.v1.Mesh.gateway:type_name -> meridian.record.v1.Gateway
+	36, // 12: meridian.record.v1.Gateway.selector:type_name -> meridian.record.v1.Gateway.SelectorEntry
+	23, // 13: meridian.record.v1.Status.problems:type_name -> meridian.record.v1.Problem
+	21, // 14: meridian.record.v1.Status.lines:type_name -> meridian.record.v1.Line
+	22, // 15: meridian.record.v1.Status.workloads:type_name -> meridian.record.v1.Workload
+	23, // 16: meridian.record.v1.Health.problems:type_name -> meridian.record.v1.Problem
+	20, // 17: meridian.record.v1.Standing.status:type_name -> meridian.record.v1.Status
+	24, // 18: meridian.record.v1.Standing.health:type_name -> meridian.record.v1.Health
+	10, // 19: meridian.record.v1.Standing.location:type_name -> meridian.record.v1.Location
+	29, // 20: meridian.record.v1.Pool.ranges:type_name -> meridian.record.v1.Range
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_internal_record_recordpb_record_proto_init() }
@@ -2975,7 +3207,7 @@ func file_internal_record_recordpb_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_internal_record_recordpb_record_proto_rawDesc), len(file_internal_record_recordpb_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   34,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
