@@ -119,7 +119,7 @@ func (t *Tier) candidates(c *claim) ([]*pool, refusal) {
 	if c.Pool != "" {
 		p := t.pools[c.Pool]
 		if p == nil || !p.known {
-			return nil, refusal{ReasonPoolUnknown, fmt.Sprintf("pool: there is no pool %s", c.Pool)}
+			return nil, refusal{ReasonPoolNotFound, fmt.Sprintf("pool: there is no pool %s", c.Pool)}
 		}
 		if why := t.refuses(c, p); why.reason != "" {
 			return nil, why

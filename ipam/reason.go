@@ -6,8 +6,8 @@ const (
 	ReasonPoolExhausted = "PoolExhausted"
 	// ReasonWaiting: nothing free here is large enough; more was asked of the place above.
 	ReasonWaiting = "Waiting"
-	// ReasonPoolUnknown: there is no pool of the claim's name.
-	ReasonPoolUnknown = "PoolUnknown"
+	// ReasonPoolNotFound: there is no pool of the claim's name.
+	ReasonPoolNotFound = "PoolNotFound"
 	// ReasonNoPool: no pool is of the claim's purpose, network and family, or none is handed down to its place.
 	ReasonNoPool = "NoPool"
 	// ReasonPrefixTaken: somebody else has the prefix that the claim asks for, or some of it.

@@ -44,7 +44,7 @@ func TestRefusals(t *testing.T) {
 		place                 *place
 		claim                 record.Claim
 	}{
-		{"unknown", "PoolUnknown", "there is no pool nothing", tr.global, record.Claim{Pool: "nothing"}},
+		{"unknown", "PoolNotFound", "there is no pool nothing", tr.global, record.Claim{Pool: "nothing"}},
 		{"purpose", "NoPool", "purpose Node for network green", tr.global, record.Claim{Purpose: record.PurposeNode, Network: "green"}},
 		{"family", "NoPool", "no IPv6 pool", tr.global, record.Claim{Purpose: record.PurposePod, IPv6: true}},
 		{"network", "NoPool", "no IPv4 pool of purpose Service for network green", tr.global,
