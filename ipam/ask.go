@@ -42,11 +42,20 @@ func (t *Tier) ask(ctx context.Context) error {
 // decide is what the place wants of a pool. Blocks that are stranded are none of those that it was given.
 func (t *Tier) decide(p *pool) delegation.Decision {
 	terms := delegation.Terms{Length: t.ownLength(p), LowWater: p.spec.LowWater, HighWater: p.spec.HighWater}
-	terms.Needed = terms.Length > 0 && (p.spec.Network == "" || t.networks[p.spec.Network] > 0)
+	terms.Needed = terms.Length > 0 && t.serves(p)
 	lacks := p.lacks()
 	unmet := slices.DeleteFunc(slices.Clone(lacks), p.room)
 	// What there is room for is about to be tried again: nothing more is asked for that, and nothing is given back before.
 	return delegation.Decide(terms, p.granted(), unmet, !t.settled || len(unmet) < len(lacks))
+}
+
+// serves tells whether the place has clusters that a pool is for. One that has none keeps nothing in store: nobody else may ever
+// take it.
+func (t *Tier) serves(p *pool) bool {
+	if p.spec.Network == "" {
+		return len(t.networks) > 0
+	}
+	return t.networks[p.spec.Network] > 0
 }
 
 // granted are the blocks that the parent gave.

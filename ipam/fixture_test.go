@@ -33,7 +33,7 @@ func logger(name string) *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo})).With("place", name)
 }
 
-// tree is Global, a region west and its zones a and b. Each has records of its own, in memory, and a ledger of its own in one
+// tree is Global, a region west and its zones a and b, of a cluster each. Each has records of its own, in memory, and a ledger of its own in one
 // etcd. What the feed does between them, links do: they copy records.
 type tree struct {
 	t                  *testing.T
@@ -66,6 +66,9 @@ func newTree(t *testing.T) *tree {
 	tr.b = tr.place(tr.west, "west", "b")
 	for _, p := range tr.places() {
 		p.start()
+	}
+	for name, zone := range map[string]string{"a1": "a", "b1": "b"} {
+		tr.global.put(record.Cluster{Name: name, Region: "west", Zone: zone}.Record())
 	}
 	return tr
 }

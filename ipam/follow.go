@@ -170,7 +170,7 @@ func claimant(owner string) bool {
 	return slices.ContainsFunc(claimants, func(prefix string) bool { return strings.HasPrefix(owner, prefix) })
 }
 
-// count counts a cluster of the place on its network. A pool of a network is needed while there is one.
+// count counts a cluster of the place on its network. A pool of the network, or of all, is needed while there is one.
 func (t *Tier) count(e *store.Entry, by int) {
 	if e == nil {
 		return
@@ -184,7 +184,7 @@ func (t *Tier) count(e *store.Entry, by int) {
 		delete(t.networks, network)
 	}
 	for _, p := range t.pools {
-		if p.spec.Network == network {
+		if p.spec.Network == "" || p.spec.Network == network {
 			t.todo.asks.add(p.name)
 		}
 	}

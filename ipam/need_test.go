@@ -295,3 +295,27 @@ func TestForeignReturn(t *testing.T) {
 		})
 	}
 }
+
+// TestLeft: a zone whose last cluster is gone gives back all that is idle, and the rest when its last claim is released; so does its
+// region.
+func TestLeft(t *testing.T) {
+	tr := newTree(t)
+	tr.global.put(pods("10.0.0.0/16").Record(), tr.a.claim("ipclaim/n/1", record.Claim{Pool: "pods"}))
+	tr.a.has("ipclaim/n/1")
+	tr.b.holds("pods", 1)
+	tr.global.remove(record.ClusterKey("a1"))
+	tr.global.remove(record.ClusterKey("b1"))
+	tr.b.holds("pods", 0)
+	tr.a.holds("pods", 1)
+	tr.global.remove(record.ClaimKey("west", "a", "ipclaim/n/1"))
+	for _, p := range tr.places()[1:] {
+		p.holds("pods", 0)
+	}
+	await(t, "all has come back to Global", func() bool {
+		u := tr.global.ledger.Usage("pods")
+		return len(u.Blocks) == 1 && u.Blocks[0].Idle
+	})
+	tr.global.put(record.Cluster{Name: "b1", Region: "west", Zone: "b"}.Record())
+	tr.b.holds("pods", 1)
+	tr.west.holds("pods", 1)
+}

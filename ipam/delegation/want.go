@@ -17,8 +17,8 @@ type Terms struct {
 	Length int
 	// LowWater and HighWater are percentages, as of record.Pool.
 	LowWater, HighWater int
-	// Needed: the place holds at least one prefix, and stays above the low-water mark. Else it asks only for what does not
-	// fit, and gives everything back that is idle.
+	// Needed: the place has clusters that the pool is for. It holds at least one prefix, and stays above the low-water mark. Else
+	// it asks only for what does not fit, and gives everything back that is idle.
 	Needed bool
 }
 
