@@ -498,13 +498,6 @@ func TestRangesOverlap(t *testing.T) {
 	born("w2-0", 1, "net")
 	fill(d.hub.networks, []*v1alpha1.Network{{ObjectMeta: metav1.ObjectMeta{Name: "net"}, Spec: v1alpha1.NetworkSpec{PodRanges: []string{"10.0.0.0/8"}}},
 		{ObjectMeta: metav1.ObjectMeta{Name: "other"}}})
-	report := func(d *desk, cluster string, ranges ...string) {
-		h := record.Health{Cluster: cluster, Zone: cluster[:2], Region: "w", Connected: true, PodRanges: ranges}
-		if err := d.reports.take(d.mirror.Snapshot(), "w", h.Record()); err != nil {
-			t.Fatal(err)
-		}
-		d.queue.add(func(w *work) { w.health[cluster] = true })
-	}
 	networks := func(d *desk, want ...string) {
 		t.Helper()
 		d.step()
@@ -518,11 +511,11 @@ func TestRangesOverlap(t *testing.T) {
 		}
 	}
 	d.told("w")
-	report(d, "w1-0", "10.1.0.0/16")
-	report(d, "w2-0", "10.2.0.0/16")
+	d.podsOf("w1-0", "10.1.0.0/16")
+	d.podsOf("w2-0", "10.2.0.0/16")
 	networks(d, "net1", "net1")
 
-	report(d, "w2-0", "10.2.0.0/16", "10.1.4.0/24")
+	d.podsOf("w2-0", "10.2.0.0/16", "10.1.4.0/24")
 	networks(d, "net.w1-00", "net1")
 	const both = "pods of cluster w1-0 have addresses of 10.1.0.0/16, and those of the older cluster w2-0 addresses of 10.1.4.0/24"
 	if got := d.inventory.overlaps.apart["w1-0"]; !strings.Contains(got, both) || d.inventory.overlaps.apart["w2-0"] != "" {
@@ -532,7 +525,7 @@ func TestRangesOverlap(t *testing.T) {
 		t.Errorf("of the network is said %q", got)
 	}
 	t.Run("what IPAM gave counts", func(t *testing.T) {
-		report(d, "w2-0", "10.2.0.0/16")
+		d.podsOf("w2-0", "10.2.0.0/16")
 		networks(d, "net1", "net1")
 		c, _ := d.hub.clusters.get("w2-0")
 		c = c.DeepCopy()
@@ -553,9 +546,9 @@ func TestRangesOverlap(t *testing.T) {
 		after := newDesk(t, d)
 		after.inventory = d.inventory
 		networks(after, "net.w1-00", "net1")
-		report(after, "w1-0", "10.1.0.0/16")
+		after.podsOf("w1-0", "10.1.0.0/16")
 		networks(after, "net.w1-00", "net1")
-		report(after, "w2-0", "10.2.0.0/16")
+		after.podsOf("w2-0", "10.2.0.0/16")
 		networks(after, "net.w1-00", "net1")
 		after.told("w")
 		networks(after, "net1", "net1")

@@ -177,18 +177,17 @@ func (p *planner) judgeOnce(ctx context.Context) {
 
 // overlapped refuses a pool that has addresses of another one for the same clusters.
 func (p *planner) overlapped(all *spans, now record.Pool) *refusal {
-	var why *refusal
 	for i, r := range now.Ranges {
-		all.overlapping(r.Prefix, func(o span) {
+		for o := range all.overlapping(r.Prefix) {
 			other := p.pools.force[o.owner]
-			if why != nil || o.owner == now.Name || other.Network != now.Network && other.Network != "" && now.Network != "" {
-				return
+			if o.owner == now.Name || other.Network != now.Network && other.Network != "" && now.Network != "" {
+				continue
 			}
-			why = &refusal{v1alpha1.ReasonPoolsOverlap, fmt.Sprintf("spec.ranges[%d]: %s of IPPool %s overlaps %s of IPPool %s, for %s; "+
+			return &refusal{v1alpha1.ReasonPoolsOverlap, fmt.Sprintf("spec.ranges[%d]: %s of IPPool %s overlaps %s of IPPool %s, for %s; "+
 				"choose other addresses, or take those out there", i, r.Prefix, now.Name, o.prefix, o.owner, clustersOf(cmp.Or(now.Network, other.Network)))}
-		})
+		}
 	}
-	return why
+	return nil
 }
 
 func clustersOf(network string) string {

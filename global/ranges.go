@@ -2,7 +2,6 @@ package global
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -12,104 +11,81 @@ import (
 	"github.com/meridian-federation/meridian/internal/record"
 )
 
-// ranges are the prefixes of clusters' pods, as their agents found them and as IPAM gave them, and which clusters of one
-// network have the same. The planner alone touches it.
+// ranges are the prefixes of clusters' pods, as their agents found them and as IPAM gave them. The planner alone touches it.
 type ranges struct {
 	clusters map[string]podRanges
-	networks map[string]*spans
-	// clashes are the clusters with which each shares addresses, with one prefix of its own that does.
-	clashes map[string]map[string]netip.Prefix
+	// networks are what the clusters of each have, given what of that IPAM gave.
+	networks, given map[string]*spans
 }
 
 // podRanges are one cluster's.
 type podRanges struct {
-	network  string
-	prefixes []netip.Prefix // sorted
+	network string
+	// reported are what its agent found, sorted, none within another; given is what IPAM gave, invalid if it gave nothing.
+	reported []netip.Prefix
+	given    netip.Prefix
+}
+
+// all are both.
+func (c podRanges) all() []netip.Prefix {
+	if !c.given.IsValid() || slices.Contains(c.reported, c.given) {
+		return c.reported
+	}
+	return append(slices.Clip(c.reported), c.given)
 }
 
 func newRanges() *ranges {
-	return &ranges{clusters: map[string]podRanges{}, networks: map[string]*spans{}, clashes: map[string]map[string]netip.Prefix{}}
+	return &ranges{clusters: map[string]podRanges{}, networks: map[string]*spans{}, given: map[string]*spans{}}
 }
 
-// set notes what a cluster has now, and tells whether that changed whom it shares addresses with. It looks only at what
-// overlaps what changed.
+// set notes what a cluster has now. It tells whether that can change who is set apart: the cluster shared addresses with
+// others, or does now.
 func (r *ranges) set(cluster string, now podRanges) bool {
 	before := r.clusters[cluster]
-	if before.network == now.network && slices.Equal(before.prefixes, now.prefixes) {
+	if before.network == now.network && before.given == now.given && slices.Equal(before.reported, now.reported) {
 		return false
 	}
-	clashed := r.clashes[cluster]
-	r.remove(cluster, before)
-	if len(now.prefixes) == 0 {
-		return len(clashed) > 0
-	}
-	r.clusters[cluster] = now
-	s := r.networks[now.network]
-	if s == nil {
-		s = &spans{}
-		r.networks[now.network] = s
-	}
-	for _, p := range now.prefixes {
-		s.overlapping(p, func(o span) {
-			if o.owner != cluster {
-				r.clash(cluster, o.owner, p)
-				r.clash(o.owner, cluster, o.prefix)
-			}
-		})
-		s.add(p, cluster)
-	}
-	return !maps.Equal(clashed, r.clashes[cluster])
-}
-
-// remove forgets what a cluster had.
-func (r *ranges) remove(cluster string, before podRanges) {
-	for other := range r.clashes[cluster] {
-		if delete(r.clashes[other], cluster); len(r.clashes[other]) == 0 {
-			delete(r.clashes, other)
-		}
-	}
-	delete(r.clashes, cluster)
-	for _, p := range before.prefixes {
+	shared := r.meets(cluster)
+	for _, p := range before.all() {
 		r.networks[before.network].remove(p, cluster)
 	}
+	if before.given.IsValid() {
+		r.given[before.network].remove(before.given, cluster)
+	}
 	delete(r.clusters, cluster)
+	if len(now.all()) == 0 {
+		return shared
+	}
+	r.clusters[cluster] = now
+	if r.networks[now.network] == nil {
+		r.networks[now.network], r.given[now.network] = &spans{}, &spans{}
+	}
+	for _, p := range now.all() {
+		r.networks[now.network].add(p, cluster)
+	}
+	if now.given.IsValid() {
+		r.given[now.network].add(now.given, cluster)
+	}
+	return shared || r.meets(cluster)
 }
 
-// clash notes the first prefix of a cluster that is another's, too.
-func (r *ranges) clash(cluster, other string, p netip.Prefix) {
-	if r.clashes[cluster] == nil {
-		r.clashes[cluster] = map[string]netip.Prefix{}
-	}
-	if _, known := r.clashes[cluster][other]; !known {
-		r.clashes[cluster][other] = p
-	}
+// meets tells whether a cluster has addresses of another one.
+func (r *ranges) meets(cluster string) bool {
+	_, _, found := r.shared(cluster, func(string) bool { return true })
+	return found
 }
 
-// overlaps are what follows from clashes: why clusters are set apart, by cluster, and what is wrong with networks.
-type overlaps struct{ apart, networks map[string]string }
-
-// judge sets apart each cluster that shares addresses with an older one that is not set apart itself. Nothing else can
-// tell their pods from each other.
-func (r *ranges) judge(created func(cluster string) time.Time) overlaps {
-	out := overlaps{map[string]string{}, map[string]string{}}
-	age := func(a, b string) int { return cmp.Or(created(a).Compare(created(b)), strings.Compare(a, b)) }
-	for _, name := range slices.SortedFunc(maps.Keys(r.clashes), age) {
-		for _, other := range slices.SortedFunc(maps.Keys(r.clashes[name]), age) {
-			if age(other, name) > 0 || out.apart[other] != "" {
-				continue
+// shared is the first prefix of a cluster that overlaps one of others of a kind, and that one.
+func (r *ranges) shared(cluster string, kind func(other string) bool) (mine netip.Prefix, theirs span, found bool) {
+	c := r.clusters[cluster]
+	for _, p := range c.all() {
+		for o := range r.networks[c.network].overlapping(p) {
+			if o.owner != cluster && kind(o.owner) {
+				return p, o, true
 			}
-			network := r.clusters[name].network
-			both := fmt.Sprintf("pods of cluster %s have addresses of %s, and those of the older cluster %s addresses of %s",
-				name, r.clashes[name][other], other, r.clashes[other][name])
-			out.apart[name] = fmt.Sprintf("%s: on network %s calls between this cluster and others go by east-west gateways alone; "+
-				"give one of the two other addresses, or a Network of its own", both, network)
-			if out.networks[network] == "" {
-				out.networks[network] = fmt.Sprintf("%s; %s is set apart and not reached directly", both, name)
-			}
-			break
 		}
 	}
-	return out
+	return netip.Prefix{}, span{}, false
 }
 
 // apartMark stands between the network of a cluster that is set apart and the name of its istiod's cluster: no Network's
@@ -143,32 +119,41 @@ func (inv *inventory) setApart(apart map[string]string) {
 
 // podRanges are a cluster's: what its agent found, and what it has from IPAM.
 func (p *planner) podRanges(cluster, network string) podRanges {
-	out := podRanges{network: network}
-	for _, text := range p.reports.healthOf(cluster).PodRanges {
-		if prefix, err := netip.ParsePrefix(text); err == nil && prefix == prefix.Masked() {
-			out.prefixes = append(out.prefixes, prefix)
-		}
-	}
+	out := podRanges{network: network, reported: outermost(p.reports.healthOf(cluster).PodRanges)}
 	if claim, asks := p.asks.claims[clusterOwner(cluster, askPodRange)]; asks {
 		if a, ok := p.reports.granted(claim); ok {
-			out.prefixes = append(out.prefixes, a.Prefix)
+			out.given = a.Prefix
 		}
 	}
-	slices.SortFunc(out.prefixes, netip.Prefix.Compare)
-	out.prefixes = slices.Compact(out.prefixes)
 	return out
 }
 
-// measure notes what clusters' pods have now, and has the inventory looked at where that sets other clusters apart.
-func (p *planner) measure(w *work) {
-	var changed bool
-	note := func(cluster string) {
-		spec, ok := p.hub.clusters.get(cluster)
-		if !ok {
-			changed = p.ranges.set(cluster, podRanges{}) || changed
-			return
+// outermost reads prefixes, and leaves out what is none, or lies in another.
+func outermost(texts []string) []netip.Prefix {
+	var all, out []netip.Prefix
+	for _, text := range texts {
+		if p, err := netip.ParsePrefix(text); err == nil && p == p.Masked() {
+			all = append(all, p)
 		}
-		changed = p.ranges.set(cluster, p.podRanges(cluster, spec.Spec.Network)) || changed
+	}
+	slices.SortFunc(all, netip.Prefix.Compare)
+	for _, p := range all {
+		if n := len(out); n == 0 || !out[n-1].Overlaps(p) { // what comes first of two is the wider
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// measure notes what clusters' pods have now, and has the inventory looked at where that sets others apart than before.
+func (p *planner) measure(w *work) {
+	var shared bool
+	note := func(cluster string) {
+		var now podRanges
+		if spec, ok := p.hub.clusters.get(cluster); ok {
+			now = p.podRanges(cluster, spec.Spec.Network)
+		}
+		shared = p.ranges.set(cluster, now) || shared
 	}
 	if w.inventory {
 		for _, c := range p.hub.clusters.all() {
@@ -188,25 +173,57 @@ func (p *planner) measure(w *work) {
 			note(name)
 		}
 	}
-	if changed || len(w.regions) > 0 && len(p.remembered) > 0 {
+	if len(w.regions) > 0 && len(p.remembered) > 0 {
 		w.inventory = true
+	}
+	if !w.inventory && shared {
+		now, before := p.overlapping(), p.inventory.overlaps
+		w.inventory = !maps.Equal(now.apart, before.apart) || !maps.Equal(now.networks, before.networks)
 	}
 }
 
 // overlapping judges the clusters' ranges. One that was set apart before this term stays so until all have told.
 func (p *planner) overlapping() overlaps {
-	out := p.ranges.judge(func(name string) time.Time {
-		c, _ := p.hub.clusters.get(name)
-		if c == nil {
-			return time.Time{}
-		}
-		return c.CreationTimestamp.Time
-	})
 	for name, c := range p.remembered {
 		if p.allTold(withoutMark(c.Network)) {
 			delete(p.remembered, name)
-		} else if out.apart[name] == "" {
+		}
+	}
+	out := p.ranges.judge(grounds{
+		created: func(name string) time.Time {
+			c, _ := p.hub.clusters.get(name)
+			if c == nil {
+				return time.Time{}
+			}
+			return c.CreationTimestamp.Time
+		},
+		pods: p.podSpace(),
+		apart: func(name string) bool {
+			_, was := p.remembered[name]
+			return was
+		}})
+	for name := range p.remembered {
+		if out.apart[name] == "" {
 			out.apart[name] = "pods of this cluster had addresses of another's of the network; it is not known yet whether they still do"
+		}
+	}
+	return out
+}
+
+// podSpace are the ranges that hold the pods of networks: by their specs, and else by the pools of their own.
+func (p *planner) podSpace() map[string][]netip.Prefix {
+	texts := p.pools.ofNetworks()
+	for _, n := range p.hub.networks.all() {
+		if len(n.Spec.PodRanges) > 0 {
+			texts[n.Name] = n.Spec.PodRanges
+		}
+	}
+	out := map[string][]netip.Prefix{}
+	for network, ranges := range texts {
+		for _, text := range ranges {
+			if prefix, err := netip.ParsePrefix(text); err == nil {
+				out[network] = append(out[network], prefix.Masked())
+			}
 		}
 	}
 	return out

@@ -2,6 +2,7 @@ package global
 
 import (
 	"cmp"
+	"iter"
 	"net/netip"
 	"slices"
 	"strings"
@@ -40,19 +41,25 @@ func (s *spans) remove(p netip.Prefix, owner string) {
 	}
 }
 
-// overlapping calls each with what overlaps a prefix: what holds it, then itself and what lies in it.
-func (s *spans) overlapping(p netip.Prefix, each func(span)) {
-	for bits := range p.Bits() {
-		if s.lengths[bits] == 0 {
-			continue
+// overlapping are those that overlap a prefix: what holds it, then itself and what lies in it.
+func (s *spans) overlapping(p netip.Prefix) iter.Seq[span] {
+	return func(yield func(span) bool) {
+		for bits := range p.Bits() {
+			if s.lengths[bits] == 0 {
+				continue
+			}
+			wider := netip.PrefixFrom(p.Addr(), bits).Masked()
+			for i := s.from(wider); i < len(s.list) && s.list[i].prefix == wider; i++ {
+				if !yield(s.list[i]) {
+					return
+				}
+			}
 		}
-		wider := netip.PrefixFrom(p.Addr(), bits).Masked()
-		for i := s.from(wider); i < len(s.list) && s.list[i].prefix == wider; i++ {
-			each(s.list[i])
+		for i := s.from(p); i < len(s.list) && p.Contains(s.list[i].prefix.Addr()); i++ {
+			if !yield(s.list[i]) {
+				return
+			}
 		}
-	}
-	for i := s.from(p); i < len(s.list) && p.Contains(s.list[i].prefix.Addr()); i++ {
-		each(s.list[i])
 	}
 }
 

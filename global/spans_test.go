@@ -37,8 +37,8 @@ func TestSpans(t *testing.T) {
 			},
 			"": func(t *rapid.T) {
 				p := prefixes.Draw(t, "sought")
-				var got, want []span
-				s.overlapping(p, func(o span) { got = append(got, o) })
+				got := slices.Collect(s.overlapping(p))
+				var want []span
 				for o := range model {
 					if o.prefix.Overlaps(p) {
 						want = append(want, o)
