@@ -80,9 +80,8 @@ func (d *door) identify(ctx context.Context, hello feed.Hello) (feedgrpc.Identit
 	return feedgrpc.Identity{Role: hello.Role, Path: hello.Path, NotAfter: who.NotAfter, Serial: who.Serial}, nil
 }
 
-// valid ends a session whose place was revoked, and one whose certificate has ended, unless the place was issued a later one:
-// a child that renews need not come again for each of its certificates. Nor need a replica of this place, which nobody here
-// issues any to, for as long as it can sign its own.
+// valid ends a session whose place was revoked, and one whose certificate has ended, unless the place has later ones: a child
+// that renews need not come again for each of its certificates.
 func (d *door) valid(ctx context.Context, peer feedgrpc.Identity) (until time.Time, err error) {
 	if err := identity.Revoked(ctx, d.lowest); err != nil {
 		d.audit.Record(ctx, audit.Event{Action: audit.PlaceRevoked, Actor: peer.Path, Subject: peer.Path, Result: audit.Refused,
@@ -90,15 +89,9 @@ func (d *door) valid(ctx context.Context, peer feedgrpc.Identity) (until time.Ti
 		return time.Time{}, err
 	}
 	until = peer.NotAfter
-	who, err := identity.PeerOf(ctx)
-	if err != nil {
-		return time.Time{}, err
-	}
 	if d.authority != nil {
-		for _, later := range []time.Time{d.authority.Issued(who.Path), d.authority.SignsUntil(ctx, d.lowest)} {
-			if later.After(until) {
-				until = later
-			}
+		if later := d.authority.RenewedUntil(ctx, d.lowest); later.After(until) {
+			until = later
 		}
 	}
 	if !time.Now().Before(until) {

@@ -36,10 +36,23 @@ func PeerOf(ctx context.Context) (Peer, error) {
 	return peerOf(certs[0])
 }
 
-// SignsUntil is until when the peer of a call, which is another process of this place, can sign itself certificates by the
-// authority that signed the one it has shown; zero of a peer of any other place, and where the roots that are believed now
-// do not bear that authority out. Of what a peer shows only what leads to a root counts: it can add whatever it likes.
-func (a *Authority) SignsUntil(ctx context.Context, lowest Lowest) time.Time {
+// RenewedUntil is until when the peer of a call has certificates beyond the one that it has shown: such as this process has
+// issued to its place since, and such as it signs itself by its place's authority. Zero is neither. No more than that is
+// known here: who had issued the authority may have been an earlier process.
+func (a *Authority) RenewedUntil(ctx context.Context, lowest Lowest) time.Time {
+	until := a.signsUntil(ctx, lowest)
+	if who, err := PeerOf(ctx); err == nil {
+		if issued := a.Issued(who.Path); issued.After(until) {
+			return issued
+		}
+	}
+	return until
+}
+
+// signsUntil is until when the peer of a call can sign itself certificates by the authority that signed the one it has shown;
+// zero where that is not its own place's, and where the roots that are believed now do not bear it out. Of what a peer shows
+// only what leads to a root counts: it can add whatever it likes.
+func (a *Authority) signsUntil(ctx context.Context, lowest Lowest) time.Time {
 	certs := peerCertificates(ctx)
 	if isStranger(certs) {
 		return time.Time{}
@@ -47,7 +60,7 @@ func (a *Authority) SignsUntil(ctx context.Context, lowest Lowest) time.Time {
 	// The certificate may have ended by now, and the session with it were it not for its authority: what counts is that
 	// it held to its last moment.
 	v, err := verify(certs, a.source, lowest, x509svid.WithTime(certs[0].NotAfter))
-	if err != nil || v.path != a.source.path || v.issued() == v.chain[0] {
+	if err != nil || v.issued() == v.chain[0] {
 		return time.Time{}
 	}
 	return earliest(v.chain[1:])
