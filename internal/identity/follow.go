@@ -17,17 +17,24 @@ type trusted struct {
 	active [sha256.Size]byte
 }
 
-// follow listens to whom the parent believes, at one of its processes after another.
+// follow listens to whom the parent believes, at one of its processes after another. It begins anew with each certificate: a
+// stream ends with the one that it was begun with.
 func (k *keeper) follow(ctx context.Context) error {
 	pause := firstPause
 	for {
 		for _, address := range k.parent.order() {
-			said, err := k.listen(ctx, address)
+			one, done := k.whileCertified(ctx)
+			said, err := k.listen(one, address)
+			renewed := one.Err() != nil
+			done()
 			if ctx.Err() != nil {
 				return nil
 			}
 			if said {
 				pause = firstPause
+			}
+			if renewed {
+				break
 			}
 			k.log.Debug("not hearing whom the parent believes", "address", address, "err", err)
 		}
@@ -38,7 +45,28 @@ func (k *keeper) follow(ctx context.Context) error {
 	}
 }
 
-// listen follows one process of the parent's until it is gone; said tells whether it said anything.
+// whileCertified ends when this process shows another certificate, or with done.
+func (k *keeper) whileCertified(ctx context.Context) (_ context.Context, done func()) {
+	ctx, done = context.WithCancel(ctx)
+	first := k.id.Source.Status().Serial
+	go func() {
+		defer done()
+		for {
+			changed := k.id.Source.Changed()
+			if k.id.Source.Status().Serial != first {
+				return
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return ctx, done
+}
+
+// listen follows one process of the parent's until it is gone, or ctx ends; said tells whether it said anything.
 func (k *keeper) listen(ctx context.Context, address string) (said bool, err error) {
 	conn, err := dial(address, k.parent.mutual())
 	if err != nil {

@@ -36,9 +36,6 @@ func (s *service) standing(ctx context.Context, v verified) (until time.Time, er
 		return until, Refused("%v", err)
 	}
 	until = v.chain[0].NotAfter
-	if later := s.cfg.Authority.RenewedUntil(ctx, s.cfg.Lowest); later.After(until) {
-		until = later
-	}
 	if !time.Now().Before(until) {
 		return until, Refused("the certificate ended at %s", until.Format(time.RFC3339))
 	}
@@ -60,7 +57,7 @@ func (s *service) nextRise() <-chan struct{} {
 }
 
 // Trust is for the peers directly below, and at Global for its other processes. It ends when the peer is revoked, and when
-// its certificate has ended and it has no later one. A certificate has one such stream: a second ends the first.
+// its certificate has ended: it begins anew with each. A certificate has one such stream: a second ends the first.
 func (s *service) Trust(_ *identitypb.TrustRequest, stream identitypb.Authority_TrustServer) error {
 	ctx := stream.Context()
 	v, err := s.caller(ctx)
