@@ -23,11 +23,15 @@ func (f *federation) idle(ctx context.Context) (*idleFigures, error) {
 	if err != nil {
 		return nil, err
 	}
+	profiled := f.profile(ctx, "idle")
 	if err := linger(ctx, f.o.idle); err != nil {
 		return nil, err
 	}
 	c, err := m.end(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if err := profiled(); err != nil {
 		return nil, err
 	}
 	out := &idleFigures{Seconds: c.Wall, Percent: map[string]float64{}}
