@@ -56,12 +56,16 @@ func (l *Ledger) Allocate(ctx context.Context, r Request) (Entry, error) {
 // AllocateBatch is Allocate for several owners at once, each with its own result.
 func (l *Ledger) AllocateBatch(ctx context.Context, rs []Request) []Result {
 	out, asks := make([]Result, len(rs)), make([]*ask, len(rs))
+	for i, r := range rs {
+		out[i].Err = r.Check()
+	}
 	l.mu.Lock()
 	for i, r := range rs {
-		if out[i].Err = r.Check(); out[i].Err == nil {
+		if out[i].Err == nil {
 			asks[i], _ = l.start(r) // what cannot be started at once is tried below
 		}
 	}
+	l.dispatch()
 	l.mu.Unlock()
 	for i, r := range rs {
 		if out[i].Err == nil {
@@ -74,7 +78,7 @@ func (l *Ledger) AllocateBatch(ctx context.Context, rs []Request) []Result {
 	return out
 }
 
-// start places a request and queues it. It is called with mu held.
+// start places a request and queues it; whoever calls it dispatches. It is called with mu held.
 func (l *Ledger) start(r Request) (*ask, error) {
 	p := l.pools[r.Pool]
 	switch {
@@ -99,12 +103,12 @@ func (l *Ledger) start(r Request) (*ask, error) {
 	return a, nil
 }
 
-// fly queues a take of a prefix. It is called with mu held.
+// fly queues a take of a prefix; whoever calls it dispatches. It is called with mu held.
 func (l *Ledger) fly(a *ask, r Request, prefix netip.Prefix) {
 	a.request = r
 	a.entry = Entry{Owner: r.Owner, Pool: r.Pool, Prefix: prefix, Tenant: r.Tenant, Note: r.Note, Since: l.clock()}
 	l.flying[r.Owner] = a
-	l.enqueue(a)
+	l.queue = append(l.queue, a)
 }
 
 // clock is the time as entries keep it.
@@ -157,6 +161,7 @@ func (l *Ledger) begin(ctx context.Context, r Request) (*ask, Entry, error) {
 		l.mu.Lock()
 		busy := l.flying[r.Owner]
 		a, err := l.start(r)
+		l.dispatch()
 		var no refusal
 		if err != nil && busy == nil {
 			no = l.refusal(r, err)

@@ -40,6 +40,7 @@ type ask struct {
 	keeps bool
 	// owner and held are the modification revisions of the owner's key and the entry's before; 0 where there is none.
 	owner, held int64
+	key         string // of its entry, once somebody has asked for it
 
 	done chan struct{} // closed when err and entry are final
 	err  error
@@ -74,39 +75,35 @@ func (a *ask) flight() string {
 	return a.entry.Owner
 }
 
-// compare are its conditions, but for the fence.
-func (a *ask) compare(l layout) []clientv3.Cmp {
-	out := []clientv3.Cmp{unchanged(l.entry(a.entry.Pool, a.entry.Prefix), a.held)}
-	if a.named() {
-		out = append(out, unchanged(l.owners+a.entry.Owner, a.owner))
+// at is the key of its entry. Only the one who carries it may ask.
+func (a *ask) at(l layout) string {
+	if a.key == "" {
+		a.key = l.entry(a.entry.Pool, a.entry.Prefix)
 	}
-	return out
+	return a.key
 }
 
-func unchanged(key string, rev int64) clientv3.Cmp {
-	return clientv3.Compare(clientv3.ModRevision(key), "=", rev)
-}
-
-// ops are what it writes.
-func (a *ask) ops(l layout) []clientv3.Op {
-	key := l.entry(a.entry.Pool, a.entry.Prefix)
-	change := clientv3.OpPut(key, encodeEntry(a.entry))
+// write appends what it writes.
+func (a *ask) write(l layout, ops []clientv3.Op) []clientv3.Op {
+	key := a.at(l)
 	if a.removes() {
-		change = clientv3.OpDelete(key)
+		ops = append(ops, clientv3.OpDelete(key))
+	} else {
+		ops = append(ops, clientv3.OpPut(key, encodeEntry(a.entry)))
 	}
 	switch a.act {
 	case take:
-		return []clientv3.Op{change, clientv3.OpPut(l.owners+a.entry.Owner, place(a.entry.Pool, a.entry.Prefix))}
+		return append(ops, clientv3.OpPut(l.owners+a.entry.Owner, key[len(l.entries):]))
 	case leave:
-		return []clientv3.Op{change, clientv3.OpDelete(l.owners + a.entry.Owner)}
+		return append(ops, clientv3.OpDelete(l.owners+a.entry.Owner))
 	default:
-		return []clientv3.Op{change}
+		return ops
 	}
 }
 
 // gets read what it compares.
 func (a *ask) gets(l layout) []clientv3.Op {
-	out := []clientv3.Op{clientv3.OpGet(l.entry(a.entry.Pool, a.entry.Prefix))}
+	out := []clientv3.Op{clientv3.OpGet(a.at(l))}
 	if a.named() {
 		out = append(out, clientv3.OpGet(l.owners+a.entry.Owner))
 	}

@@ -17,21 +17,47 @@ type fence struct {
 // enqueue has asks done, as soon as a transaction is free for them. It is called with mu held.
 func (l *Ledger) enqueue(asks ...*ask) {
 	l.queue = append(l.queue, asks...)
-	for len(l.queue) > 0 && (l.width == 0 || l.commits < l.width) {
-		batch := l.cut()
-		l.commits++
-		l.work.Go(func() { l.carry(batch) })
+	l.dispatch()
+}
+
+// dispatch begins transactions for what waits. It is called with mu held.
+func (l *Ledger) dispatch() {
+	for batch := l.next(); batch != nil; batch = l.next() {
+		l.work.Go(func() {
+			for ; batch != nil; batch = l.ended() {
+				l.carry(batch)
+			}
+		})
 	}
+}
+
+// ended is what to do next where a transaction has ended; nil for nothing.
+func (l *Ledger) ended() []*ask {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.commits--
+	return l.next()
+}
+
+// next is the batch of a further transaction; nil where none waits, or enough are under way. Beyond width there are more
+// only for what fills them: small ones at once cost more than they gain. It is called with mu held.
+func (l *Ledger) next() []*ask {
+	n := len(l.queue)
+	if n == 0 || l.width > 0 && l.commits >= l.width && (l.commits >= widest || n < min(full, l.batch)) {
+		return nil
+	}
+	l.commits++
+	return l.cut()
 }
 
 // cut takes as many from the queue as fit in a transaction: of comparisons, writes and reads each is bounded.
 func (l *Ledger) cut() []*ask {
 	n, ops := 0, extraOps+1 // what lies in no block is fenced by the holder
-	blocks := map[*block]struct{}{}
+	var blocks []*block
 	for _, a := range l.queue {
 		ops += 2
-		if b := a.block(); b != nil {
-			blocks[b] = struct{}{}
+		if b := a.block(); b != nil && !slices.Contains(blocks, b) {
+			blocks = append(blocks, b)
 		}
 		if n > 0 && (n == l.batch || ops+len(blocks) > maxOps) {
 			break
@@ -46,13 +72,13 @@ func (l *Ledger) cut() []*ask {
 // carry sees a batch to its end. Whatever is in the way of one is told apart, and the others are tried again: with commit,
 // which does not mind that the last change shows otherwise than attempt supposes.
 func (l *Ledger) carry(batch []*ask) {
-	for do := l.attempt; len(batch) > 0; do = l.commit {
+	for again := false; len(batch) > 0; again = true {
 		var fences []fence
 		batch, fences = l.fence(batch)
 		if len(batch) == 0 {
 			break
 		}
-		resp, err := do(l.ctx, l.txn(batch, fences))
+		resp, err := l.do(batch, fences, again)
 		switch {
 		case err == nil && resp.Succeeded:
 			l.succeed(batch, resp.Header.Revision)
@@ -66,10 +92,14 @@ func (l *Ledger) carry(batch []*ask) {
 			batch = l.settle(batch, fences, err)
 		}
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.commits--
-	l.enqueue()
+}
+
+// do does the transaction of a batch.
+func (l *Ledger) do(batch []*ask, fences []fence, again bool) (*clientv3.TxnResponse, error) {
+	if again {
+		return l.commit(l.ctx, l.txn(batch, fences, false))
+	}
+	return l.attempt(l.ctx, l.txn(batch, fences, true))
 }
 
 // fence finds the fences of a batch. Asks whose block has been closed or dropped since they were placed end here.
@@ -87,29 +117,30 @@ func (l *Ledger) fence(batch []*ask) (rest []*ask, fences []fence) {
 			l.finish(a, errAgain)
 			continue
 		}
+		rest = append(rest, a)
+		if slices.ContainsFunc(fences, func(f fence) bool { return f.block == b }) {
+			continue
+		}
 		f := fence{b, l.keys.holder, l.holder}
 		if b != nil {
 			f.key, f.rev = b.key, b.rev
 		}
-		rest = append(rest, a)
-		if !slices.Contains(fences, f) {
-			fences = append(fences, f)
-		}
+		fences = append(fences, f)
 	}
 	return rest, fences
 }
 
 // txn is the transaction of a batch. It reads nothing, as all that it has costs etcd, whichever way the comparison goes:
 // inspect does, where it was not done.
-func (l *Ledger) txn(batch []*ask, fences []fence) txn {
-	var t txn
+func (l *Ledger) txn(batch []*ask, fences []fence, jointly bool) txn {
+	t := txn{compare: make([]clientv3.Cmp, 0, len(fences)+2*len(batch)+1), then: make([]clientv3.Op, 0, 2*len(batch)+1)}
 	removes := false
 	for _, f := range fences {
 		t.compare = append(t.compare, unchanged(f.key, f.rev))
 	}
+	t.compare = l.keys.compare(t.compare, batch, jointly)
 	for _, a := range batch {
-		t.compare = append(t.compare, a.compare(l.keys)...)
-		t.then = append(t.then, a.ops(l.keys)...)
+		t.then = a.write(l.keys, t.then)
 		removes = removes || a.removes()
 	}
 	if removes {
@@ -123,7 +154,7 @@ func (l *Ledger) succeed(batch []*ask, revision int64) {
 	key := l.keys.swept
 	for _, a := range batch {
 		if !a.removes() {
-			key = l.keys.entry(a.entry.Pool, a.entry.Prefix)
+			key = a.at(l.keys)
 			break
 		}
 	}

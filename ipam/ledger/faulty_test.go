@@ -5,6 +5,7 @@ import (
 	"sync"
 	"testing"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -20,6 +21,7 @@ type line struct {
 	mu    sync.Mutex
 	treat treatment // guarded by mu; what happens to each transaction; nil: nothing
 	sent  int       // guarded by mu; transactions
+	last  any       // guarded by mu; the last of them
 }
 
 // treatment sends a transaction, or does not, and says what its sender hears.
@@ -49,6 +51,7 @@ func (l *line) intercept(ctx context.Context, method string, req, reply any, cc 
 	}
 	l.mu.Lock()
 	l.sent++
+	l.last = req
 	treat := l.treat
 	l.mu.Unlock()
 	if treat == nil {
@@ -76,6 +79,13 @@ func (l *line) transactions() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.sent
+}
+
+// comparisons are those of the last transaction.
+func (l *line) comparisons() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.last.(*pb.TxnRequest).Compare)
 }
 
 // What may happen to a transaction.

@@ -83,7 +83,7 @@ type Ledger struct {
 	commits int              // transactions under way
 	resting resting          // quarantines, by their ends
 	rouse   chan struct{}    // has one when the first of resting may be another
-	changed chan struct{}    // closed and made anew at each change
+	changed chan struct{}    // closed at the next change; nil while nobody waits for one
 }
 
 // Close gives the ledger up and waits for what is under way to end.
@@ -117,13 +117,18 @@ func (l *Ledger) Position() (epoch uint64, revision int64) {
 func (l *Ledger) Changed() <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.changed == nil {
+		l.changed = make(chan struct{})
+	}
 	return l.changed
 }
 
 // tell closes Changed. It is called with mu held.
 func (l *Ledger) tell() {
-	close(l.changed)
-	l.changed = make(chan struct{})
+	if l.changed != nil {
+		close(l.changed)
+		l.changed = nil
+	}
 }
 
 // Usage is how a pool stands here, from memory.

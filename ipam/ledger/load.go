@@ -21,7 +21,7 @@ func (l *Ledger) pages(ctx context.Context, from, end string, fn func(*mvccpb.Ke
 	group.Go(func() error {
 		defer close(read)
 		for {
-			resp, err := l.getWithin(ctx, pageTimeout, from, clientv3.WithRange(end), clientv3.WithLimit(pageSize))
+			resp, err := l.getWithin(ctx, pageTimeout, errSilentPage, from, clientv3.WithRange(end), clientv3.WithLimit(pageSize))
 			if err != nil {
 				return fmt.Errorf("reading %s: %w", from, err)
 			}

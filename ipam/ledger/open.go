@@ -15,9 +15,13 @@ import (
 	"github.com/meridian-federation/meridian/internal/store"
 )
 
-// width is how many transactions with several changes each are under way at once: while etcd syncs one to its disk it
-// takes in the next.
-const width = 2
+// How many transactions with several changes each are under way at once: while etcd syncs one to its disk it takes in the
+// next. Where so many changes wait that they are full, there are up to widest.
+const (
+	width  = 2
+	widest = 4
+	full   = (maxOps - extraOps - 2) / 2 // allocations of one block
+)
 
 // Open claims the blocks and reads what is taken. The error is a *SetBack where etcd has lost what the witness remembers,
 // and ErrDeposed where another process opened the ledger meanwhile.
@@ -53,7 +57,6 @@ func newLedger(cfg Config) (*Ledger, error) {
 		pools:   map[string]*pool{},
 		flying:  map[string]*ask{},
 		rouse:   make(chan struct{}, 1),
-		changed: make(chan struct{}),
 	}
 	if cfg.Batch == 1 {
 		l.width = 0

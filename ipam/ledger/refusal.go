@@ -57,6 +57,7 @@ func (l *Ledger) doubt(ctx context.Context, r Request, no refusal) (*ask, Entry,
 		a := no.look
 		a.act, a.keeps, a.pool, a.held = take, true, no.pool, taken.revision
 		l.fly(a, r, r.Prefix)
+		l.dispatch()
 		return a, Entry{}, nil
 	}
 	l.finish(no.look, errAgain)

@@ -20,7 +20,11 @@ const requestTimeout = 5 * time.Second
 // pageTimeout ends the reading of a page, which may be much: where it does not suffice no term ever begins.
 const pageTimeout = 30 * time.Second
 
-func silent(patience time.Duration) error { return fmt.Errorf("etcd did not answer in %v", patience) }
+// Causes of a request that was ended so.
+var (
+	errSilent     = fmt.Errorf("etcd did not answer in %v", requestTimeout)
+	errSilentPage = fmt.Errorf("etcd did not answer in %v", pageTimeout)
+)
 
 // txn is one transaction.
 type txn struct {
@@ -90,7 +94,7 @@ func (l *Ledger) attempt(ctx context.Context, t txn) (*clientv3.TxnResponse, err
 // send does a transaction.
 func (l *Ledger) send(ctx context.Context, t txn) (*clientv3.TxnResponse, error) {
 	before := l.seen.Load()
-	ctx, cancel := context.WithTimeoutCause(ctx, requestTimeout, silent(requestTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, requestTimeout, errSilent)
 	defer cancel()
 	resp, err := l.client.Txn(ctx).If(t.compare...).Then(t.then...).Else(t.otherwise...).Commit()
 	if err != nil {
@@ -104,15 +108,15 @@ func (l *Ledger) send(ctx context.Context, t txn) (*clientv3.TxnResponse, error)
 
 // get reads. It ends with the ledger, too.
 func (l *Ledger) get(ctx context.Context, key string, opts ...clientv3.OpOption) (*clientv3.GetResponse, error) {
-	return l.getWithin(ctx, requestTimeout, key, opts...)
+	return l.getWithin(ctx, requestTimeout, errSilent, key, opts...)
 }
 
-func (l *Ledger) getWithin(ctx context.Context, patience time.Duration, key string, opts ...clientv3.OpOption) (*clientv3.GetResponse, error) {
+func (l *Ledger) getWithin(ctx context.Context, patience time.Duration, silent error, key string, opts ...clientv3.OpOption) (*clientv3.GetResponse, error) {
 	if err := l.lost(); err != nil {
 		return nil, err
 	}
 	before := l.seen.Load()
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, silent(patience))
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, silent)
 	defer cancel()
 	defer context.AfterFunc(l.ctx, cancel)()
 	resp, err := l.client.Get(ctx, key, opts...)
