@@ -24,9 +24,9 @@ import (
 const (
 	// leafEnv is identity.leafLifetime.
 	leafEnv = "MERIDIAN_IDENTITY_LEAF_LIFETIME"
-	// leafLife is of the certificates that processes show, renewed after 40 s: long enough to restart a zone before its agents'
+	// leafLife is of the certificates that processes show, renewed after 30 s: long enough to restart a zone before its agents'
 	// end.
-	leafLife = 60 * time.Second
+	leafLife = 45 * time.Second
 	// longLived is less than what is left of one of the usual life.
 	longLived = time.Hour
 )
@@ -95,17 +95,26 @@ func (f *federation) shortLived(t *testing.T) {
 // live is an error unless the certificates of all processes are good for longer than longLived, or, if not long, for leafLife
 // at most.
 func (f *federation) live(ctx context.Context, long bool) error {
-	for _, name := range append(f.tiers(), f.agents()...) {
-		m, err := f.metrics(ctx, name)
-		if err != nil {
-			return err
-		}
-		left := time.Until(time.Unix(int64(m[`meridian_certificate_expiry_timestamp_seconds{use="shown"}`]), 0))
-		if long && left < longLived || !long && left > leafLife {
+	ends, err := f.ends(ctx)
+	for name, end := range ends {
+		if left := time.Until(end); long && left < longLived || !long && left > leafLife {
 			return fmt.Errorf("the certificate of %s ends in %v", name, left)
 		}
 	}
-	return nil
+	return err
+}
+
+// ends are when the certificates end that processes show now.
+func (f *federation) ends(ctx context.Context) (map[string]time.Time, error) {
+	out := map[string]time.Time{}
+	for _, name := range append(f.tiers(), f.agents()...) {
+		m, err := f.metrics(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		out[name] = time.Unix(int64(m[`meridian_certificate_expiry_timestamp_seconds{use="shown"}`]), 0)
+	}
+	return out, nil
 }
 
 // metrics are those of a process, by name and labels as they are shown.
@@ -245,19 +254,6 @@ func (f *federation) complaints(t *testing.T, process string, from int64) (out [
 	return out
 }
 
-// renewed is how often each process has renewed its certificate.
-func (f *federation) renewed(ctx context.Context) (map[string]float64, error) {
-	out := map[string]float64{}
-	for _, name := range append(f.tiers(), f.agents()...) {
-		m, err := f.metrics(ctx, name)
-		if err != nil {
-			return nil, err
-		}
-		out[name] = m[`meridian_certificate_renewals_total{result="done"}`]
-	}
-	return out, nil
-}
-
 // clock is an application in every cluster whose spec is changed again and again.
 type clock struct {
 	f     *federation
@@ -312,7 +308,8 @@ func (c *clock) tickUntil(t *testing.T, what string, done func(ctx context.Conte
 }
 
 // TestRenewalsAndARotationAreNotNoticed replaces every certificate, and the root above them all, while specs change: each
-// change arrives in every cluster, over the sessions that there were before.
+// change arrives in every cluster, over the sessions that there were before, also when the certificates by which they began
+// have ended.
 func TestRenewalsAndARotationAreNotNoticed(t *testing.T) {
 	f := start(t)
 	f.shortLived(t)
@@ -321,7 +318,11 @@ func TestRenewalsAndARotationAreNotNoticed(t *testing.T) {
 	f.submit(t, c.manifest())
 	f.ready(t, clockNamespace, "clock")
 	f.settled(t)
-	before, root := f.watch(t), f.theRoot(t)
+	root, err := f.theRoot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := f.watch(t)
 
 	c.tick(t)
 	rotated := make(chan error, 1)
@@ -343,21 +344,32 @@ func TestRenewalsAndARotationAreNotNoticed(t *testing.T) {
 	if err := f.dial(t.Context()); err != nil { // a person's client knows Global by the roots of when it was made
 		t.Fatal(err)
 	}
-	if now := f.theRoot(t); now == root {
-		t.Errorf("the root is %s, as before", root)
-	}
+	await(t, "all are under another root", func(ctx context.Context) error {
+		now, err := f.theRoot(ctx)
+		if err == nil && now == root {
+			err = fmt.Errorf("the root is %s, as before", root)
+		}
+		return err
+	})
 	if err := f.live(t.Context(), false); err != nil {
 		t.Error(err)
 	}
-	since, err := f.renewed(t.Context())
+	f.undisturbed(t, before)
+
+	if err := f.restartTiers(t.Context()); err != nil { // all sessions begin anew, by certificates of a short life
+		t.Fatal(err)
+	}
+	f.settled(t)
+	before = f.watch(t)
+	began, err := f.ends(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.tickUntil(t, "every process has renewed its certificate again", func(ctx context.Context) error {
-		now, err := f.renewed(ctx)
-		for name := range since {
-			if err == nil && now[name] <= since[name] {
-				err = fmt.Errorf("%s has not", name)
+	c.tickUntil(t, "every certificate has ended by which a session began", func(ctx context.Context) error {
+		now, err := f.ends(ctx)
+		for name, end := range began {
+			if err == nil && (time.Now().Before(end) || !now[name].After(end)) {
+				err = fmt.Errorf("that of %s ends at %v, and it now shows one that ends at %v", name, end, now[name])
 			}
 		}
 		return err
@@ -366,25 +378,24 @@ func TestRenewalsAndARotationAreNotNoticed(t *testing.T) {
 }
 
 // theRoot is the one root that all nodes' certificates are under, and that they believe.
-func (f *federation) theRoot(t *testing.T) (root string) {
-	t.Helper()
-	tree, err := f.tree(t.Context())
+func (f *federation) theRoot(ctx context.Context) (root string, _ error) {
+	tree, err := f.tree(ctx)
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	for _, tier := range []question.Tier{question.TierGlobal, question.TierRegion, question.TierZone, question.TierCluster} {
 		for _, n := range nodes(tree, tier) {
 			if n.Overview == nil || n.Overview.Identity == nil {
-				t.Fatalf("%s %s does not tell its identity: %s", n.Tier, n.Name, n.Unanswered)
+				return "", fmt.Errorf("%s %s does not tell its identity: %s", n.Tier, n.Name, n.Unanswered)
 			}
 			id := n.Overview.Identity
 			if root == "" {
 				root = id.Root
 			}
 			if id.Root != root || !slices.Equal(id.Believes, []string{root}) {
-				t.Errorf("%s %s is under %s and believes %q, want %s alone", n.Tier, n.Name, id.Root, id.Believes, root)
+				return "", fmt.Errorf("%s %s is under %s and believes %q, want %s alone", n.Tier, n.Name, id.Root, id.Believes, root)
 			}
 		}
 	}
-	return root
+	return root, nil
 }

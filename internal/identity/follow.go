@@ -17,32 +17,37 @@ type trusted struct {
 	active [sha256.Size]byte
 }
 
-// follow listens to whom the parent believes, at one of its processes after another. It begins anew with each certificate: a
-// stream ends with the one that it was begun with.
+// follow listens to whom the parent believes until ctx ends. It begins anew with each certificate: a stream ends with the one
+// that it was begun with.
 func (k *keeper) follow(ctx context.Context) error {
 	pause := firstPause
-	for {
-		for _, address := range k.parent.order() {
-			one, done := k.whileCertified(ctx)
-			said, err := k.listen(one, address)
-			renewed := one.Err() != nil
-			done()
-			if ctx.Err() != nil {
-				return nil
-			}
-			if said {
-				pause = firstPause
-			}
-			if renewed {
-				break
-			}
-			k.log.Debug("not hearing whom the parent believes", "address", address, "err", err)
+	for ctx.Err() == nil {
+		said, renewed := k.listenAround(ctx)
+		if said {
+			pause = firstPause
 		}
-		if !rest(ctx, pause/2+rand.N(pause)) {
-			return nil
+		if !renewed {
+			rest(ctx, pause/2+rand.N(pause))
+			pause = min(2*pause, lastPause)
 		}
-		pause = min(2*pause, lastPause)
 	}
+	return nil
+}
+
+// listenAround follows one of the parent's processes after another, each until it is gone, or until this process shows another
+// certificate; said tells whether one said anything.
+func (k *keeper) listenAround(ctx context.Context) (said, renewed bool) {
+	ctx, done := k.whileCertified(ctx)
+	defer done()
+	for _, address := range k.parent.order() {
+		one, err := k.listen(ctx, address)
+		said = said || one
+		if ctx.Err() != nil {
+			return said, true
+		}
+		k.log.Debug("not hearing whom the parent believes", "address", address, "err", err)
+	}
+	return said, false
 }
 
 // whileCertified ends when this process shows another certificate, or with done.
