@@ -30,13 +30,12 @@ func (r *Region) allocate(ctx context.Context, writer ipam.Writer, told chan<- s
 // reclaimed forgets what a zone, REGION/ZONE, said of the addresses that were taken back from it, whatever it wanted.
 func (r *Region) reclaimed(child string) {
 	_, zone, _ := strings.Cut(child, "/")
-	if !r.zones.Connected(zone) { // should it come back all the same, it is to tell all
-		r.mu.Lock()
-		delete(r.ledgers, zone)
-		r.mu.Unlock()
-	}
+	r.mu.Lock()
+	delete(r.ledgers, zone) // should it come back all the same, it is to tell all
+	r.mu.Unlock()
 	r.space.forget(zone)
 	r.allotments.retain(func(other string) bool { return other != zone })
+	r.zones.Dismiss(zone, "what zone "+zone+" had of address space was taken back")
 }
 
 // delegates tells whether a record is a prefix that the region hands on to a zone, which is its own to decide.

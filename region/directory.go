@@ -7,49 +7,73 @@ import (
 	"slices"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/internal/store"
 )
 
-// directory knows the region's zones: those that a cluster, an assignment or a claim names.
+// directory knows the region's zones: those that a cluster, an assignment, a claim or a prefix names. One whose last prefix was
+// taken away is a zone until it has said that it has dropped it.
 type directory struct {
 	region string
 	// lost is called with a zone that nothing names any more.
 	lost func(zone string)
+	left chan struct{} // holds one token when a zone that held prefixes holds none
 
-	mu      sync.Mutex
-	named   map[string]int // guarded by mu; how many records name a zone
-	changed chan struct{}  // guarded by mu; closed and replaced when a zone comes
+	mu      sync.Mutex      // guards all below
+	named   map[string]int  // how many records name a zone
+	holding map[string]bool // the zones that say that they hold prefixes
+	doubted map[string]bool // those to be looked at, whether anything names them still
+	changed chan struct{}   // closed and replaced when a zone comes
 }
 
 func newDirectory(region string, lost func(string)) *directory {
-	return &directory{region: region, lost: lost, named: map[string]int{}, changed: make(chan struct{})}
+	return &directory{region: region, lost: lost, left: make(chan struct{}, 1), named: map[string]int{}, holding: map[string]bool{},
+		doubted: map[string]bool{}, changed: make(chan struct{})}
 }
 
-// run follows the mirror until ctx ends.
+// run follows the mirror, and what zones say that they hold, until ctx ends.
 func (d *directory) run(ctx context.Context, mirror *store.Mirror) error {
-	sub := mirror.Subscribe()
-	defer sub.Close()
-	for {
-		u, err := sub.Next(ctx)
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil
+	updates := make(chan store.Update)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		sub := mirror.Subscribe()
+		defer sub.Close()
+		for {
+			u, err := sub.Next(ctx)
+			if err != nil {
+				return fmt.Errorf("following the mirror: %w", err)
 			}
-			return fmt.Errorf("following the mirror: %w", err)
+			select {
+			case updates <- u:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 		}
-		for _, zone := range d.apply(u.Changes) {
-			d.lost(zone)
+	})
+	group.Go(func() error {
+		for {
+			select {
+			case u := <-updates:
+				d.apply(u.Changes)
+			case <-d.left:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			for _, zone := range d.gone() {
+				d.lost(zone)
+			}
 		}
-	}
+	})
+	return group.Wait()
 }
 
-// apply counts, and returns the zones that are gone.
-func (d *directory) apply(changes []store.Change) (gone []string) {
+// apply counts the records that name zones.
+func (d *directory) apply(changes []store.Change) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	came := false
-	touched := map[string]bool{}
 	for _, c := range changes {
 		if zone := d.zoneOf(c.New); zone != "" {
 			came = came || d.named[zone] == 0
@@ -57,20 +81,49 @@ func (d *directory) apply(changes []store.Change) (gone []string) {
 		}
 		if zone := d.zoneOf(c.Old); zone != "" {
 			d.named[zone]--
-			touched[zone] = true
-		}
-	}
-	for zone := range touched {
-		if d.named[zone] == 0 {
-			delete(d.named, zone)
-			gone = append(gone, zone)
+			d.doubted[zone] = true
 		}
 	}
 	if came {
 		close(d.changed)
 		d.changed = make(chan struct{})
 	}
-	return gone
+}
+
+// holds notes whether a zone says that it holds prefixes.
+func (d *directory) holds(zone string, is bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.holding[zone] == is {
+		return
+	}
+	if d.holding[zone] = is; is {
+		return
+	}
+	delete(d.holding, zone)
+	d.doubted[zone] = true
+	select {
+	case d.left <- struct{}{}:
+	default:
+	}
+}
+
+// gone takes the zones that nothing names any more.
+func (d *directory) gone() (zones []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for zone := range d.doubted {
+		n, known := d.named[zone]
+		switch {
+		case !known || n > 0: // it is gone already, or stays
+			delete(d.doubted, zone)
+		case !d.holding[zone]:
+			delete(d.doubted, zone)
+			delete(d.named, zone)
+			zones = append(zones, zone)
+		}
+	}
+	return zones
 }
 
 func (d *directory) zoneOf(e *store.Entry) string {
@@ -86,7 +139,7 @@ func (d *directory) zoneOf(e *store.Entry) string {
 		if parts := e.Key.Parts(); len(parts) == 3 {
 			return parts[2]
 		}
-	case record.KindClaim:
+	case record.KindClaim, record.KindPrefix:
 		if region, zone := e.Key.Place(); region == d.region {
 			return zone
 		}
@@ -98,7 +151,8 @@ func (d *directory) zoneOf(e *store.Entry) string {
 func (d *directory) await(ctx context.Context, zone string) error {
 	for {
 		d.mu.Lock()
-		known, changed := d.named[zone] > 0, d.changed
+		_, known := d.named[zone]
+		changed := d.changed
 		d.mu.Unlock()
 		if known {
 			return nil

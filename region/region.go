@@ -92,7 +92,7 @@ func New(cfg Config, deps Deps) *Region {
 	r.refusals = children.NewRefusals(deps.Registry)
 	r.directory = newDirectory(cfg.Region, r.lost)
 	r.sums = newSums(cfg.Region, r.mirror, r.outbox)
-	r.space = newSpace(cfg.Region, r.outbox)
+	r.space = newSpace(cfg.Region, r.outbox, r.directory.holds)
 	r.allotments = newAllotments(cfg.Region, r.mirror, r.outbox, deps.Log)
 	r.locations = location.New(location.Config{Child: func(c record.Cluster) string { return c.Zone },
 		Own: func(region, _ string) bool { return region == cfg.Region }, Grace: cfg.Settle}, r.mirror, deps.Log)
@@ -142,7 +142,7 @@ func (r *Region) Run(ctx context.Context) error {
 	group.Add("parent's grant", func(ctx context.Context) error { return children.Heed(ctx, r.mirror, r.identity, r.log) })
 	group.Add("export", func(ctx context.Context) error { return quiet(ctx, r.export.Run(ctx, r.mirror)) })
 	group.Add("allotments", func(ctx context.Context) error { return quiet(ctx, r.allotments.follow(ctx)) })
-	group.Add("directory", func(ctx context.Context) error { return r.directory.run(ctx, r.mirror) })
+	group.Add("directory", func(ctx context.Context) error { return quiet(ctx, r.directory.run(ctx, r.mirror)) })
 	group.Add("leader", func(ctx context.Context) error {
 		if err := r.mirror.WaitReady(ctx); err != nil {
 			return quiet(ctx, err)

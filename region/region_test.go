@@ -18,6 +18,7 @@ import (
 	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/internal/store/mem"
 	"github.com/meridian-federation/meridian/internal/tiertest"
+	"github.com/meridian-federation/meridian/ipam/ledger"
 	"github.com/meridian-federation/meridian/region"
 )
 
@@ -28,6 +29,7 @@ type tier struct {
 	t      *testing.T
 	parent *tiertest.Parent
 	store  *mem.Store
+	ledger ledger.Config // zero: it keeps no addresses
 	addr   string
 	audit  audittest.Recorder
 	zones  map[string]*tiertest.Child
@@ -37,7 +39,13 @@ type tier struct {
 // newTier starts region west and zones a and b, which have a cluster each.
 func newTier(t *testing.T) *tier {
 	t.Helper()
-	r := &tier{t: t, parent: tiertest.NewParent(t, "global"), store: mem.New(), addr: "127.0.0.1:0", zones: map[string]*tiertest.Child{}}
+	return newTierOn(t, ledger.Config{})
+}
+
+// newTierOn starts them with the region's addresses in a ledger.
+func newTierOn(t *testing.T, l ledger.Config) *tier {
+	t.Helper()
+	r := &tier{t: t, parent: tiertest.NewParent(t, "global"), store: mem.New(), ledger: l, addr: "127.0.0.1:0", zones: map[string]*tiertest.Child{}}
 	for _, zone := range []string{"a", "b"} {
 		r.parent.Put(record.Cluster{Name: zone + "-1", Region: "west", Zone: zone}.Record())
 	}
@@ -60,7 +68,7 @@ func (r *tier) start() {
 	cfg := region.Config{ID: "region-0", Region: "west", Global: []string{r.parent.Address}, Settle: 300 * time.Millisecond}
 	cfg.Default()
 	tier := region.New(cfg, region.Deps{Store: r.store, Listener: listener, Log: slog.New(slog.DiscardHandler),
-		Audit: r.audit.Log(), Identity: tiertest.Source(r.t, "region/west")})
+		Audit: r.audit.Log(), Identity: tiertest.Source(r.t, "region/west"), Ledger: r.ledger})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- tier.Run(ctx) }()

@@ -24,6 +24,8 @@ type allocator interface {
 type space struct {
 	region string
 	outbox *feed.Outbox
+	// holds is told whether a zone says that it holds prefixes.
+	holds func(zone string, is bool)
 
 	mu      sync.Mutex                              // guards all below
 	demands map[string]map[record.Key]record.Demand // by zone
@@ -33,8 +35,8 @@ type space struct {
 	allocator allocator // nil while there is none
 }
 
-func newSpace(region string, outbox *feed.Outbox) *space {
-	return &space{region: region, outbox: outbox, demands: map[string]map[record.Key]record.Demand{}, told: map[record.Key]struct{}{}}
+func newSpace(region string, outbox *feed.Outbox, holds func(zone string, is bool)) *space {
+	return &space{region: region, outbox: outbox, holds: holds, demands: map[string]map[record.Key]record.Demand{}, told: map[record.Key]struct{}{}}
 }
 
 // take notes what a zone wants; records of other kinds are passed over.
@@ -61,7 +63,18 @@ func (s *space) take(zone string, puts []*record.Record, removals []feed.Removal
 	for _, r := range removals {
 		s.remove(zone, r.Key)
 	}
+	s.holds(zone, s.has(zone))
 	return rejected
+}
+
+// has tells whether a zone says that it holds prefixes.
+func (s *space) has(zone string) bool {
+	for _, d := range s.demands[zone] {
+		if d.Addresses > 0 || len(d.Returned) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // remove drops what a zone wants no more.
@@ -83,6 +96,7 @@ func (s *space) forget(zone string) {
 		s.remove(zone, key)
 	}
 	delete(s.demands, zone)
+	s.holds(zone, false)
 }
 
 // settle notes that all zones have told all, or had their time to.
