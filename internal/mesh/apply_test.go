@@ -134,6 +134,7 @@ var atomic = map[string][]string{
 	"AuthorizationPolicy": {"spec.rules"},
 	"CronJob":             {"spec.jobTemplate.spec.template.spec.containers.env.valueFrom.secretKeyRef"},
 	"Deployment":          {"spec.selector", "spec.template.spec.containers.env.valueFrom.secretKeyRef"},
+	"DestinationRule":     {"spec.trafficPolicy.portLevelSettings"},
 	"Gateway":             {"spec.servers"},
 	"NetworkPolicy":       {"spec.podSelector", "spec.ingress", "spec.egress"},
 	"PodDisruptionBudget": {"spec.selector"},

@@ -17,14 +17,15 @@ type ConfigInput struct {
 	Dependencies []string
 	// Services are the known service records of the dependencies, in any order. A dependency known to have no ports is left
 	// out of the Sidecar. One that is not known is listed: its host is certain, and a host that names nothing costs a proxy
-	// nothing.
+	// nothing. Only an ExternalService's hosts are its record's, so that one is listed once it is known.
 	Services []record.Service
 	// Policy is the application's; it must be known.
 	Policy record.Policy
 }
 
 // Config compiles what istiod is told about one application's own proxies, once for all clusters that share it: who may
-// call them (AuthorizationPolicy) and what they call (Sidecar). There is nothing without a mesh.
+// call them (AuthorizationPolicy), what they call (Sidecar), and with which credentials, where ExternalServices ask for
+// some (DestinationRules). There is nothing without a mesh.
 func Config(in ConfigInput) ([]Object, error) {
 	objects, err := in.compile()
 	if err != nil {
@@ -48,9 +49,11 @@ func (in *ConfigInput) compile() ([]Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	sidecar, err := s.sidecar(in)
+	called := externalsOf(in.Dependencies, in.Services)
+	sidecar, err := s.sidecar(in, called)
 	if err != nil {
 		return nil, err
 	}
-	return []Object{authorization, sidecar}, nil
+	objects := append([]Object{authorization}, s.credentialRules(called)...)
+	return append(objects, sidecar), nil
 }

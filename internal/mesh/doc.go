@@ -14,6 +14,7 @@
 //	Config     an application's own proxies, once for each istiod: Sidecar and AuthorizationPolicy
 //	Callee     what an istiod's proxies call: DestinationRule, and the gateways of other networks
 //	Chunk      some of its pods in another cluster of the network
+//	External   what an istiod's proxies call outside the mesh: ServiceEntry and DestinationRules
 //	Gateway    the hosts that a cluster's east-west gateway hands on
 //	Root       the Sidecar of pods that Meridian does not manage
 //
@@ -23,6 +24,10 @@
 // Who may call is the policy record's alone. The AuthorizationPolicy and the NetworkPolicy say the same of it, as far as a
 // network can: it knows ports and pods, and no requests or, of other clusters, no identities. So it lets in where some call
 // is allowed and a proxy decides which, and without a mesh only where every call is allowed.
+//
+// Objects are named by their application, those of which there are several with a hash behind that. What is of an
+// ExternalService has ".external" behind its name, and what callers need for one ".calls" behind theirs: no application has a
+// dot in its name, so no two of a namespace ever write the same object.
 //
 // What Istio's schemas do not catch (the grammar of hosts and of exportTo, hosts that must not be empty, target ports
 // that must be numbers, names where addresses belong, stars in identities) cannot be written: it is an error here, and

@@ -141,7 +141,10 @@ func (c *callee) workloadEntry(address netip.Addr, e *entrance) Object {
 
 // nameFor names an object by the application and what it is of. No two applications of a namespace can meet in a name,
 // since the hash has always the same length.
-func (c *callee) nameFor(what string) string {
+func (c *callee) nameFor(what string) string { return c.service.Application + "-" + hashOf(what) }
+
+// hashOf is a part of a name that stands for what cannot be in one, always as long.
+func hashOf(what string) string {
 	const digits = 12
-	return c.service.Application + "-" + record.VersionOf([]byte(what)).String()[:digits]
+	return record.VersionOf([]byte(what)).String()[:digits]
 }

@@ -88,6 +88,11 @@ func (g golden) compileInput(t testing.TB, in *input) []mesh.Object {
 	}
 	out = append(out, in.compile(t)...)
 	for _, c := range in.callees {
+		if c.Service.External != nil {
+			objects, _, err := mesh.External(mesh.ExternalInput{Cluster: in.config().Cluster, Service: c.Service, Audience: c.Audience})
+			out = append(out, ok(objects, err)...)
+			continue
+		}
 		if !c.Here {
 			out = append(out, ok(mesh.Stub(mesh.StubInput{Cluster: in.Cluster, Service: c.Service, Audience: c.Audience}))...)
 		}

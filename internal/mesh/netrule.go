@@ -18,6 +18,8 @@ type netRule struct {
 // peer is one side of connections: addresses, or the pods that both selectors pick.
 type peer struct {
 	block netip.Prefix
+	// except are prefixes inside the block that are not meant.
+	except []netip.Prefix
 	// namespace is empty for the policy's own.
 	namespace string
 	// pods is nil for all of the namespace.
@@ -83,7 +85,11 @@ func (r netRule) appendPorts(b []byte) []byte {
 func appendPeer(b []byte, p peer) []byte {
 	b = append(b, '{')
 	if p.block.IsValid() {
-		b = append(p.block.AppendTo(append(b, `"ipBlock":{"cidr":"`...)), `"}`...)
+		b = append(p.block.AppendTo(append(b, `"ipBlock":{"cidr":"`...)), '"')
+		if len(p.except) > 0 {
+			b = appendList(appendField(b, "except"), p.except, appendPrefix)
+		}
+		b = append(b, '}')
 	}
 	if p.namespace != "" {
 		b = append(append(appendField(b, "namespaceSelector"), `{"matchLabels":{"`+labelNamespace+`":`...), '"')
@@ -97,6 +103,10 @@ func appendPeer(b []byte, p peer) []byte {
 		b = append(b, '}')
 	}
 	return append(b, '}')
+}
+
+func appendPrefix(b []byte, p netip.Prefix) []byte {
+	return append(p.AppendTo(append(b, '"')), '"')
 }
 
 // appendField begins a further field of an object.

@@ -45,10 +45,15 @@ func (in *WorkloadInput) egress() ([]netRule, error) {
 		}
 		rules = append(rules, remote...)
 	}
+	outside, err := in.toExternals()
+	if err != nil {
+		return nil, err
+	}
+	rules = append(rules, outside...)
 	return in.toPlatform(rules)
 }
 
-// dependencies are the known ones that can be called, sorted, the application itself left out.
+// dependencies are the known applications that can be called, sorted, the application itself left out.
 func (in *WorkloadInput) dependencies() ([]record.Service, error) {
 	wanted := make(map[string]bool, len(in.Binding.Dependencies))
 	for _, d := range in.Binding.Dependencies {
@@ -58,7 +63,7 @@ func (in *WorkloadInput) dependencies() ([]record.Service, error) {
 	out := make([]record.Service, 0, len(in.Services))
 	for _, d := range in.Services {
 		name := record.ServiceName(d.Namespace, d.Application)
-		if !wanted[name] || len(d.Ports) == 0 {
+		if !wanted[name] || len(d.Ports) == 0 || isExternal(d) {
 			continue
 		}
 		if err := checkService(d); err != nil {
@@ -133,6 +138,53 @@ func (in *WorkloadInput) toRemotes(services []record.Service) ([]netRule, error)
 		rules = append(rules, netRule{peers: blocks, tcp: sortedSet(ports)})
 	}
 	return rules, nil
+}
+
+// toExternals opens the way to ExternalServices, at the ports where they listen: to their endpoints, or where DNS alone knows
+// these, to all that is no pod of the network. Ports that wait for an address are not called yet in a mesh, and without one
+// need none.
+func (in *WorkloadInput) toExternals() ([]netRule, error) {
+	var rules []netRule
+	for _, e := range externalsOf(in.Binding.Dependencies, in.Services) {
+		ports := e.ports
+		if !inMesh(in.Cluster) {
+			ports = e.all
+		}
+		if len(ports) == 0 {
+			continue
+		}
+		rule := netRule{tcp: targets(ports, "TCP")}
+		for _, at := range e.endpoints {
+			rule.peers = append(rule.peers, peer{block: netip.PrefixFrom(at.address, at.address.BitLen())})
+		}
+		if len(e.endpoints) == 0 {
+			var err error
+			if rule.peers, err = beyond(in.Cluster); err != nil {
+				return nil, err
+			}
+		}
+		rules = append(rules, rule)
+	}
+	return rules, nil
+}
+
+// beyond is every address but those of the network's pods, as far as these are known.
+func beyond(cluster record.Cluster) ([]peer, error) {
+	pods, err := podRanges(cluster)
+	if err != nil {
+		return nil, err
+	}
+	v4, v6 := peer{block: netip.PrefixFrom(netip.IPv4Unspecified(), 0)}, peer{block: netip.PrefixFrom(netip.IPv6Unspecified(), 0)}
+	for _, p := range pods {
+		switch {
+		case p.block.Bits() == 0: // an exception must be smaller than what it is of
+		case p.block.Addr().Is4():
+			v4.except = append(v4.except, p.block)
+		default:
+			v6.except = append(v6.except, p.block)
+		}
+	}
+	return []peer{v4, v6}, nil
 }
 
 // toPlatform opens the namespaces of the platform's hosts.

@@ -77,6 +77,9 @@ func violations(t *testing.T, o mesh.Object) []string {
 		}
 	case "DestinationRule":
 		spec := &strictly[networking.DestinationRule](t, o).Spec
+		if !fqdn(spec.Host) {
+			return externalRule(spec, o.ID.Name)
+		}
 		hold(fqdn(spec.Host), "host "+spec.Host)
 		hold(goodExportTo(spec.ExportTo), "exportTo")
 		locality := spec.TrafficPolicy.LoadBalancer.LocalityLbSetting
@@ -89,6 +92,9 @@ func violations(t *testing.T, o mesh.Object) []string {
 		hold(spec.Labels["security.istio.io/tlsMode"] == "istio" && spec.Labels["meridian.dev/application"] != "", "labels")
 	case "ServiceEntry":
 		spec := &strictly[networking.ServiceEntry](t, o).Spec
+		if spec.Location == 0 {
+			return externalEntry(spec, o.ID.Name)
+		}
 		hold(len(spec.Hosts) == 1 && fqdn(spec.Hosts[0]), "hosts")
 		hold(goodExportTo(spec.ExportTo), "exportTo")
 		hold(spec.Resolution == 1 && len(spec.Endpoints) > 0 && len(spec.Endpoints) <= 100, "endpoints")

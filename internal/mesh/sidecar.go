@@ -23,11 +23,11 @@ func (s *Spec) sidecarID() object.ID {
 }
 
 // sidecar tells the application's proxies about its own Service, its dependencies, the platform's hosts, and no more.
-func (s *Spec) sidecar(in *ConfigInput) (Object, error) {
+func (s *Spec) sidecar(in *ConfigInput, called []*external) (Object, error) {
 	if s.namespace == in.Cluster.Mesh.RootNamespace {
 		return Object{}, fmt.Errorf("%s is the mesh's root namespace, where Istio takes no Sidecar with a selector", s.namespace)
 	}
-	hosts, err := s.hosts(in)
+	hosts, err := s.hosts(in, called)
 	if err != nil {
 		return Object{}, err
 	}
@@ -40,7 +40,7 @@ func (s *Spec) sidecar(in *ConfigInput) (Object, error) {
 
 // hosts are the exact egress hosts, sorted. Each is NAMESPACE/HOST: exact ones take a path in istiod that is linear in
 // the hosts, whereas a single wildcard has it scan every visible service.
-func (s *Spec) hosts(in *ConfigInput) ([]string, error) {
+func (s *Spec) hosts(in *ConfigInput, called []*external) ([]string, error) {
 	hosts := make([]string, 0, len(in.Dependencies)+len(in.Cluster.Mesh.PlatformHosts)+1)
 	if len(s.ports) > 0 {
 		hosts = append(hosts, s.namespace+"/"+hostOf(s.namespace, s.application))
@@ -53,12 +53,20 @@ func (s *Spec) hosts(in *ConfigInput) ([]string, error) {
 	}
 	self := record.ServiceName(s.namespace, s.application)
 	for _, dependency := range in.Dependencies {
+		if _, ok := record.CutExternal(dependency); ok {
+			continue
+		}
 		host, err := dependencyHost(dependency)
 		if err != nil {
 			return nil, err
 		}
 		if dependency != self && !portless[dependency] {
 			hosts = append(hosts, host)
+		}
+	}
+	for _, e := range called {
+		for _, host := range e.hosts {
+			hosts = append(hosts, e.namespace+"/"+host)
 		}
 	}
 	platform, err := platformHosts(in.Cluster)

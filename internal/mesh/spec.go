@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -94,7 +95,8 @@ func Decode(rev record.Revision) (*Spec, error) {
 }
 
 // Check returns the ids of all objects that the application owns in a cluster, Istio's about its own proxies included, its
-// Namespace and what is written for those who call it not, sorted as they are applied. Where the spec cannot be compiled, the error is an *Error.
+// Namespace and what is written for those who call it not, sorted as they are applied. Nor are DestinationRules for
+// ExternalServices that it calls: of how many hosts these are no spec says, and nobody else's object has such a name. Where the spec cannot be compiled, the error is an *Error.
 func Check(namespace, name string, spec *v1alpha1.ApplicationSpec) ([]object.ID, error) {
 	doc := document{replicas: spec.Replicas, ports: spec.Ports, resources: spec.Resources, dependsOn: spec.DependsOn, adopt: spec.Adopt}
 	var err error
@@ -156,14 +158,16 @@ func checkReferences(namespace string, doc *document) error {
 	}
 	for i, d := range doc.dependsOn {
 		field := fmt.Sprintf("spec.dependsOn[%d]", i)
-		if d.Kind != "" && d.Kind != v1alpha1.DependencyApplication {
-			return invalidSpec(field+".kind", "%q is unknown; the only kind is %s", d.Kind, v1alpha1.DependencyApplication)
+		kind := cmp.Or(d.Kind, v1alpha1.DependencyApplication)
+		if kind != v1alpha1.DependencyApplication && kind != v1alpha1.DependencyExternalService {
+			return invalidSpec(field+".kind", "%q is unknown; the kinds are %s and %s", kind, v1alpha1.DependencyApplication,
+				v1alpha1.DependencyExternalService)
 		}
 		if d.Namespace == "" {
 			d.Namespace = namespace
 		}
 		if _, err := dependencyHost(record.ServiceName(d.Namespace, d.Name)); err != nil {
-			return invalidSpec(field, "namespace %q and name %q cannot be an application's", d.Namespace, d.Name)
+			return invalidSpec(field, "namespace %q and name %q cannot be those of an %s", d.Namespace, d.Name, kind)
 		}
 	}
 	return nil

@@ -1,0 +1,92 @@
+package mesh
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/meridian-federation/meridian/internal/record"
+)
+
+// Istio honours the credentialName of a DestinationRule at sidecars only where it has a workloadSelector, which picks pods of
+// the rule's own namespace alone (networking/v1alpha3/destination_rule.proto in istio/api). So each caller has a rule of its
+// own for that, in its namespace, where proxies look first. The ExternalService's namespace has one all the same, which trusts
+// the system's authorities and shows nothing: who sees the hosts and has no rule of its own, because it is new or nobody's
+// application, must not be let to send in the clear what others encrypt.
+
+// destinationRules are about one host each; there are none where proxies have nothing to do.
+func (e *external) destinationRules(exportTo []string) []Object {
+	var out []Object
+	for _, host := range e.hosts {
+		if policy := e.trafficPolicy(host, false); len(policy) > 0 {
+			out = append(out, e.draft("DestinationRule", e.application()+"-"+hashOf(host), fields{
+				{"host", host}, {"exportTo", exportTo}, {"trafficPolicy", policy}}).seal())
+		}
+	}
+	sortObjects(out)
+	return out
+}
+
+// credentialRules have the application's proxies use the Secret of its own namespace where they call what asks for one. Their
+// names have a dot, which no application's has, and begin with the caller's: nobody else's object is named so.
+func (s *Spec) credentialRules(called []*external) []Object {
+	var out []Object
+	for _, e := range called {
+		if e.tls == nil || e.tls.CredentialName == "" || !slices.ContainsFunc(e.ports, beginsTLS) {
+			continue
+		}
+		for _, host := range e.hosts {
+			name := s.application + ".calls-" + hashOf(record.ServiceName(e.namespace, e.name)+"/"+host)
+			out = append(out, s.draft(idOf(groupNetworking, "v1", "DestinationRule", s.namespace, name), fields{
+				{"host", host},
+				{"exportTo", []string{exportToOwn}},
+				{"workloadSelector", fields{{"matchLabels", selectorOf(s.application)}}},
+				{"trafficPolicy", e.trafficPolicy(host, true)},
+			}).seal())
+		}
+	}
+	sortObjects(out)
+	return out
+}
+
+// beginsTLS tells whether proxies may begin TLS at a port: callers have not done so themselves.
+func beginsTLS(p record.Port) bool { return p.AppProtocol != "https" && p.AppProtocol != "tls" }
+
+// trafficPolicy is empty where there is nothing to say. What is said of a port replaces what is said of the host, so it has
+// all of that too.
+func (e *external) trafficPolicy(host string, credential bool) fields {
+	var policy fields
+	if slices.ContainsFunc(e.endpoints, func(at endpoint) bool { return at.locality != "" }) {
+		policy = nearestFirst()
+	}
+	if e.tls == nil {
+		return policy
+	}
+	var ports []any
+	for _, p := range e.ports {
+		if beginsTLS(p) {
+			ports = append(ports, slices.Concat(policy, fields{{"port", fields{{"number", p.Port}}}, {"tls", e.clientTLS(host, credential)}}))
+		}
+	}
+	if len(ports) == 0 {
+		return policy
+	}
+	return append(policy, field{"portLevelSettings", ports})
+}
+
+// clientTLS has the host itself checked where nothing else is asked for: without subjectAltNames, Istio checks what an HTTP
+// request says, and any other protocol has nothing that it could.
+func (e *external) clientTLS(host string, credential bool) fields {
+	names := sortedSet(e.tls.SubjectAltNames)
+	if len(names) == 0 {
+		names = []string{host}
+	}
+	out := fields{{"sni", cmp.Or(e.tls.SNI, host)}, {"subjectAltNames", names}}
+	if !credential {
+		return append(out, field{"mode", "SIMPLE"})
+	}
+	mode := "SIMPLE"
+	if e.tls.Mutual {
+		mode = "MUTUAL"
+	}
+	return append(out, field{"mode", mode}, field{"credentialName", e.tls.CredentialName})
+}
