@@ -81,6 +81,7 @@ func (w *crowdWorker) ask(requests []ledger.Request, doubt map[string]bool) (ope
 		case errors.Is(result.Err, ledger.ErrFull):
 			w.free = append(w.free, r.Owner)
 		default:
+			of.heard(result.Err)
 			doubt[r.Owner] = doubt[r.Owner] || !errors.Is(result.Err, ledger.ErrDeposed)
 			open = append(open, r)
 			continue
@@ -134,6 +135,7 @@ func (w *crowdWorker) release(owner string) {
 		of, ctx, cancel := w.turn()
 		e, err := of.Release(ctx, owner)
 		cancel()
+		of.heard(err)
 		switch {
 		case err == nil && e.Prefix != w.has[owner].Prefix:
 			w.t.Errorf("%s released %s, and had %s", owner, e.Prefix, w.has[owner].Prefix)

@@ -29,7 +29,7 @@ const (
 func TestManyOperations(t *testing.T) {
 	operations := countFrom(t, "MERIDIAN_IPAM_OPERATIONS", 5_000)
 	c := &crowd{terms: &terms{t: t, etcd: serveHistories(t), prefix: "/crowd", begun: time.Now()}, operations: int64(operations)}
-	c.every = max(2000, c.operations/50)
+	c.every = max(2000, c.operations/200)
 	if c.succeed(0) == nil {
 		return
 	}
@@ -42,7 +42,7 @@ func TestManyOperations(t *testing.T) {
 		workers.Go(everybody[id].work)
 	}
 	workers.Wait()
-	t.Logf("%d operations answered in %v, %d attempts, %d terms", c.answered.Load(), time.Since(begun), c.attempts.Load(), len(c.all))
+	t.Logf("%d operations answered in %v, %d attempts, %d faults, %d terms", c.answered.Load(), time.Since(begun), c.attempts.Load(), c.faults.Load(), len(c.all))
 	c.settle(everybody)
 	c.end()
 }
@@ -53,6 +53,7 @@ type crowd struct {
 	operations         int64
 	every              int64 // attempts from one fault to the next
 	answered, attempts atomic.Int64
+	faults             atomic.Int64
 	// holders are those of each address, by pool: the number of the worker, or 0 for nobody.
 	holders [crowdPools][crowdAddresses]atomic.Int32
 	// ailing is the link that is to heal.
@@ -97,6 +98,7 @@ func (c *crowd) attempt(r *rand.Rand) {
 }
 
 func (c *crowd) disturb(fault int) {
+	c.faults.Add(1)
 	leads, _ := c.latest()
 	switch fault {
 	case 0:

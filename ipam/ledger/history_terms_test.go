@@ -34,7 +34,7 @@ type term struct {
 	work sync.WaitGroup
 	// opening and opened are when the ledger began to open, and when it had.
 	opening, opened int64
-	// ended: it noticed that it was deposed.
+	// ended: it noticed that it was deposed, or somebody heard that from it.
 	ended atomic.Bool
 }
 
@@ -91,6 +91,11 @@ func (ts *terms) latest() (leads, before *term) {
 func (ts *terms) succeed(aborted int) *term {
 	ts.turn.Lock()
 	defer ts.turn.Unlock()
+	return ts.follow(aborted)
+}
+
+// follow is succeed with turn held.
+func (ts *terms) follow(aborted int) *term {
 	next := &term{opening: ts.stamp()}
 	for range aborted {
 		l := newLink(ts.t, ts.etcd)
@@ -132,6 +137,13 @@ func (ts *terms) succeed(aborted int) *term {
 	return next
 }
 
+// heard remembers what a ledger has answered.
+func (one *term) heard(err error) {
+	if errors.Is(err, ledger.ErrDeposed) {
+		one.ended.Store(true)
+	}
+}
+
 // kill ends a process in the middle of what it does: its connections break, and nothing that it asks for is done.
 func (one *term) kill() {
 	if one.life.Err() != nil {
@@ -149,10 +161,9 @@ func (one *term) over() bool { return one.life.Err() != nil || one.ended.Load() 
 // replace opens the next term if this one leads, and is over.
 func (ts *terms) replace(one *term) {
 	ts.turn.Lock()
-	leads, _ := ts.latest()
-	ts.turn.Unlock()
-	if one == leads && one.over() {
-		ts.succeed(0)
+	defer ts.turn.Unlock()
+	if leads, _ := ts.latest(); one == leads && one.over() {
+		ts.follow(0)
 	}
 }
 
