@@ -131,12 +131,19 @@ func within(office Office, node *question.Node, do func(*ipam.Tier) error) error
 	return nil
 }
 
-// Ledger is an office's, while it is open; else, and without an office, nil.
+// Ledger is an office's, from when its tier is ready, and while it is open; else, and without an office, nil. Before, what places
+// below were told may be free by the ledger.
 func Ledger(office Office) *ledger.Ledger {
-	if t, _ := open(office); t != nil {
-		return t.Ledger()
+	t, _ := open(office)
+	if t == nil {
+		return nil
 	}
-	return nil
+	select {
+	case <-t.Ready():
+		return t.Ledger()
+	default:
+		return nil
+	}
 }
 
 // open is the tier, or why there is none.

@@ -44,6 +44,14 @@ func (o *office) Repair(context.Context) (ledger.Report, error) {
 // startGlobal runs Global's tier on a ledger in etcd.
 func startGlobal(t *testing.T) (*ipam.Tier, *store.Writer) {
 	t.Helper()
+	tier, writer, run := newGlobal(t)
+	run()
+	return tier, writer
+}
+
+// newGlobal makes Global's tier, and returns what runs it until the test ends.
+func newGlobal(t *testing.T) (tier *ipam.Tier, writer *store.Writer, run func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	server, err := etcd.Embed(ctx, etcd.EmbedConfig{Dir: t.TempDir(), NoFsync: true})
 	if err != nil {
@@ -64,11 +72,11 @@ func startGlobal(t *testing.T) (*ipam.Tier, *store.Writer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	writer := store.NewWriter(backend, mirror, term)
-	tier := ipam.New(ipam.Config{Mirror: mirror, Writer: writer, Ledger: l, Log: log, Tell: func(record.Record) {}, Untell: func(record.Key, record.Cause) {}})
+	writer = store.NewWriter(backend, mirror, term)
+	tier = ipam.New(ipam.Config{Mirror: mirror, Writer: writer, Ledger: l, Log: log, Tell: func(record.Record) {}, Untell: func(record.Key, record.Cause) {}})
 	var running sync.WaitGroup
-	for _, run := range []func(context.Context) error{mirror.Run, l.Run, tier.Run} {
-		running.Go(func() { _ = run(ctx) })
+	for _, part := range []func(context.Context) error{mirror.Run, l.Run} {
+		running.Go(func() { _ = part(ctx) })
 	}
 	t.Cleanup(func() {
 		cancel()
@@ -80,7 +88,22 @@ func startGlobal(t *testing.T) (*ipam.Tier, *store.Writer) {
 	if err := mirror.WaitReady(ctx); err != nil {
 		t.Fatal(err)
 	}
-	return tier, writer
+	return tier, writer, func() { running.Go(func() { _ = tier.Run(ctx) }) }
+}
+
+// TestLedger: nobody takes anything of a ledger before its tier is ready, since children may have been told what it has forgotten.
+func TestLedger(t *testing.T) {
+	tier, _, run := newGlobal(t)
+	for name, o := range map[string]Office{"no office": nil, "not open": &office{}, "not ready": &office{tier: tier}} {
+		if Ledger(o) != nil {
+			t.Errorf("%s: got a ledger, want none", name)
+		}
+	}
+	run()
+	<-tier.Ready()
+	if Ledger(&office{tier: tier}) != tier.Ledger() {
+		t.Error("ready: got no ledger, want the tier's")
+	}
 }
 
 func put(t *testing.T, w *store.Writer, records ...record.Record) {

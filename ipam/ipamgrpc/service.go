@@ -32,7 +32,7 @@ import (
 type Config struct {
 	// Place is the one that serves those right below it.
 	Place question.Path
-	// Ledger is the place's, while this process leads and has it open; else nil.
+	// Ledger is the place's, while this process leads, has it open, and knows what places below were told; else nil.
 	Ledger func() *ledger.Ledger
 	// Leader is the ID of the process that leads, as far as it is known; nil: it is not.
 	Leader func() string

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -53,11 +54,19 @@ func startZone(t *testing.T, limits ipamgrpc.Limits, rate float64, burst int) *z
 
 func startAt(t *testing.T, at question.Path, limits ipamgrpc.Limits, rate float64, burst int) *zone {
 	t.Helper()
+	z, run := serveAt(t, at, limits, rate, burst)
+	run()
+	return z
+}
+
+// serveAt serves, and returns what has the service run: until then it counts nothing.
+func serveAt(t *testing.T, at question.Path, limits ipamgrpc.Limits, rate float64, burst int) (z *zone, run func()) {
+	t.Helper()
 	server, err := etcd.Embed(t.Context(), etcd.EmbedConfig{Dir: t.TempDir(), NoFsync: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	z := &zone{t: t, path: at.String(), trail: &audittest.Recorder{}}
+	z = &zone{t: t, path: at.String(), trail: &audittest.Recorder{}}
 	if z.store, err = server.Open(etcd.Config{}); err != nil {
 		t.Fatal(err)
 	}
@@ -84,17 +93,16 @@ func startAt(t *testing.T, at question.Path, limits ipamgrpc.Limits, rate float6
 		Leader: func() string { return "zone-7" }, Limits: limits, Rate: rate, Burst: burst, Audit: z.trail.Log()})
 	served.Register(s)
 	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 2)
-	go func() { done <- served.Run(ctx) }()
-	go func() { done <- s.Serve(listener) }()
+	var group errgroup.Group
+	group.Go(func() error { return s.Serve(listener) })
 	t.Cleanup(func() {
 		s.Stop()
 		stop()
-		if err := errors.Join(<-done, <-done); err != nil {
+		if err := group.Wait(); err != nil {
 			t.Error(err)
 		}
 	})
-	return z
+	return z, func() { group.Go(func() error { return served.Run(ctx) }) }
 }
 
 // lead opens the ledger, as a process does that begins to lead.
@@ -124,6 +132,30 @@ func wantCode(t *testing.T, what string, err error, code codes.Code, part string
 	t.Helper()
 	if status.Code(err) != code || !strings.Contains(status.Convert(err).Message(), part) {
 		t.Errorf("%s: got %v, want %s with %q", what, err, code, part)
+	}
+}
+
+// TestUncounted: nothing is given or taken back before all that is held is counted.
+func TestUncounted(t *testing.T) {
+	z, run := serveAt(t, question.Path{Region: "west", Zone: "a"}, ipamgrpc.Limits{PeerAddresses: 2}, 1e6, 1e6)
+	for n := range 2 { // by an earlier leader
+		if _, err := z.open.Load().Allocate(t.Context(), ledger.Request{Owner: fmt.Sprintf("local/%s/vm-%d", one, n), Pool: "p", Length: 32}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, more := z.client(one), &ipampb.AllocateRequest{Owner: "local/" + one + "/vm-2", Pool: "p", Length: 32}
+	_, err := c.Allocate(t.Context(), more)
+	wantCode(t, "allocating", err, codes.Unavailable, "still being counted")
+	_, err = c.Release(t.Context(), &ipampb.ReleaseRequest{Owner: "local/" + one + "/vm-0"})
+	wantCode(t, "releasing", err, codes.Unavailable, "still being counted")
+	run()
+	_, err = c.Allocate(t.Context(), more)
+	wantCode(t, "allocating more than the quota, as counted", err, codes.ResourceExhausted, "quota: ")
+	if _, err := c.Release(t.Context(), &ipampb.ReleaseRequest{Owner: "local/" + one + "/vm-0"}); err != nil {
+		t.Errorf("releasing: %v", err)
+	}
+	if _, err := c.Allocate(t.Context(), more); err != nil {
+		t.Errorf("allocating what was released: %v", err)
 	}
 }
 
