@@ -34,6 +34,8 @@ type addressing struct {
 	asks  map[string]asked        // by owner
 	pools map[string]poolStanding // by IPPool
 	usage func(pool string) poolUsage
+	// services are immutable.
+	services serviceClashes
 }
 
 // poolUsage is how Global's part of a pool stands, in addresses.
@@ -238,6 +240,9 @@ func (b *board) ipPool(t target) (types.UID, any, any) {
 		}
 		set(&after.Conditions, spec.Generation, sufficient(use, s.pool.LowWater))
 	}
+	if clash, looked := b.serviceClashes().pools[t.name]; clash != "" || looked && b.allTold() {
+		set(&after.Conditions, spec.Generation, disjoint(v1alpha1.ConditionServiceRangesDisjoint, clash))
+	}
 	return spec.UID, spec.Status, after
 }
 
@@ -276,10 +281,37 @@ func (b *board) network(t target) (types.UID, any, any) {
 	return n.UID, n.Status, after
 }
 
-// disjoint says whether a cluster's pods have addresses of their own.
-func disjoint(apart string) metav1.Condition {
-	if apart != "" {
-		return condition(v1alpha1.ConditionRangesDisjoint, false, v1alpha1.ReasonRangesOverlap, apart)
+// disjoint says whether addresses are one's own, by a condition of that type; overlap says why they are not.
+func disjoint(kind, overlap string) metav1.Condition {
+	if overlap != "" {
+		return condition(kind, false, v1alpha1.ReasonRangesOverlap, overlap)
 	}
-	return condition(v1alpha1.ConditionRangesDisjoint, true, v1alpha1.ReasonDisjoint, "")
+	return condition(kind, true, v1alpha1.ReasonDisjoint, "")
+}
+
+// servicesClash notes what clusters' Services share with pools and pods.
+func (b *board) servicesClash(now serviceClashes) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.addressing.services = now
+}
+
+func (b *board) serviceClashes() serviceClashes {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.addressing.services
+}
+
+// allTold tells whether the regions of the inventory have told all.
+func (b *board) allTold() bool {
+	inv := b.snapshot()
+	if inv == nil {
+		return false
+	}
+	for region := range inv.regions {
+		if !b.reports.session(region).told {
+			return false
+		}
+	}
+	return true
 }

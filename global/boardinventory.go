@@ -35,7 +35,10 @@ func (b *board) cluster(t target) (types.UID, any, any) {
 	set(&after.Conditions, c.Generation, acceptance(inv.refusedClusters[t.name]))
 	after.Addresses = b.clusterAddresses(c)
 	if apart := inv.overlaps.apart[t.name]; apart != "" || len(b.reports.healthOf(t.name).PodRanges) > 0 {
-		set(&after.Conditions, c.Generation, disjoint(apart))
+		set(&after.Conditions, c.Generation, disjoint(v1alpha1.ConditionRangesDisjoint, apart))
+	}
+	if clash, looked := b.serviceClashes().clusters[t.name]; looked {
+		set(&after.Conditions, c.Generation, disjoint(v1alpha1.ConditionServiceRangesDisjoint, clash))
 	}
 	region := inv.clusters[t.name].Region
 	b.enrolment(&after.Conditions, c.Generation, question.Path{Region: region, Zone: inv.clusters[t.name].Zone, Cluster: t.name})

@@ -106,6 +106,7 @@ func (p *planner) poolWrites(ctx context.Context, w *work, dirty *todo) []store.
 			p.pooled(name, was, w, dirty)
 		}
 	}
+	p.ranges.services.stale = p.ranges.services.stale || len(out) > 0
 	return out
 }
 

@@ -62,6 +62,7 @@ func (p *planner) publishAddresses(w work) {
 	if len(w.freed)+len(w.pools)+len(w.demanded) > 0 {
 		p.publishPools(w)
 	}
+	p.publishServiceRanges(w)
 	for owner := range w.allotted {
 		if t, ok := ownerTarget(owner); ok {
 			p.board.touch(t)

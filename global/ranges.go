@@ -16,6 +16,7 @@ type ranges struct {
 	clusters map[string]podRanges
 	// networks are what the clusters of each have, given what of that IPAM gave.
 	networks, given map[string]*spans
+	services        serviceRanges
 }
 
 // podRanges are one cluster's.
@@ -35,7 +36,8 @@ func (c podRanges) all() []netip.Prefix {
 }
 
 func newRanges() *ranges {
-	return &ranges{clusters: map[string]podRanges{}, networks: map[string]*spans{}, given: map[string]*spans{}}
+	return &ranges{clusters: map[string]podRanges{}, networks: map[string]*spans{}, given: map[string]*spans{},
+		services: serviceRanges{reported: map[string][]string{}}}
 }
 
 // set notes what a cluster has now. It tells whether that can change who is set apart: the cluster shared addresses with

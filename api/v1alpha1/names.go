@@ -40,9 +40,13 @@ const (
 	ConditionAllocated = "Allocated"
 	// ConditionSufficient: enough of an IPPool is free.
 	ConditionSufficient = "Sufficient"
-	// ConditionRangesDisjoint: no older cluster of a Cluster's network has pods of
-	// the same addresses.
+	// ConditionRangesDisjoint: no cluster of a Cluster's network that comes before
+	// it has pods of the same addresses.
 	ConditionRangesDisjoint = "RangesDisjoint"
+	// ConditionServiceRangesDisjoint: a Cluster's Services have no addresses of an
+	// IPPool or of its network's pods, and an IPPool none that a Cluster has for
+	// Services.
+	ConditionServiceRangesDisjoint = "ServiceRangesDisjoint"
 	// ConditionWithinLimits: a tenant has no more than its TenantQuota allows.
 	ConditionWithinLimits = "WithinLimits"
 )
@@ -75,12 +79,12 @@ const (
 	// ReasonInUse: what an IPPool no longer has is taken.
 	ReasonInUse = "InUse"
 	// ReasonRangesOverlap: two clusters of a Network have pods of the same
-	// addresses; also of ConditionRangesDisjoint.
+	// addresses; also of ConditionRangesDisjoint and ConditionServiceRangesDisjoint.
 	ReasonRangesOverlap = "RangesOverlap"
 )
 
-// Reasons of ConditionAllocated beside those of package ipam, ConditionSufficient
-// and ConditionRangesDisjoint.
+// Reasons of ConditionAllocated beside those of package ipam, ConditionSufficient,
+// ConditionRangesDisjoint and ConditionServiceRangesDisjoint.
 const (
 	ReasonAllocated = "Allocated"
 	// ReasonPending: where it is to be taken has not told yet.
