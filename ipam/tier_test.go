@@ -1,9 +1,11 @@
 package ipam_test
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/ipam/ledger"
@@ -140,4 +142,49 @@ func TestCutOff(t *testing.T) {
 	tr.a.refused("ipclaim/n/3", "Waiting")
 	tr.a.join()
 	tr.a.has("ipclaim/n/3")
+}
+
+// TestAgain: a claim that goes and comes again is met again, whichever of its release and of its quarantine's end the new one comes
+// before; and if it asks for what it had, with that, without waiting.
+func TestAgain(t *testing.T) {
+	tr := newTree(t)
+	pool := pods("10.0.0.0/16")
+	pool.Quarantine = 300 * time.Millisecond
+	tr.global.put(pool.Record())
+	for _, p := range []*place{tr.global, tr.a} {
+		for name, c := range map[string]record.Claim{"any": {Pool: "pods"}, "static": {Pool: "pods"}} {
+			owner := "ipclaim/n/" + name
+			key := record.ClaimKey(p.region, p.zone, owner)
+			tr.global.put(p.claim(owner, c))
+			had := p.has(owner)
+			if name == "static" {
+				c.Prefix = had
+			}
+			taken := func() bool {
+				e, err := p.ledger.Get(t.Context(), owner)
+				return err == nil && e.Until.IsZero()
+			}
+			orders := []struct {
+				what string
+				wait func() bool
+			}{
+				{"at once", func() bool { return true }},
+				{"when it was heard", func() bool { _, told := p.allotment(owner); return !told }},
+				{"when it was released", func() bool { return !taken() }},
+				{"when its quarantine is over", func() bool { return len(p.entries(ledger.Query{OwnerPrefix: owner})) == 0 }},
+			}
+			for _, o := range orders {
+				tr.global.remove(key)
+				await(t, o.what, o.wait)
+				tr.global.put(p.claim(owner, c))
+				await(t, fmt.Sprintf("%s has something again at %s, claimed anew %s", owner, p.name, o.what), func() bool {
+					a, _ := p.allotment(owner)
+					return a.Prefix.IsValid() && taken()
+				})
+				if got, _ := p.allotment(owner); c.Prefix.IsValid() && got.Prefix != had {
+					t.Errorf("%s claimed anew %s at %s: got %s, want %s again", owner, o.what, p.name, got.Prefix, had)
+				}
+			}
+		}
+	}
 }
