@@ -83,17 +83,16 @@ func ownerTarget(owner string) (target, bool) {
 	return target{"clusters", "", cluster}, ok
 }
 
-// outcome is what an owner has, and the condition that says so or why it has nothing. What it was given for something else that
-// it asked for before does not count. What it had stays while where it is
-// to be taken says nothing, or does not know what it gave: that may be away, and the owner may use it.
+// outcome is what an owner has, of which pool, and the condition that says so or why it has nothing. What it was given for something
+// else that it asked for before does not count. What it had stays while where it is to be taken says nothing, or does not know what
+// it gave: that place may be away, and the owner may use it.
 func (b *board) outcome(owner string, had netip.Prefix, pool string) (netip.Prefix, string, metav1.Condition) {
 	const kind = v1alpha1.ConditionAllocated
 	b.mu.Lock()
 	a, asks := b.addressing.asks[owner]
 	b.mu.Unlock()
 	got, told := b.reports.allotment(a.claim.Record().Key)
-	_, fits := b.reports.granted(a.claim)
-	if earlier := told && got.Prefix.IsValid() && !fits; earlier {
+	if told && got.Prefix.IsValid() && !ipam.Meets(a.claim, got.Pool, got.Prefix) {
 		got.Prefix, had, told = netip.Prefix{}, netip.Prefix{}, got.Reason != ""
 	}
 	if asks && had.IsValid() && !ipam.Meets(a.claim, cmp.Or(pool, a.claim.Pool), had) {
@@ -104,9 +103,10 @@ func (b *board) outcome(owner string, had netip.Prefix, pool string) (netip.Pref
 		return got.Prefix, got.Pool, condition(kind, true, v1alpha1.ReasonAllocated, "")
 	case a.refused != nil:
 		return netip.Prefix{}, "", condition(kind, false, a.refused.reason, a.refused.message)
-	case asks && told && got.Reason == ipam.ReasonStoreSetBack && got.Prefix.IsValid():
-		return got.Prefix, got.Pool, condition(kind, false, got.Reason, got.Message)
 	case asks && told && got.Reason == ipam.ReasonStoreSetBack:
+		if got.Prefix.IsValid() {
+			had, pool = got.Prefix, got.Pool
+		}
 		return had, pool, condition(kind, false, got.Reason, got.Message)
 	case asks && told:
 		return netip.Prefix{}, "", condition(kind, false, got.Reason, got.Message)
