@@ -218,8 +218,10 @@ type ClusterStatus struct {
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
 	// conditions are Accepted (its Zone, Network and Environments exist), Ready
-	// (its agent has a session with the zone) and RangesDisjoint (no older cluster
-	// of its network has pods of the same addresses).
+	// (its agent has a session with the zone), RangesDisjoint (no cluster of its
+	// network that comes before it has pods of the same addresses) and
+	// ServiceRangesDisjoint (its Services have no addresses of IPPools or of its
+	// network's pods).
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -185,7 +185,8 @@ type IPPoolStatus struct {
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
 	// conditions are Accepted (the spec as it is now is in force; otherwise the
-	// one before stays so) and Sufficient (more than lowWaterPercent is free).
+	// one before stays so), Sufficient (more than lowWaterPercent is free) and
+	// ServiceRangesDisjoint (no cluster reports addresses of it for Services).
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -47,7 +47,9 @@ type NetworkStatus struct {
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
 	// conditions are Accepted: no two of its clusters have pods of the same
-	// addresses. Of two that do, the younger is not reached directly.
+	// addresses. Of two that do, one is not reached directly: the one that reports
+	// what IPAM gave to another, else the one that reports what is outside of what
+	// IPAM gave it or of the network's ranges, else the younger.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
