@@ -131,7 +131,8 @@ func TestGlobalsAccount(t *testing.T) {
 	p.set(t, `{apiVersion: meridian.dev/v1alpha1, kind: AccessPolicy, metadata: {name: let, namespace: shop}, spec: {rules: [{from: [{namespace: bank}]}]}}`,
 		`{apiVersion: meridian.dev/v1alpha1, kind: TenantQuota, metadata: {name: retail}, spec: {tenant: retail, applications: 5}}`,
 		`{apiVersion: meridian.dev/v1alpha1, kind: IPPool, metadata: {name: services}, spec: {family: IPv4, purpose: Service, ranges: [{cidr: 10.9.0.0/24}]}}`,
-		`{apiVersion: meridian.dev/v1alpha1, kind: IPClaim, metadata: {name: db, namespace: shop}, spec: {pool: services}}`)
+		`{apiVersion: meridian.dev/v1alpha1, kind: IPClaim, metadata: {name: db, namespace: shop}, spec: {pool: services}}`,
+		`{apiVersion: meridian.dev/v1alpha1, kind: ExternalService, metadata: {name: db, namespace: shop}, spec: {hosts: [db.example.com], ports: [{name: tls, port: 443, appProtocol: tls}]}}`)
 	eventually(t, "Global has told where it is", func() string {
 		if _, err := p.configMap(t, question.HubNamespace, question.HubConfigMap); err != nil {
 			return err.Error()

@@ -32,20 +32,9 @@ func (a *admitted) scaled() bool {
 
 // admit checks what one Application and its Namespace show, and turns the spec into records.
 func admit(app *v1alpha1.Application, namespaceLabels map[string]string, inv *inventory) (*admitted, *refusal) {
-	if why := reserved(app.Namespace, inv); why != "" {
-		return nil, &refusal{v1alpha1.ReasonInvalidSpec, why}
-	}
-	environment := namespaceLabels[v1alpha1.LabelEnvironment]
-	if environment == "" {
-		return nil, &refusal{v1alpha1.ReasonNamespaceHasNoEnvironment, fmt.Sprintf(
-			"namespace %s has no environment; label it %s=NAME with the name of an Environment", app.Namespace, v1alpha1.LabelEnvironment)}
-	}
-	if _, ok := inv.environments[environment]; !ok {
-		return nil, &refusal{v1alpha1.ReasonUnknownEnvironment, fmt.Sprintf(
-			"namespace %s is labelled %s=%s, and there is no Environment of that name", app.Namespace, v1alpha1.LabelEnvironment, environment)}
-	}
-	if other, taken := inv.taken[environment]; taken {
-		return nil, &refusal{v1alpha1.ReasonTrustDomainTaken, domainTaken(environment, other, inv.environments[environment])}
+	environment, refused := admitTo(app.Namespace, namespaceLabels, inv)
+	if refused != nil {
+		return nil, refused
 	}
 	ids, err := mesh.Check(app.Namespace, app.Name, &app.Spec)
 	if err != nil {
@@ -68,6 +57,26 @@ func admit(app *v1alpha1.Application, namespaceLabels map[string]string, inv *in
 		out.service = &service
 	}
 	return out, nil
+}
+
+// admitTo is the environment of a namespace that Applications and ExternalServices may be in.
+func admitTo(namespace string, labels map[string]string, inv *inventory) (environment string, _ *refusal) {
+	if why := reserved(namespace, inv); why != "" {
+		return "", &refusal{v1alpha1.ReasonInvalidSpec, why}
+	}
+	environment = labels[v1alpha1.LabelEnvironment]
+	if environment == "" {
+		return "", &refusal{v1alpha1.ReasonNamespaceHasNoEnvironment, fmt.Sprintf(
+			"namespace %s has no environment; label it %s=NAME with the name of an Environment", namespace, v1alpha1.LabelEnvironment)}
+	}
+	if _, ok := inv.environments[environment]; !ok {
+		return "", &refusal{v1alpha1.ReasonUnknownEnvironment, fmt.Sprintf(
+			"namespace %s is labelled %s=%s, and there is no Environment of that name", namespace, v1alpha1.LabelEnvironment, environment)}
+	}
+	if other, taken := inv.taken[environment]; taken {
+		return "", &refusal{v1alpha1.ReasonTrustDomainTaken, domainTaken(environment, other, inv.environments[environment])}
+	}
+	return environment, nil
 }
 
 // serviceOf is the application as others call it.

@@ -17,6 +17,7 @@ import (
 const (
 	ownerIPClaim     = "ipclaim/"
 	ownerApplication = "application/"
+	ownerExternal    = "external/"
 	ownerCluster     = "cluster/"
 )
 

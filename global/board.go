@@ -55,8 +55,9 @@ type board struct {
 
 	mu        sync.Mutex
 	plans     map[string]plan
-	policies  map[string]judgement     // by AccessPolicy, NAMESPACE/NAME
-	quotas    map[string]quotaStanding // by TenantQuota
+	policies  map[string]judgement        // by AccessPolicy, NAMESPACE/NAME
+	quotas    map[string]quotaStanding    // by TenantQuota
+	externals map[string]externalStanding // by ExternalService, as it is planned
 	inventory *inventory
 	// addressing is what is known of address space.
 	addressing addressing
@@ -67,7 +68,7 @@ func newBoard(g *Global, h *hub) *board {
 	pace := workqueue.NewTypedItemExponentialFailureRateLimiter[target](statusInterval, statusPatience)
 	b := &board{log: g.log, client: g.client, hub: h, reports: g.reports, metrics: g.metrics, pace: newPace(),
 		queue: workqueue.NewTypedRateLimitingQueue(pace),
-		plans: map[string]plan{}, policies: map[string]judgement{}, quotas: map[string]quotaStanding{}, last: map[target]time.Time{}}
+		plans: map[string]plan{}, policies: map[string]judgement{}, quotas: map[string]quotaStanding{}, externals: map[string]externalStanding{}, last: map[target]time.Time{}}
 	b.addressing = addressing{asks: map[string]asked{}, usage: g.space.usage}
 	if g.deps.Authority != nil {
 		b.grant = g.register.Grant
@@ -176,6 +177,8 @@ func (b *board) compute(t target) (uid types.UID, before, after any) {
 		return b.ipPool(t)
 	case "ipclaims":
 		return b.ipClaim(t)
+	case "externalservices":
+		return b.externalService(t)
 	case "networks":
 		return b.network(t)
 	default:

@@ -57,6 +57,11 @@ func (p *planner) rehome(namespace string, dirty *todo) {
 		p.quotas.move(claimPrefix+key, now.tenant)
 		dirty.add(claimPrefix + key)
 	}
+	for name := range p.externals.namespaces[namespace] {
+		p.quotas.settle(name, before.tenant)
+		p.quotas.move(name, now.tenant)
+	}
+	p.externals.concerned(namespace, []string{before.tenant, now.tenant}, dirty)
 	for _, name := range p.callers.policies.names[namespace] {
 		p.callers.touched[record.ServiceName(namespace, name)] = true
 		p.recount(record.ServiceName(namespace, name))

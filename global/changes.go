@@ -86,6 +86,10 @@ func (c *changes) gone(ctx context.Context, kind, key string) {
 // tell records the changes of one helping, once its decisions are written.
 func (p *planner) tell(ctx context.Context, w work, planned map[string][]store.Write, judged map[string]*judgement) {
 	for name := range planned {
+		if isExternal(name) {
+			p.tellExternal(ctx, name)
+			continue
+		}
 		app, ok := p.hub.applications.get(name)
 		a := p.apps[name]
 		if ok && a != nil && a.plan.generation == app.Generation { // else it has changed since, and is planned again

@@ -156,11 +156,17 @@ func addressesAsked(spec *v1alpha1.ApplicationSpec) int64 {
 	return 1
 }
 
-// created is when an application's or an IPClaim's spec was created, in nanoseconds; 0 for one that is gone.
+// created is when the spec of what is planned under a name was created, in nanoseconds; 0 for one that is gone.
 func (p *planner) created(name string) int64 {
 	if key, ok := strings.CutPrefix(name, claimPrefix); ok {
 		if claim, ok := p.hub.ipclaims.get(key); ok {
 			return claim.CreationTimestamp.UnixNano()
+		}
+		return 0
+	}
+	if isExternal(name) {
+		if external, ok := p.hub.externals.get(externalKey(name)); ok {
+			return external.CreationTimestamp.UnixNano()
 		}
 		return 0
 	}

@@ -12,7 +12,8 @@ import (
 	"github.com/meridian-federation/meridian/internal/record"
 )
 
-// face is what an application's callers see of it: whether it is accepted and has ports, and whom it lets call.
+// face is what the callers of an application, or an ExternalService, see of it: whether it is accepted and has ports, and
+// whom it lets call.
 type face struct {
 	callable bool
 	policy   record.Policy
@@ -47,7 +48,11 @@ func judge(caller record.Caller, environment string, on face) verdict {
 func declared(namespace string, dependsOn []v1alpha1.Dependency) []string {
 	out := make([]string, 0, len(dependsOn))
 	for _, d := range dependsOn {
-		out = append(out, record.ServiceName(cmp.Or(d.Namespace, namespace), d.Name))
+		name := d.Name
+		if d.Kind == v1alpha1.DependencyExternalService {
+			name = record.ExternalName(name)
+		}
+		out = append(out, record.ServiceName(cmp.Or(d.Namespace, namespace), name))
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
@@ -83,14 +88,39 @@ func weight(reason string) int {
 	return slices.Index([]string{v1alpha1.ReasonDependencyDenied, v1alpha1.ReasonOtherEnvironment, v1alpha1.ReasonDependencyNotFound}, reason)
 }
 
-// explain says why the applications named cannot be depended on, all for the same reason.
+// explain says why those named cannot be depended on, all for the same reason: applications first.
 func explain(caller record.Caller, v verdict, names []string) []string {
-	switch {
-	case v.reason == v1alpha1.ReasonDependencyNotFound:
-		return []string{"no accepted Application with ports: " + listed(names)}
-	case v.reason == v1alpha1.ReasonOtherEnvironment:
-		return []string{fmt.Sprintf("in environment %s, and no policy allows calls from one environment to another: %s", v.by, listed(names))}
+	var applications, external []string
+	for _, name := range names {
+		if isExternal(name) {
+			external = append(external, "ExternalService "+externalKey(name))
+		} else {
+			applications = append(applications, name)
+		}
 	}
+	var parts []string
+	switch {
+	case v.reason == v1alpha1.ReasonOtherEnvironment:
+		return []string{fmt.Sprintf("in environment %s, and no policy allows calls from one environment to another: %s", v.by,
+			listed(append(applications, external...)))}
+	case v.reason == v1alpha1.ReasonDependencyNotFound:
+		if len(applications) > 0 {
+			parts = append(parts, "no accepted Application with ports: "+listed(applications))
+		}
+		if len(external) > 0 {
+			parts = append(parts, "there is no accepted "+listed(external))
+		}
+		return parts
+	}
+	parts = denied(caller, v, applications)
+	if len(external) > 0 {
+		parts = append(parts, fmt.Sprintf("%s is not among the consumers of %s", record.ServiceName(caller.Namespace, caller.Application), listed(external)))
+	}
+	return parts
+}
+
+// denied says which namespaces' policies do not let the caller call applications.
+func denied(caller record.Caller, v verdict, names []string) []string {
 	byNamespace := map[string][]string{}
 	for _, name := range names {
 		namespace, short, _ := strings.Cut(name, "/")

@@ -40,7 +40,7 @@ func newDesk(t testing.TB, before *desk) *desk {
 	h := &hub{applications: played[*v1alpha1.Application](), environments: played[*v1alpha1.Environment](),
 		networks: played[*v1alpha1.Network](), regions: played[*v1alpha1.Region](), zones: played[*v1alpha1.Zone](),
 		clusters: played[*v1alpha1.Cluster](), namespaces: played[*corev1.Namespace](), policies: played[*v1alpha1.AccessPolicy](), quotas: played[*v1alpha1.TenantQuota](),
-		pools: played[*v1alpha1.IPPool](), ipclaims: played[*v1alpha1.IPClaim]()}
+		pools: played[*v1alpha1.IPPool](), ipclaims: played[*v1alpha1.IPClaim](), externals: played[*v1alpha1.ExternalService]()}
 	if before != nil {
 		d.records, h = before.records, before.hub
 	}
@@ -139,6 +139,9 @@ func (d *desk) step() int64 {
 		w.inventory = true
 		for _, app := range d.hub.applications.all() {
 			w.applications[record.ServiceName(app.Namespace, app.Name)] = true
+		}
+		for _, external := range d.hub.externals.all() {
+			w.externals[externalName(external.Namespace+"/"+external.Name)] = true
 		}
 		d.missing(&w)
 	}

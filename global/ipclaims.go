@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/meridian-federation/meridian/api/v1alpha1"
 	"github.com/meridian-federation/meridian/internal/record"
@@ -35,7 +36,7 @@ func (p *planner) planIPClaim(key string, removed map[string]record.Cause) {
 		p.board.asked(owner, &asked{refused: &refusal{v1alpha1.ReasonInvalidSpec, err.Error()}})
 		return
 	}
-	if refused := p.affordClaim(name, a, spec); refused != nil {
+	if refused := p.affordClaim(name, a, spec.CreationTimestamp.Time); refused != nil {
 		p.board.asked(owner, &asked{refused: refused, claim: p.asks.claims[owner]})
 		return
 	}
@@ -45,8 +46,8 @@ func (p *planner) planIPClaim(key string, removed map[string]record.Cause) {
 	}
 }
 
-// affordClaim refuses an IPClaim that its tenant has no room for, if it asks for anything that it does not have.
-func (p *planner) affordClaim(name string, a ask, spec *v1alpha1.IPClaim) *refusal {
+// affordClaim refuses an IPClaim, or an ExternalService, that its tenant has no room for, if it asks for anything that it does not have.
+func (p *planner) affordClaim(name string, a ask, created time.Time) *refusal {
 	q := p.quotas.accounts[a.tenant]
 	want, refused := p.claimFor(a)
 	held, has := p.asks.claims[a.owner]
@@ -54,7 +55,7 @@ func (p *planner) affordClaim(name string, a ask, spec *v1alpha1.IPClaim) *refus
 	if q == nil || refused != nil || has && want == held {
 		return nil
 	}
-	b := bid{created: spec.CreationTimestamp.Time, addresses: p.addressesOf(a) - p.quotas.charges[name].addresses}
+	b := bid{created: created, addresses: p.addressesOf(a) - p.quotas.charges[name].addresses}
 	if p.unmeasured(a) {
 		b.addresses = 1 << mostBits // it may be as many
 		if p.quotas.afford(name, a.tenant, b) == nil {
@@ -155,13 +156,16 @@ func (p *planner) chargeClaim(name, tenant string, held record.Claim) {
 	p.quotas.charge(name, now)
 }
 
-// recallClaims charges what IPClaims have from the start of a term on.
+// recallClaims charges what IPClaims and ExternalServices have from the start of a term on.
 func (p *planner) recallClaims() {
 	for owner, held := range p.asks.claims {
 		if key, ok := strings.CutPrefix(owner, ownerIPClaim); ok {
 			namespace, _, _ := strings.Cut(key, "/")
 			p.asks.spaces.add(namespace, key)
 			p.chargeClaim(claimPrefix+key, p.tenantOf(key), held)
+		}
+		if key, ok := strings.CutPrefix(owner, ownerExternal); ok {
+			p.chargeClaim(externalName(key), p.tenantOf(key), held)
 		}
 	}
 }

@@ -8,21 +8,22 @@ import (
 	"github.com/meridian-federation/meridian/internal/record"
 )
 
-// missing adds the applications and clusters that have records and no spec.
+// missing adds the applications, ExternalServices and clusters that have records and no spec.
 func (p *planner) missing(w *work) {
 	snapshot := p.mirror.Snapshot()
 	for _, kind := range []record.Kind{record.KindAssignment, record.KindRevision, record.KindService, record.KindPolicy} {
 		for e := range snapshot.All(kind) {
 			parts := e.Key.Parts()
 			name := record.ServiceName(parts[0], parts[1])
-			if _, ok := p.hub.applications.get(name); !ok {
-				if _, seen := w.removed[name]; !seen {
-					w.removed[name] = record.CauseFound
-				}
+			if !p.specified(name) {
+				w.miss(name)
 			}
 		}
 	}
 	for owner := range p.asks.claims {
+		if key, ok := strings.CutPrefix(owner, ownerExternal); ok && !p.specified(externalName(key)) {
+			w.miss(externalName(key))
+		}
 		if key, ok := strings.CutPrefix(owner, ownerIPClaim); ok {
 			if _, ok := p.hub.ipclaims.get(key); ok {
 				continue
@@ -39,6 +40,24 @@ func (p *planner) missing(w *work) {
 			}
 		}
 	}
+}
+
+// miss notes that there is no spec of an application or ExternalService, unless it was seen to go.
+func (w *work) miss(name string) {
+	if _, seen := w.removed[name]; !seen {
+		w.removed[name] = record.CauseFound
+	}
+}
+
+// specified tells whether there is a spec of an application or ExternalService.
+func (p *planner) specified(name string) bool {
+	ok := false
+	if isExternal(name) {
+		_, ok = p.hub.externals.get(externalKey(name))
+	} else {
+		_, ok = p.hub.applications.get(name)
+	}
+	return ok
 }
 
 // clusterPrefix tells clusters from applications among the guard's names; claimPrefix does IPClaims.
@@ -59,7 +78,7 @@ func (p *planner) screen(w *work) {
 		return
 	}
 	let := map[string]bool{}
-	present := p.hub.applications.len() + p.hub.clusters.len() + p.hub.ipclaims.len()
+	present := p.hub.applications.len() + p.hub.clusters.len() + p.hub.ipclaims.len() + p.hub.externals.len()
 	for _, name := range p.guard.admit(found, present, time.Now()) {
 		let[name] = true
 	}

@@ -174,7 +174,7 @@ func (p *planner) recall(snapshot *store.Snapshot) {
 		p.present.add(app.Namespace, record.ServiceName(app.Namespace, app.Name))
 	}
 	for e := range snapshot.All(record.KindPolicy) {
-		if policy, err := record.DecodePolicy(e.Record); err == nil {
+		if policy, err := record.DecodePolicy(e.Record); err == nil && !isExternal(e.Key.Name) {
 			p.hold(policy.Namespace, func(let func(v1alpha1.CallerSelector)) {
 				for _, r := range policy.Rules {
 					for _, c := range r.Callers {

@@ -44,10 +44,11 @@ type planner struct {
 	// present are the applications that have a spec, by namespace.
 	present index
 
-	pools  *pools
-	asks   *asks
-	space  holders
-	ranges *ranges
+	externals *externals
+	pools     *pools
+	asks      *asks
+	space     holders
+	ranges    *ranges
 	// remembered are clusters that were set apart in an earlier term, while it is not known whether they are to be.
 	remembered map[string]record.Cluster
 	reports    *reports
@@ -69,7 +70,7 @@ type application struct {
 	leaving record.Cause
 }
 
-// index maps a name to the applications, or AccessPolicies, that care for it.
+// index maps a name to the applications, ExternalServices or AccessPolicies that care for it.
 type index map[string]map[string]bool
 
 func (x index) add(name, app string) {
@@ -89,7 +90,7 @@ func newPlanner(g *Global, h *hub, w *store.Writer, b *board) *planner {
 	return &planner{log: g.log, hub: h, queue: g.queue, mirror: g.mirror, writer: w, guard: g.guard, board: b, places: newPlaces(g, h),
 		metrics: g.metrics, settled: g.reports.settled, claims: newClaims(), apps: map[string]*application{}, namespaces: index{},
 		dependents: index{}, callers: newCallers(), audiences: newAudiences(g.cfg.AudienceDelay), quotas: newQuotas(), outsiders: newOutsiders(),
-		changes: newChanges(g.deps.Audit), present: index{}, pools: newPools(), asks: newAsks(), ranges: newRanges(),
+		changes: newChanges(g.deps.Audit), present: index{}, externals: newExternals(), pools: newPools(), asks: newAsks(), ranges: newRanges(),
 		remembered: map[string]record.Cluster{}, reports: g.reports, space: g.space, first: true}
 }
 
@@ -190,6 +191,10 @@ func (p *planner) work(ctx context.Context, w work) error {
 		p.guard.back(name)
 		dirty.add(name)
 	}
+	for name := range w.externals {
+		p.guard.back(name)
+		dirty.add(name)
+	}
 	for name := range w.quotas {
 		p.requota(name, dirty)
 	}
@@ -202,6 +207,11 @@ func (p *planner) work(ctx context.Context, w work) error {
 	p.settling(w, dirty)
 	for name := range w.removed {
 		dirty.add(name)
+	}
+	for owner := range w.allotted {
+		if key, ok := strings.CutPrefix(owner, ownerExternal); ok {
+			dirty.add(externalName(key))
+		}
 	}
 	for key := range w.ipclaims {
 		p.guard.back(claimPrefix + key)
@@ -217,6 +227,10 @@ func (p *planner) work(ctx context.Context, w work) error {
 			if key, ok := strings.CutPrefix(name, claimPrefix); ok {
 				w.ipclaims[key] = true
 				p.planIPClaim(key, w.unclaimed)
+				continue
+			}
+			if isExternal(name) {
+				planned[name] = p.planExternal(name, w.removed, dirty)
 				continue
 			}
 			p.metrics.planned.Inc()

@@ -214,6 +214,8 @@ func (p *planner) pooled(name string, before record.Pool, w *work, dirty *todo) 
 			dirty.add(claimPrefix + key)
 		} else if app, ok := strings.CutPrefix(owner, ownerApplication); ok {
 			dirty.add(app)
+		} else if key, ok := strings.CutPrefix(owner, ownerExternal); ok {
+			dirty.add(externalName(key))
 		} else {
 			w.inventory = true
 		}

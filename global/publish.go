@@ -6,18 +6,24 @@ import "github.com/meridian-federation/meridian/internal/store"
 // what it made of the AccessPolicies that were touched.
 func (p *planner) publish(w work, planned map[string][]store.Write) map[string]*judgement {
 	plans := map[string]*plan{}
+	var external []string
 	for name := range planned {
+		if isExternal(name) {
+			external = append(external, name)
+			continue
+		}
 		plans[name] = nil
 		if a := p.apps[name]; a != nil {
 			plans[name] = &a.plan
 		}
 	}
 	p.board.set(plans, p.inventory)
+	p.publishExternals(external)
 	judged := p.publishPolicies()
 	p.publishQuotas()
 	p.publishAddresses(w)
 	for name := range planned {
-		p.board.touch(applicationTarget(name))
+		p.board.touch(specTarget(name))
 	}
 	for name := range w.reported {
 		p.board.touch(applicationTarget(name))

@@ -24,7 +24,9 @@ type queue struct {
 type work struct {
 	// applications that were created or changed.
 	applications map[string]bool
-	// removed are applications that are gone: with CausePerson if they were seen to be deleted, with CauseFound if they
+	// externals are ExternalServices, by the names under which they are planned, that were created or changed.
+	externals map[string]bool
+	// removed are applications and ExternalServices that are gone: with CausePerson if they were seen to be deleted, with CauseFound if they
 	// were only found missing.
 	removed map[string]record.Cause
 	// namespaces whose labels may have changed.
@@ -56,7 +58,7 @@ type work struct {
 }
 
 func newWork() work {
-	return work{applications: map[string]bool{}, removed: map[string]record.Cause{}, namespaces: map[string]bool{},
+	return work{applications: map[string]bool{}, externals: map[string]bool{}, removed: map[string]record.Cause{}, namespaces: map[string]bool{},
 		policies: map[string]bool{}, quotas: map[string]bool{}, clusters: map[string]record.Cause{}, left: map[question.Path]bool{},
 		reported: map[string]bool{}, health: map[string]bool{}, regions: map[string]bool{}, pools: map[string]bool{},
 		ipclaims: map[string]bool{}, unclaimed: map[string]record.Cause{}, allotted: map[string]bool{}, demanded: map[string]bool{},
@@ -156,6 +158,24 @@ func (q *queue) ipClaimEvents() cache.ResourceEventHandler {
 		q.add(func(w *work) {
 			delete(w.ipclaims, key)
 			w.unclaimed[key] = cause
+		})
+	}
+	return came
+}
+
+// externalEvents notes which ExternalServices came, and went by whose hand.
+func (q *queue) externalEvents() cache.ResourceEventHandler {
+	came := named(func(key string) {
+		q.add(func(w *work) {
+			w.externals[externalName(key)] = true
+			delete(w.removed, externalName(key))
+		})
+	}).(cache.ResourceEventHandlerFuncs)
+	came.DeleteFunc = func(obj any) {
+		key, cause := deletion(obj)
+		q.add(func(w *work) {
+			delete(w.externals, externalName(key))
+			w.removed[externalName(key)] = cause
 		})
 	}
 	return came

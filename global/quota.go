@@ -16,7 +16,7 @@ import (
 type quotas struct {
 	specs    map[string]*v1alpha1.TenantQuota // by name
 	accounts map[string]*account              // by tenant; of those that have something, or a quota
-	charges  map[string]charge                // by application, or IPClaim
+	charges  map[string]charge                // by application, IPClaim or ExternalService
 	// freed are tenants that may have room for what waits, touched those whose quotas' statuses may have changed.
 	freed, touched map[string]bool
 }
@@ -27,10 +27,10 @@ type account struct {
 	limits                 limits
 	applications, replicas int64
 	addresses              int64
-	waiting                map[string]bid // by application, or IPClaim
+	waiting                map[string]bid // by application, IPClaim or ExternalService
 }
 
-// charge is what one application has in force, or with claim one IPClaim.
+// charge is what one application has in force, or with claim one IPClaim or ExternalService.
 type charge struct {
 	claim               bool
 	addresses           int64

@@ -202,6 +202,7 @@ func (p *planner) inventoryWrites(w work, dirty *todo) []store.Write {
 	for name := range p.apps {
 		dirty.add(name)
 	}
+	dirty.addAll(p.externals.all())
 	for key := range p.callers.policies.specs {
 		p.callers.touched[key] = true
 	}

@@ -1,6 +1,6 @@
 package global
 
-// todo is a set of applications to plan, first in first out.
+// todo is a set of what is to be planned, first in first out: applications, ExternalServices and IPClaims.
 type todo struct {
 	names []string
 	in    map[string]bool

@@ -24,6 +24,7 @@ type hub struct {
 	quotas       *kind[*v1alpha1.TenantQuota]
 	pools        *kind[*v1alpha1.IPPool]
 	ipclaims     *kind[*v1alpha1.IPClaim]
+	externals    *kind[*v1alpha1.ExternalService]
 }
 
 // newHub prepares the watches; what they see goes to the queue.
@@ -40,6 +41,7 @@ func newHub(c *client, q *queue, who *hubIdentity) *hub {
 		quotas:       resource(c, "tenantquotas", fresh[v1alpha1.TenantQuota], fresh[v1alpha1.TenantQuotaList], who, q.quotaEvents()),
 		pools:        resource(c, "ippools", fresh[v1alpha1.IPPool], fresh[v1alpha1.IPPoolList], who, q.poolEvents()),
 		ipclaims:     resource(c, "ipclaims", fresh[v1alpha1.IPClaim], fresh[v1alpha1.IPClaimList], who, q.ipClaimEvents()),
+		externals:    resource(c, "externalservices", fresh[v1alpha1.ExternalService], fresh[v1alpha1.ExternalServiceList], who, q.externalEvents()),
 	}
 }
 
@@ -49,7 +51,7 @@ func fresh[T any]() *T { return new(T) }
 func (h *hub) controllers() []cache.Controller {
 	return []cache.Controller{h.environments.controller, h.networks.controller, h.regions.controller,
 		h.zones.controller, h.clusters.controller, h.namespaces.controller, h.policies.controller, h.quotas.controller,
-		h.pools.controller, h.ipclaims.controller, h.applications.controller}
+		h.pools.controller, h.ipclaims.controller, h.externals.controller, h.applications.controller}
 }
 
 // run keeps the watches going until ctx ends.

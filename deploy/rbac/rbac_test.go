@@ -185,15 +185,15 @@ func testRights(t *testing.T, w *world) {
 		want           rights
 	}{
 		{platform, "", rights{"environments": all, "networks": all, "regions": all, "zones": all, "clusters": all, "tenantquotas": all, "ippools": all, "ipclaims": all,
-			"applications": all, "accesspolicies": all, "clusters/export": "get", "clusters/confirm": "update",
+			"applications": all, "accesspolicies": all, "externalservices": all, "clusters/export": "get", "clusters/confirm": "update",
 			"enrollmenttokens": "create list delete", "certificateauthorities": "get update", "namespaces": look + " " + write,
 			"rolebindings.rbac.authorization.k8s.io":                      look + " " + write,
 			"clusterroles.rbac.authorization.k8s.io:" + rbac.TenantAdmin:  "get bind",
 			"clusterroles.rbac.authorization.k8s.io:" + rbac.TenantViewer: "get bind"}},
-		{admin, "shop", rights{"applications": all, "accesspolicies": all, "ipclaims": all, "namespaces": "get"}},
+		{admin, "shop", rights{"applications": all, "accesspolicies": all, "externalservices": all, "ipclaims": all, "namespaces": "get"}},
 		{admin, "bank", nil},
 		{admin, "", nil},
-		{viewer, "shop", rights{"applications": look, "accesspolicies": look, "ipclaims": look, "namespaces": "get"}},
+		{viewer, "shop", rights{"applications": look, "accesspolicies": look, "externalservices": look, "ipclaims": look, "namespaces": "get"}},
 		{viewer, "bank", nil},
 		{viewer, "", nil},
 		{stranger, "shop", nil},
@@ -227,7 +227,7 @@ func testRights(t *testing.T, w *world) {
 // resources are all of ours, with what can be asked about and is no object, and those by which somebody could get more
 // than a role gives.
 func resources() []string {
-	out := []string{"applications/status", "accesspolicies/status", "tenantquotas/status", "clusters/status",
+	out := []string{"applications/status", "externalservices/status", "accesspolicies/status", "tenantquotas/status", "clusters/status",
 		"clusters/export", "clusters/confirm", "enrollmenttokens", "certificateauthorities",
 		"namespaces", "namespaces/finalize.core", "secrets.core", "configmaps.core", "configmaps.core:meridian-hub", "pods.core", "serviceaccounts.core",
 		"serviceaccounts/token.core", "nodes.core", "users.core", "groups.core",
@@ -247,7 +247,7 @@ func resources() []string {
 func testAggregation(t *testing.T, w *world) {
 	for who, verbs := range map[string]string{editor: all, watcher: look} {
 		for _, verb := range strings.Fields(all) {
-			for _, resource := range []string{"applications", "accesspolicies", "ipclaims"} {
+			for _, resource := range []string{"applications", "accesspolicies", "externalservices", "ipclaims"} {
 				for namespace, in := range map[string]bool{"shop": true, "bank": false, "": false} {
 					got, err := may(t.Context(), w.client(t, who), verb, resource, namespace)
 					if err != nil {
