@@ -4,9 +4,8 @@ import (
 	"github.com/meridian-federation/meridian/internal/record"
 )
 
-// app is one application as others in the zone hang on it: where it is bound, who calls it from where, where else it is
-// ready. Its records are read from the snapshot when they
-// are needed.
+// app is one application, or one ExternalService by the name of its records, as others in the zone hang on it: where it is
+// bound, who calls it from where, where else it is ready. Its records are read from the snapshot when they are needed.
 type app struct {
 	namespace, name string
 	// bound is by cluster, of those followed.
@@ -39,6 +38,20 @@ type bound struct {
 }
 
 func (a *app) id() string { return record.ServiceName(a.namespace, a.name) }
+
+// external tells whether it is an ExternalService: that is called, runs nowhere, and has no Service anywhere.
+func (a *app) external() bool {
+	_, is := record.CutExternal(a.name)
+	return is
+}
+
+// title is what people call it.
+func (a *app) title() string {
+	if name, is := record.CutExternal(a.name); is {
+		return "ExternalService " + record.ServiceName(a.namespace, name)
+	}
+	return a.id()
+}
 
 func (a *app) key(k kind) unitKey {
 	return unitKey{kind: k, namespace: a.namespace, application: a.name}

@@ -100,10 +100,10 @@ func (c *Compiler) unlinkFrom(t *target, b *bound, cause record.Cause, r *round)
 // call counts a binding that depends on an application, and has compiled what hangs on there being any.
 func (c *Compiler) call(t *target, dep *app, by int, cause record.Cause, r *round) {
 	if count(&dep.demand, t.cluster.Name, by) {
-		r.mark(t.cluster.Name, dep.key(kindStub), cause)
+		markStub(t.cluster.Name, dep, cause, r)
 	}
 	if count(&dep.called, t.istiod, by) {
-		r.mark(t.istiod, dep.key(kindStub), cause)
+		markStub(t.istiod, dep, cause, r)
 		c.markFound(dep, t.istiod, "", cause, r)
 	}
 }

@@ -46,16 +46,29 @@ func (c *Compiler) prepareStub(t *target, key unitKey, cause record.Cause, r *ro
 func (c *Compiler) prepareCallee(t *target, key unitKey, cause record.Cause, r *round) *job {
 	a, istiod := c.app(key.namespace, key.application), t.cluster.Name
 	r.loosen(record.Key{}, a)
-	if a.called[istiod] == 0 || !t.governs() {
+	if a.called[istiod] == 0 || !t.governs() || c.withdrawn(t, a, key) {
+		t.inhabit(t.units[key], nil, cause, r)
 		t.drop(key, cause)
 		c.lose(a, istiod, key.part, r)
 		return nil
+	}
+	if a.external() {
+		return c.find(t, key, cause, r, func(s record.Service, audience record.Audience) ([]mesh.Object, []record.Problem, error) {
+			return mesh.External(mesh.ExternalInput{Cluster: t.cluster, Service: s, Audience: audience})
+		})
 	}
 	in := mesh.CalleeInput{Cluster: t.cluster, Sites: c.sites(istiod, a)}
 	return c.find(t, key, cause, r, func(s record.Service, audience record.Audience) ([]mesh.Object, []record.Problem, error) {
 		in.Service, in.Audience = s, audience
 		return mesh.Callee(in)
 	})
+}
+
+// withdrawn tells whether a unit is of an ExternalService of which there is no record any more: it was deleted, of which those
+// that depend on it are told. After the shard took the cluster over, the record may be yet to arrive.
+func (c *Compiler) withdrawn(t *target, a *app, key unitKey) bool {
+	_, blank := t.blank[key]
+	return a.external() && !blank && c.face(a) == nil
 }
 
 // prepareChunk gathers a chunk of an application's addresses beyond an istiod's group. Like prepareCallee, it does so for its
@@ -95,9 +108,16 @@ func (c *Compiler) find(t *target, key unitKey, cause record.Cause, r *round,
 	var err error
 	return &job{key: key, compile: func() { objects, problems, err = compile(service.Service, audience) }, accept: func() {
 		c.refuse(a, t.cluster.Name, key.part, a.problems(problems, err), r)
-		if t.mine && err == nil {
-			t.accept(t.unit(key), objects, cause)
+		if !t.mine || err != nil {
+			return
 		}
+		u := t.unit(key)
+		if a.external() && len(objects) > 0 { // an application's namespace is the stub's affair
+			t.inhabit(u, &traits{environment: service.Environment, tenant: service.Tenant}, cause, r)
+		} else {
+			t.inhabit(u, nil, cause, r)
+		}
+		t.accept(u, objects, cause)
 	}}
 }
 

@@ -53,8 +53,9 @@ func (c *Compiler) change(change store.Change, now time.Time, r *round) {
 	case record.KindService:
 		if a := c.apps[change.Key.Name]; a != nil {
 			a.face = nil
-			c.markCallers(a, true, r)
-			c.markCalled(a, record.CauseScope, r)
+			cause := faceCause(a, change)
+			c.markCallers(a, true, cause, r)
+			c.markCalled(a, cause, r)
 		}
 	case record.KindPolicy:
 		if a := c.apps[change.Key.Name]; a != nil {
@@ -72,17 +73,30 @@ func (c *Compiler) change(change store.Change, now time.Time, r *round) {
 	}
 }
 
+// faceCause is why objects go that follow from a service record. An ExternalService is what a person wrote, whole: what goes
+// of it was taken out of that, or goes for the record's own cause.
+func faceCause(a *app, change store.Change) record.Cause {
+	switch {
+	case !a.external():
+		return record.CauseScope
+	case change.New == nil:
+		return change.Cause
+	default:
+		return record.CausePerson
+	}
+}
+
 // markCallers has compiled what an application's callers are made of: their workloads, and if it concerns that also, their
 // config.
-func (c *Compiler) markCallers(a *app, config bool, r *round) {
+func (c *Compiler) markCallers(a *app, config bool, cause record.Cause, r *round) {
 	for b := range a.callers {
 		t := c.targets[b.binding.Cluster]
 		if t == nil {
 			continue
 		}
-		r.mark(b.binding.Cluster, b.app.key(kindWorkload), record.CauseScope)
+		r.mark(b.binding.Cluster, b.app.key(kindWorkload), cause)
 		if config {
-			r.mark(t.istiod, b.app.key(kindConfig), record.CauseScope)
+			r.mark(t.istiod, b.app.key(kindConfig), cause)
 		}
 	}
 }
@@ -90,11 +104,18 @@ func (c *Compiler) markCallers(a *app, config bool, r *round) {
 // markCalled has compiled what an application looks like to those that call it.
 func (c *Compiler) markCalled(a *app, cause record.Cause, r *round) {
 	for cluster := range a.demand {
-		r.mark(cluster, a.key(kindStub), cause)
+		markStub(cluster, a, cause, r)
 	}
 	for istiod := range a.called {
-		r.mark(istiod, a.key(kindStub), cause)
+		markStub(istiod, a, cause, r)
 		c.markFound(a, istiod, "", cause, r)
+	}
+}
+
+// markStub has compiled the Service of an application where it does not run. ExternalServices have none.
+func markStub(cluster string, a *app, cause record.Cause, r *round) {
+	if !a.external() {
+		r.mark(cluster, a.key(kindStub), cause)
 	}
 }
 

@@ -8,7 +8,7 @@
 //	workload   cluster × application bound to it
 //	config     istiod × application bound in its group: the Sidecar and the AuthorizationPolicy
 //	stub       cluster × application that is called there and does not run there
-//	callee     istiod × application that is called in its group: how it is found elsewhere
+//	callee     istiod × application that is called in its group: how it is found elsewhere; or × ExternalService
 //	chunk      istiod × application that is called in its group × chunk of its addresses elsewhere
 //	namespace  cluster × namespace of any of these
 //	gateway    istiod × part of the exported hosts: an east-west Gateway

@@ -95,6 +95,6 @@ func (a *app) problems(problems []record.Problem, err error) []record.Problem {
 		return problems
 	}
 	p := failed(err)
-	p.Message = "how " + a.id() + " is called: " + p.Message
+	p.Message = "how " + a.title() + " is called: " + p.Message
 	return []record.Problem{*p}
 }

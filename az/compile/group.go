@@ -178,7 +178,7 @@ func (c *Compiler) markTarget(t *target, cause record.Cause, r *round) {
 			r.mark(name, a.key(kindWorkload), cause)
 		}
 		if a.demand[name] > 0 || t.governs() && a.called[name] > 0 {
-			r.mark(name, a.key(kindStub), cause)
+			markStub(name, a, cause, r)
 		}
 		if !t.governs() {
 			continue

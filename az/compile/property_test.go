@@ -51,6 +51,7 @@ var (
 	allClusters  = []string{"c1", "c2", "c3", "r1", "r2"}
 	someAllowed  = [][]string{nil, {"m"}, {"o"}, {"m", "n", "o"}}
 	someNames    = []string{"m/a", "m/b", "n/c", "n/d", "o/e"}
+	someExternal = []string{"m/x.external", "p/y.external"}
 )
 
 // smallWorld has three clusters in zone z, and one on a network of its own and one on theirs in another.
@@ -68,8 +69,28 @@ func smallWorld(t *rapid.T) *graphtest.World {
 	for range rapid.IntRange(0, 5).Draw(t, "applications") {
 		place(t, w)
 	}
+	for range rapid.IntRange(0, 2).Draw(t, "externals") {
+		outside(t, w)
+	}
 	w.Allow()
 	return w
+}
+
+// outside adds an ExternalService, changes one, or takes one away. Some cannot be compiled, and some wait for an address.
+func outside(t *rapid.T, w *graphtest.World) {
+	id := rapid.SampledFrom(someExternal).Draw(t, "which external")
+	if rapid.IntRange(0, 4).Draw(t, "gone") == 0 {
+		delete(w.Externals, id)
+		return
+	}
+	e := &graphtest.External{Namespace: id[:1], Name: id[2:3], Ports: []record.Port{{Name: "main", Port: 80, TargetPort: 80, Protocol: "TCP",
+		AppProtocol: rapid.SampledFrom([]string{"http", "mysql"}).Draw(t, "protocol")}}}
+	e.Hosts = rapid.SampledFrom([][]string{{"a.example"}, {"b.example"}, {"a.example", "b.example"}, {"*"}}).Draw(t, "hosts")
+	e.Address = rapid.SampledFrom([]string{"", "10.250.0.1"}).Draw(t, "address")
+	e.Endpoints = rapid.SampledFrom([][]record.ExternalEndpoint{nil, {{Address: "198.51.100.1"}}, {{Address: "198.51.100.2", Region: "west"}},
+		{{Address: "broken"}}}).Draw(t, "endpoints")
+	e.TLS = rapid.SampledFrom([]*record.ExternalTLS{nil, {}, {CredentialName: "client"}, {CredentialName: "client", Mutual: true}}).Draw(t, "tls")
+	w.AddExternal(e)
 }
 
 // place adds an application, or gives it other clusters, dependencies and so on.
@@ -85,14 +106,15 @@ func place(t *rapid.T, w *graphtest.World) {
 	}
 	a.Dependencies = rapid.SliceOfNDistinct(rapid.SampledFrom(someNames), 0, 3, rapid.ID[string]).Draw(t, "dependencies")
 	a.Dependencies = slices.DeleteFunc(a.Dependencies, func(d string) bool { return d == id })
+	a.Dependencies = append(a.Dependencies, rapid.SliceOfNDistinct(rapid.SampledFrom(someExternal), 0, 2, rapid.ID[string]).Draw(t, "external")...)
 	w.Add(a)
 }
 
 // edit makes one random change.
 func edit(t *rapid.T, w *graphtest.World, z *zone, stale map[string]time.Time) {
 	ids := w.IDs()
-	kind := rapid.IntRange(0, 12).Draw(t, "kind")
-	if len(ids) == 0 {
+	kind := rapid.IntRange(0, 14).Draw(t, "kind")
+	if len(ids) == 0 && kind < 13 {
 		kind = 0
 	}
 	some := func() *graphtest.Application { return w.Applications[rapid.SampledFrom(ids).Draw(t, "which")] }
@@ -112,6 +134,8 @@ func edit(t *rapid.T, w *graphtest.World, z *zone, stale map[string]time.Time) {
 		w.Clusters[name] = reshape(t, w.Clusters[name])
 	case 11, 12:
 		respecify(t, some())
+	case 13, 14:
+		outside(t, w)
 	case 7:
 		stale[rapid.SampledFrom(allClusters).Draw(t, "stale")] = z.now
 	case 8:

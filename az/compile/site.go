@@ -42,7 +42,7 @@ func (c *Compiler) locate(change store.Change, r *round) {
 		} else {
 			remove(c.located, cluster, a)
 		}
-		c.markCallers(a, false, r)
+		c.markCallers(a, false, record.CauseScope, r)
 	}
 	// That pods went is what their cluster's agent said, not something found missing: the guard must let it pass.
 	cause := record.CausePerson
@@ -106,7 +106,7 @@ func (c *Compiler) markPlace(name string, moved bool, cause record.Cause, r *rou
 			}
 		}
 		if moved {
-			c.markCallers(a, false, r)
+			c.markCallers(a, false, record.CauseScope, r)
 		}
 	}
 }

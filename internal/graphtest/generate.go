@@ -16,7 +16,9 @@ type Graph struct {
 	Clusters []record.Cluster
 	Twice    float64
 	Home     int
-	Seed     uint64
+	// Externals that every other application depends on one of.
+	Externals int
+	Seed      uint64
 }
 
 // Generate makes a world whose call graph has a heavy tail: few applications are called by very many. An application calls
@@ -51,6 +53,7 @@ func Generate(g Graph) *World {
 		}
 		w.Add(a)
 	}
+	w.addExternals(g)
 	w.Allow()
 	return w
 }

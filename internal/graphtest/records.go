@@ -29,6 +29,9 @@ func (w *World) Zone(zone string) []record.Record {
 			}
 		}
 	}
+	for id, e := range w.Externals {
+		out = append(out, w.external(zone, e, callers[id])...)
+	}
 	for cluster := range places {
 		out = append(out, w.place(cluster).Record())
 	}
@@ -54,17 +57,12 @@ func (w *World) Of(zone, id string, callers []*Application) []record.Record {
 		}
 		out = append(out, w.binding(a, cluster, replicas, revision.Key.Parts()[2]).Record())
 	}
-	called := false
-	for _, c := range callers {
-		for cluster := range c.Clusters {
-			called = called || w.Clusters[cluster].Zone == zone
-		}
-	}
+	called := w.calledIn(zone, callers)
 	if called {
 		out = append(out, a.Service().Record())
 	}
 	if called || revision.Content != nil {
-		audience := w.audience(a, callers)
+		audience := w.audience(a.Namespace, a.Name, callers)
 		if len(audience.Zones) > 0 {
 			out = append(out, audience.Record())
 		}
@@ -91,14 +89,14 @@ func (w *World) binding(a *Application, cluster string, replicas int32, revision
 	b := record.Binding{Namespace: a.Namespace, Application: a.Name, Cluster: cluster, Revision: revision, Replicas: replicas,
 		Generation: mesh.Generation}
 	for _, d := range a.Dependencies {
-		if provider := w.Applications[d]; provider != nil && len(provider.Ports) > 0 {
+		if provider := w.Applications[d]; provider != nil && len(provider.Ports) > 0 || w.Externals[d] != nil {
 			b.Dependencies = append(b.Dependencies, d)
 		}
 	}
 	return b
 }
 
-func (w *World) audience(a *Application, callers []*Application) record.Audience {
+func (w *World) audience(namespace, name string, callers []*Application) record.Audience {
 	namespaces, zones, networks := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, c := range callers {
 		namespaces[c.Namespace] = true
@@ -111,7 +109,7 @@ func (w *World) audience(a *Application, callers []*Application) record.Audience
 			networks[c.Network] = true
 		}
 	}
-	out := record.Audience{Namespace: a.Namespace, Application: a.Name, Zones: slices.Sorted(maps.Keys(zones)),
+	out := record.Audience{Namespace: namespace, Application: name, Zones: slices.Sorted(maps.Keys(zones)),
 		Networks: slices.Sorted(maps.Keys(networks))}
 	if out.Namespaces = slices.Sorted(maps.Keys(namespaces)); len(out.Namespaces) > record.MaxAudience {
 		out.Namespaces, out.Everyone = nil, true

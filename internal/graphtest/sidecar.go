@@ -25,6 +25,11 @@ func (w *World) Hosts(istiodCluster string) map[string][]string {
 			if p := w.Applications[d]; p != nil && len(p.Ports) > 0 {
 				hosts = append(hosts, p.Namespace+"/"+p.Host())
 			}
+			if e := w.Externals[d]; e != nil {
+				for _, host := range e.Hosts {
+					hosts = append(hosts, e.Namespace+"/"+host)
+				}
+			}
 		}
 		slices.Sort(hosts)
 		out[id] = slices.Compact(hosts)

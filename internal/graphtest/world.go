@@ -26,10 +26,11 @@ const (
 	TrustDomain = "prod.example.com"
 )
 
-// World is applications, and the clusters that they run in.
+// World is applications, the clusters that they run in, and what they call outside.
 type World struct {
 	Clusters     map[string]record.Cluster
 	Applications map[string]*Application // by NAMESPACE/NAME
+	Externals    map[string]*External    // by NAMESPACE/NAME.external
 }
 
 // Application is one application of a World.
@@ -39,7 +40,7 @@ type Application struct {
 	Image string
 	// Ports are of the Service; without any, nobody can call it.
 	Ports []record.Port
-	// Dependencies are NAMESPACE/NAME, sorted.
+	// Dependencies are NAMESPACE/NAME, of ExternalServices NAMESPACE/NAME.external, sorted.
 	Dependencies []string
 	// Clusters it is bound to, sorted, with its replicas in each; Ready are those that are ready, by cluster.
 	Clusters map[string]int32
@@ -89,7 +90,7 @@ func (w *World) Add(a *Application) *Application {
 // IDs are all applications, sorted.
 func (w *World) IDs() []string { return slices.Sorted(maps.Keys(w.Applications)) }
 
-// Callers are the applications that depend on each and run somewhere, sorted.
+// Callers are the applications that depend on each, ExternalServices among them, and run somewhere, sorted.
 func (w *World) Callers() map[string][]*Application {
 	out := map[string][]*Application{}
 	for _, id := range w.IDs() {
@@ -120,7 +121,11 @@ func (a *Application) Spec() v1alpha1.ApplicationSpec {
 	}
 	for _, d := range a.Dependencies {
 		namespace, name, _ := strings.Cut(d, "/")
-		spec.DependsOn = append(spec.DependsOn, v1alpha1.Dependency{Namespace: namespace, Name: name})
+		kind := v1alpha1.DependencyApplication
+		if external, ok := record.CutExternal(name); ok {
+			kind, name = v1alpha1.DependencyExternalService, external
+		}
+		spec.DependsOn = append(spec.DependsOn, v1alpha1.Dependency{Kind: kind, Namespace: namespace, Name: name})
 	}
 	return spec
 }
