@@ -43,19 +43,20 @@ func (t *Tier) ask(ctx context.Context) error {
 func (t *Tier) decide(p *pool) delegation.Decision {
 	terms := delegation.Terms{Length: t.ownLength(p), LowWater: p.spec.LowWater, HighWater: p.spec.HighWater}
 	terms.Needed = terms.Length > 0 && t.serves(p)
-	lacks := p.lacks()
-	unmet := slices.DeleteFunc(slices.Clone(lacks), p.room)
-	// What there is room for is about to be tried again: nothing more is asked for that, and nothing is given back before.
-	return delegation.Decide(terms, p.granted(), unmet, !t.settled || len(unmet) < len(lacks))
+	unmet, soon := t.lacks(p)
+	return delegation.Decide(terms, p.granted(), unmet, !t.settled || soon)
 }
 
 // serves tells whether the place has clusters that a pool is for. One that has none keeps nothing in store: nobody else may ever
 // take it.
-func (t *Tier) serves(p *pool) bool {
+func (t *Tier) serves(p *pool) bool { return p.isFor(t.networks) }
+
+// isFor tells whether a pool is for clusters on these networks. A pool of no network is for all.
+func (p *pool) isFor(networks map[string]int) bool {
 	if p.spec.Network == "" {
-		return len(t.networks) > 0
+		return len(networks) > 0
 	}
-	return t.networks[p.spec.Network] > 0
+	return networks[p.spec.Network] > 0
 }
 
 // granted are the blocks that the parent gave.
@@ -69,20 +70,29 @@ func (p *pool) granted() []delegation.Block {
 	return out
 }
 
-// lacks are the lengths that there was no room for: of claims, and of what places below want. What asks for one certain prefix
-// is not helped by another.
-func (p *pool) lacks() []int {
-	var out []int
-	for _, c := range p.waiting {
-		if !c.Prefix.IsValid() {
-			out = append(out, c.length(p))
+// lacks are the lengths that there is no room for: of claims, and of what places below want. What asks for one certain prefix
+// is not helped by another. Soon tells that there is room for others, which are about to be tried again: nothing more is asked for
+// those, and nothing is given back before.
+func (t *Tier) lacks(p *pool) (unmet []int, soon bool) {
+	lack := func(length int, room bool) {
+		if room {
+			soon = true
+		} else {
+			unmet = append(unmet, length)
 		}
 	}
-	for _, lengths := range p.short {
-		out = append(out, lengths...)
+	for _, c := range p.waiting {
+		if !c.Prefix.IsValid() {
+			lack(c.length(p), p.room(c.length(p)))
+		}
 	}
-	slices.Sort(out)
-	return out
+	for child, lengths := range p.short {
+		for _, length := range lengths {
+			lack(length, p.room(length) && t.spares(t.child(child), p, length))
+		}
+	}
+	slices.Sort(unmet)
+	return unmet, soon
 }
 
 // giveBack closes blocks for good. One of which something was taken meanwhile is looked at again, and opened.

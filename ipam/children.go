@@ -1,6 +1,7 @@
 package ipam
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -151,11 +152,12 @@ func (c *child) foreign(d record.Demand) (netip.Prefix, bool) {
 	return d.Returned[i], true
 }
 
-// serve answers the children's demands, and brings their prefix records to what was given.
+// serve answers the children's demands, of each pool first those of whom has least of it, and brings their prefix records to what was given.
 func (t *Tier) serve(ctx context.Context) error {
 	var errs []error
 	keys := slices.SortedFunc(maps.Keys(t.todo.given), func(a, b of) int {
-		return strings.Compare(a.child+"\x00"+a.pool, b.child+"\x00"+b.pool)
+		return cmp.Or(strings.Compare(a.pool, b.pool), cmp.Compare(t.child(a.child).live(a.pool), t.child(b.child).live(b.pool)),
+			strings.Compare(a.child, b.child))
 	})
 	var writes []store.Write
 	var withdrawn []*given
@@ -260,7 +262,7 @@ func (t *Tier) grant(ctx context.Context, c *child, p *pool, lengths []int) erro
 
 // delegateOne takes one prefix for a child. What an earlier request of the same owner got, whose end was not heard of, will do.
 func (t *Tier) delegateOne(ctx context.Context, c *child, p *pool, length int) (ledger.Entry, error) {
-	if !p.room(length) {
+	if !p.room(length) || !t.spares(c, p, length) {
 		return ledger.Entry{}, ledger.ErrFull
 	}
 	e, err := t.cfg.Ledger.Allocate(ctx, ledger.Request{Owner: c.owner(p.name), Pool: p.name, Length: length})

@@ -180,14 +180,42 @@ func (t *Tier) count(e *store.Entry, by int) {
 		return
 	}
 	network, _, _ := strings.Cut(c.Network, ".") // NETWORK.CLUSTER is that of one that is set apart, whose addresses are the network's all the same
-	if t.networks[network] += by; t.networks[network] == 0 {
-		delete(t.networks, network)
-	}
-	for _, p := range t.pools {
-		if p.spec.Network == "" || p.spec.Network == network {
-			t.todo.asks.add(p.name)
+	tally(t.networks, network, by)
+	if child := t.childIn(c); child != "" {
+		if t.below[child] == nil {
+			t.below[child] = map[string]int{}
+		}
+		if tally(t.below[child], network, by); len(t.below[child]) == 0 {
+			delete(t.below, child)
 		}
 	}
+	for _, p := range t.pools {
+		if p.spec.Network != "" && p.spec.Network != network {
+			continue
+		}
+		t.todo.asks.add(p.name)
+		for child := range p.short { // for which something was kept from them may be there no more
+			t.todo.given.add(of{child, p.name})
+		}
+	}
+}
+
+// tally counts, and keeps no zeros.
+func tally(counts map[string]int, key string, by int) {
+	if counts[key] += by; counts[key] == 0 {
+		delete(counts, key)
+	}
+}
+
+// childIn is the place below that a cluster of the place is in; empty for a zone, which has none.
+func (t *Tier) childIn(c record.Cluster) string {
+	switch {
+	case t.global():
+		return c.Region
+	case t.cfg.Zone == "":
+		return c.Region + "/" + c.Zone
+	}
+	return ""
 }
 
 // touch has all be looked at that hangs on a pool's blocks.

@@ -71,9 +71,10 @@ type Tier struct {
 
 	// All below is the loop's alone.
 	pools    map[string]*pool
-	claims   map[string]*claim // by owner, those to be met here
-	unmet    map[string]*claim // those of them that have nothing
-	networks map[string]int    // how many of the place's clusters are on each
+	claims   map[string]*claim         // by owner, those to be met here
+	unmet    map[string]*claim         // those of them that have nothing
+	networks map[string]int            // how many of the place's clusters are on each
+	below    map[string]map[string]int // the same of each child
 	children map[string]*child
 	orphans  map[string]map[netip.Prefix]*orphan // by pool
 	settled  bool
@@ -117,7 +118,7 @@ func New(cfg Config) *Tier {
 	}
 	t := &Tier{cfg: cfg, ready: make(chan struct{}), done: make(chan struct{}), inbox: newInbox(), calls: make(chan call),
 		pools: map[string]*pool{}, claims: map[string]*claim{}, unmet: map[string]*claim{}, networks: map[string]int{},
-		children: map[string]*child{}, orphans: map[string]map[netip.Prefix]*orphan{}, settled: cfg.Zone != "",
+		below: map[string]map[string]int{}, children: map[string]*child{}, orphans: map[string]map[netip.Prefix]*orphan{}, settled: cfg.Zone != "",
 		todo: todo{set[string]{}, set[string]{}, set[string]{}, set[string]{}, set[string]{}, set[of]{}}}
 	t.view.Store(&view{})
 	t.found.Store(&map[string]int{})
