@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"runtime"
 	"slices"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -31,8 +32,10 @@ func (l *Ledger) dispatch() {
 	}
 }
 
-// ended is what to do next where a transaction has ended; nil for nothing.
+// ended is what to do next where a transaction has ended; nil for nothing. Those who were answered go first: what they ask
+// next goes along, where otherwise the few who wait already would make a small transaction.
 func (l *Ledger) ended() []*ask {
+	runtime.Gosched()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.commits--

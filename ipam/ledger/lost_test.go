@@ -169,3 +169,18 @@ func TestClosedUnderWay(t *testing.T) {
 	line.always(nil)
 	sound(t, open(t, cfg), 0)
 }
+
+// TestHanging has etcd neither answer nor refuse a transaction: it is given up in time, by this side alone.
+func TestHanging(t *testing.T) {
+	l, line, _ := shaky(t)
+	put(t, l, services, block("10.0.0.0/24"))
+	line.next(func(ctx context.Context, _ func(context.Context) error) error {
+		if at, told := ctx.Deadline(); told {
+			t.Errorf("etcd is told of a deadline, %v", at)
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	allocate(t, l, anyOf("a", 32))
+	sound(t, l, 1)
+}

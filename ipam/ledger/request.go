@@ -26,6 +26,17 @@ var (
 	errSilentPage = fmt.Errorf("etcd did not answer in %v", pageTimeout)
 )
 
+// patient ends with a cause when a time is over. It has no deadline: gRPC would send what is left of it along, a header that
+// is another each time, of which HTTP/2 compresses nothing, and etcd would begin a timer for it.
+func patient(ctx context.Context, d time.Duration, cause error) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	timer := time.AfterFunc(d, func() { cancel(cause) })
+	return ctx, func() {
+		timer.Stop()
+		cancel(nil)
+	}
+}
+
 // txn is one transaction.
 type txn struct {
 	compare         []clientv3.Cmp
@@ -94,7 +105,7 @@ func (l *Ledger) attempt(ctx context.Context, t txn) (*clientv3.TxnResponse, err
 // send does a transaction.
 func (l *Ledger) send(ctx context.Context, t txn) (*clientv3.TxnResponse, error) {
 	before := l.seen.Load()
-	ctx, cancel := context.WithTimeoutCause(ctx, requestTimeout, errSilent)
+	ctx, cancel := patient(ctx, requestTimeout, errSilent)
 	defer cancel()
 	resp, err := l.client.Txn(ctx).If(t.compare...).Then(t.then...).Else(t.otherwise...).Commit()
 	if err != nil {
@@ -116,7 +127,7 @@ func (l *Ledger) getWithin(ctx context.Context, patience time.Duration, silent e
 		return nil, err
 	}
 	before := l.seen.Load()
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, silent)
+	ctx, cancel := patient(ctx, patience, silent)
 	defer cancel()
 	defer context.AfterFunc(l.ctx, cancel)()
 	resp, err := l.client.Get(ctx, key, opts...)
