@@ -47,7 +47,7 @@ bin/meridian:
 .PHONY: test
 test: bin/meridian ## Run all tests, on real API servers and etcds.
 	bin/meridian build
-	go test -timeout 15m $$(go list ./... | grep -v /e2e)
+	go test -p 3 -timeout 15m $$(go list ./... | grep -v /e2e)
 	go test -timeout 15m ./e2e
 	go test -timeout 15m ./e2e/zonefaults
 
