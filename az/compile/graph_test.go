@@ -169,7 +169,7 @@ func checkScopes(t *testing.T, f *federation) {
 			if !kind {
 				continue
 			}
-			want := []string{"."}
+			want := []string{id.Namespace}
 			if !strings.Contains(id.Name, ".calls-") {
 				want = exportToBy(f.world, id.Namespace, labelOf(t, r.Content), cluster, id.Kind)
 			}

@@ -62,7 +62,8 @@ func externalRule(spec *api.DestinationRule, name string) (wrong []string) {
 	}
 	callers := strings.Contains(name, ".calls-")
 	hold(callers || strings.Contains(name, ".external-"), "name %s", name)
-	hold(goodExportTo(spec.ExportTo) && (!callers || slices.Equal(spec.ExportTo, []string{"."})), "exportTo %v", spec.ExportTo)
+	hold(goodExportTo(spec.ExportTo), "exportTo %v", spec.ExportTo)
+	hold(callers == (len(spec.ExportTo) == 1 && spec.ExportTo[0] != "." && spec.ExportTo[0] != "*"), "exportTo %v can be taken for that of other rules", spec.ExportTo)
 	hold(callers == (len(spec.WorkloadSelector.GetMatchLabels()) == 1), "workloadSelector %v", spec.WorkloadSelector)
 	policy := spec.TrafficPolicy
 	locality := policy.GetLoadBalancer().GetLocalityLbSetting() != nil

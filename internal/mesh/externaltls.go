@@ -11,7 +11,12 @@ import (
 // the rule's own namespace alone (networking/v1alpha3/destination_rule.proto in istio/api). So each caller has a rule of its
 // own for that, in its namespace, where proxies look first. The ExternalService's namespace has one all the same, which trusts
 // the system's authorities and shows nothing: who sees the hosts and has no rule of its own, because it is new or nobody's
-// application, must not be let to send in the clear what others encrypt.
+// application, must not be let to send in the clear what others encrypt, as istiod has it do that meets a credentialName
+// without a workloadSelector (pilot/pkg/networking/core/cluster_tls.go).
+//
+// Where both are in one namespace, istiod may take them for one rule if they are exported alike, and go by the older
+// (pilot/pkg/model/destination_rule.go). So a caller's says the namespace's name, which is the same as "." and is never what
+// the other says.
 
 // destinationRules are about one host each; there are none where proxies have nothing to do.
 func (e *external) destinationRules(exportTo []string) []Object {
@@ -38,7 +43,7 @@ func (s *Spec) credentialRules(called []*external) []Object {
 			name := s.application + ".calls-" + hashOf(record.ServiceName(e.namespace, e.name)+"/"+host)
 			out = append(out, s.draft(idOf(groupNetworking, "v1", "DestinationRule", s.namespace, name), fields{
 				{"host", host},
-				{"exportTo", []string{exportToOwn}},
+				{"exportTo", []string{s.namespace}},
 				{"workloadSelector", fields{{"matchLabels", selectorOf(s.application)}}},
 				{"trafficPolicy", e.trafficPolicy(host, true)},
 			}).seal())
@@ -73,8 +78,9 @@ func (e *external) trafficPolicy(host string, credential bool) fields {
 	return append(policy, field{"portLevelSettings", ports})
 }
 
-// clientTLS has the host itself checked where nothing else is asked for: without subjectAltNames, Istio checks what an HTTP
-// request says, and any other protocol has nothing that it could.
+// clientTLS has the host itself asked for and checked where nothing else is said. Left to istiod, both would follow what an HTTP
+// request says; other protocols say nothing, and beside an SNI of ours it would have no name checked at all
+// (setAutoSniAndAutoSanValidation in pilot/pkg/networking/core/cluster_tls.go).
 func (e *external) clientTLS(host string, credential bool) fields {
 	names := sortedSet(e.tls.SubjectAltNames)
 	if len(names) == 0 {
