@@ -106,11 +106,13 @@ func (t *Tier) inherit(e ledger.Entry) {
 func (t *Tier) give(c *child, pool string, e ledger.Entry) {
 	c.of(pool)[e.Prefix] = &given{owner: e.Owner}
 	t.moved = true
+	t.stale.add(pool)
 }
 
 func (t *Tier) lose(c *child, pool string, prefix netip.Prefix) {
 	delete(c.of(pool), prefix)
 	t.moved = true
+	t.stale.add(pool)
 }
 
 // listen takes in what a child said.

@@ -38,8 +38,6 @@ type pool struct {
 	// told is what the parent was told last; nil for nothing.
 	told *record.Demand
 	rate rate
-	// reported is what Report was told.
-	reported PoolState
 }
 
 // stranding is what keeps a block from being dropped: so many addresses were taken when the ledger named their owners.
@@ -55,6 +53,7 @@ func (t *Tier) pool(name string) *pool {
 		p = &pool{name: name, prefixes: map[netip.Prefix]record.Prefix{}, stranded: map[netip.Prefix]stranding{},
 			waiting: map[string]*claim{}, short: map[string][]int{}}
 		t.pools[name] = p
+		t.todo.looks.add(name)
 	}
 	return p
 }
@@ -75,11 +74,17 @@ func (p *pool) bits() int {
 	return 32
 }
 
-// refresh looks at what changed in the ledger.
+// refresh looks at the pools that changed in the ledger, and at those that are new.
 func (t *Tier) refresh() {
-	for _, p := range t.pools {
-		t.look(p)
+	for name := range t.cfg.Ledger.Moved() {
+		t.todo.looks.add(name)
 	}
+	for name := range t.todo.looks {
+		if p := t.pools[name]; p != nil {
+			t.look(p)
+		}
+	}
+	clear(t.todo.looks)
 }
 
 // look takes in how a pool stands in the ledger, and has tried again what there may be room for now.
@@ -168,6 +173,7 @@ func (t *Tier) bring(ctx context.Context, p *pool) error {
 	if len(t.orphans[p.name]) > 0 {
 		t.todo.orphans.add(p.name)
 	}
+	t.stale.add(p.name)
 	wanted, sure := t.wanted(p)
 	for _, b := range p.usage.Blocks {
 		if _, ok := wanted[b.Prefix]; ok {

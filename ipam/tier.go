@@ -78,12 +78,14 @@ type Tier struct {
 	children map[string]*child
 	orphans  map[string]map[netip.Prefix]*orphan // by pool
 	settled  bool
-	moved    bool // what children were given has changed since it was shown
+	moved    bool        // what children were given has changed since it was shown
+	stale    set[string] // the pools that may stand otherwise than was shown
 	todo     todo
 }
 
 // todo is what the loop has to look at.
 type todo struct {
+	looks    set[string] // pools, in the ledger
 	blocks   set[string] // pools
 	asks     set[string] // pools
 	orphans  set[string] // pools
@@ -93,7 +95,7 @@ type todo struct {
 }
 
 func (d todo) any() bool {
-	return len(d.blocks)+len(d.asks)+len(d.orphans)+len(d.claims)+len(d.releases)+len(d.given) > 0
+	return len(d.looks)+len(d.blocks)+len(d.asks)+len(d.orphans)+len(d.claims)+len(d.releases)+len(d.given) > 0
 }
 
 type set[K comparable] map[K]struct{}
@@ -119,7 +121,7 @@ func New(cfg Config) *Tier {
 	t := &Tier{cfg: cfg, ready: make(chan struct{}), done: make(chan struct{}), inbox: newInbox(), calls: make(chan call),
 		pools: map[string]*pool{}, claims: map[string]*claim{}, unmet: map[string]*claim{}, networks: map[string]int{},
 		below: map[string]map[string]int{}, children: map[string]*child{}, orphans: map[string]map[netip.Prefix]*orphan{}, settled: cfg.Zone != "",
-		todo: todo{set[string]{}, set[string]{}, set[string]{}, set[string]{}, set[string]{}, set[of]{}}}
+		todo: todo{set[string]{}, set[string]{}, set[string]{}, set[string]{}, set[string]{}, set[string]{}, set[of]{}}, stale: set[string]{}}
 	t.view.Store(&view{})
 	t.found.Store(&map[string]int{})
 	return t
@@ -251,7 +253,7 @@ func (t *Tier) work(ctx context.Context) error {
 	if err := t.adopt(ctx); err != nil {
 		return errors.Join(append(errs, err)...)
 	}
-	for _, step := range []func(context.Context) error{t.release, t.meet, t.serve, t.ask} {
+	for _, step := range []func(context.Context) error{t.release, t.meet, t.serve, t.age, t.ask} {
 		err := step(ctx)
 		if err != nil && fatal(ctx, err) {
 			return err

@@ -2,6 +2,7 @@ package ipam
 
 import (
 	"cmp"
+	"context"
 	"maps"
 	"math"
 	"net/netip"
@@ -54,40 +55,74 @@ type Delegation struct {
 
 // view is what others see of the loop's state.
 type view struct {
-	pools       []PoolState
+	pools       []*PoolState // by name
 	delegations []Delegation
 	sizes       map[string]float64 // of the delegations, in addresses, by pool
 }
 
 // Pools are the pools that the place knows or holds blocks of, by name, as of the loop's last round. Nothing of it may be written
 // to.
-func (t *Tier) Pools() []PoolState { return t.view.Load().pools }
+func (t *Tier) Pools() []PoolState {
+	shown := t.view.Load().pools
+	out := make([]PoolState, len(shown))
+	for i, s := range shown {
+		out[i] = *s
+	}
+	return out
+}
 
 // Delegations are what places below were given, by child, pool and address, as of the loop's last round.
 func (t *Tier) Delegations() []Delegation { return t.view.Load().delegations }
 
+// age has the pools shown anew that are about to be asked for: whatever changes of a pool, that is looked at, too.
+func (t *Tier) age(context.Context) error {
+	maps.Copy(t.stale, t.todo.asks)
+	return nil
+}
+
 // publish shows others what there is now, and reports the pools that stand otherwise than before.
 func (t *Tier) publish() {
-	v := &view{delegations: t.view.Load().delegations, sizes: t.view.Load().sizes}
+	if len(t.stale) == 0 && !t.moved {
+		return
+	}
+	before := t.view.Load()
+	v := &view{pools: slices.Clone(before.pools), delegations: before.delegations, sizes: before.sizes}
 	if t.moved {
 		v.delegations, v.sizes = t.delegations()
 		t.moved = false
 	}
-	for _, name := range slices.Sorted(maps.Keys(t.pools)) {
-		p := t.pools[name]
-		if p.nothing() && v.sizes[name] == 0 {
-			delete(t.pools, name)
-			continue
-		}
-		state := p.state()
-		state.Delegated = v.sizes[name]
-		v.pools = append(v.pools, state)
-		if t.cfg.Report != nil && !reflect.DeepEqual(state, p.reported) {
-			p.reported = state
-			t.cfg.Report(state)
-		}
+	for name := range t.stale {
+		t.show(v, name)
 	}
+	clear(t.stale)
 	t.view.Store(v)
+}
+
+// show brings a pool of a view to how it stands, and reports it if that is otherwise than before. One of which there is nothing to
+// be said any more is forgotten.
+func (t *Tier) show(v *view, name string) {
+	at, shown := slices.BinarySearchFunc(v.pools, name, func(s *PoolState, name string) int { return strings.Compare(s.Name, name) })
+	p := t.pools[name]
+	if p == nil || p.nothing() && v.sizes[name] == 0 {
+		delete(t.pools, name)
+		if shown {
+			v.pools = slices.Delete(v.pools, at, at+1)
+		}
+		return
+	}
+	state := p.state()
+	state.Delegated = v.sizes[name]
+	switch {
+	case !shown:
+		v.pools = slices.Insert(v.pools, at, &state)
+	case reflect.DeepEqual(state, *v.pools[at]):
+		return
+	default:
+		v.pools[at] = &state
+	}
+	if t.cfg.Report != nil {
+		t.cfg.Report(state)
+	}
 }
 
 // delegations lists what places below were given, and how many addresses that are by pool.

@@ -163,7 +163,7 @@ func (l *Ledger) addBlock(block Block, quarantine time.Duration) error {
 	defer l.mu.Unlock()
 	b.Closed = block.Closed
 	p.freed++
-	l.tell()
+	l.tell(p.name)
 	return nil
 }
 
@@ -194,7 +194,7 @@ func (l *Ledger) changeBlock(b *block, to Block, quarantine time.Duration) error
 	}
 	b.rev, b.Closed, b.quarantine = rev, to.Closed, quarantine
 	l.pools[b.Pool].freed++
-	l.tell()
+	l.tell(b.Pool)
 	return nil
 }
 
@@ -225,7 +225,7 @@ func (l *Ledger) dropBlock(name string, prefix netip.Prefix) error {
 	b.rev = rev // what was fenced by it knows who wrote it
 	p := l.pools[name]
 	p.blocks = slices.DeleteFunc(p.blocks, func(o *block) bool { return o == b })
-	l.tell()
+	l.tell(name)
 	return nil
 }
 

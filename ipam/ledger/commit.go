@@ -182,10 +182,11 @@ func (l *Ledger) fail(batch []*ask, err error) {
 // finish ends an ask and brings memory in step with it. It is called with mu held.
 func (l *Ledger) finish(a *ask, err error) {
 	a.err = err
+	l.moved[a.entry.Pool] = true // whatever became of it: a stray that was found rests
 	switch {
 	case a.act == take && err != nil && !a.keeps:
 		a.pool.giveBack(a.entry.Prefix)
-		l.tell()
+		l.tell(a.entry.Pool)
 	case a.act == take && err == nil && a.keeps:
 		l.awake(a)
 	case a.rests() && err == nil:
@@ -197,7 +198,7 @@ func (l *Ledger) finish(a *ask, err error) {
 	}
 	delete(l.flying, a.flight())
 	if err == nil {
-		l.tell()
+		l.tell(a.entry.Pool)
 	}
 	close(a.done)
 }

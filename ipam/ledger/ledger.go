@@ -84,6 +84,7 @@ type Ledger struct {
 	resting resting          // quarantines, by their ends
 	rouse   chan struct{}    // has one when the first of resting may be another
 	changed chan struct{}    // closed at the next change; nil while nobody waits for one
+	moved   map[string]bool  // the pools of which there was one since Moved was asked
 }
 
 // Close gives the ledger up and waits for what is under way to end.
@@ -123,8 +124,18 @@ func (l *Ledger) Changed() <-chan struct{} {
 	return l.changed
 }
 
-// tell closes Changed. It is called with mu held.
-func (l *Ledger) tell() {
+// Moved are the pools of which something changed since it was asked before. It is for one caller, who waits for Changed.
+func (l *Ledger) Moved() map[string]bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	moved := l.moved
+	l.moved = map[string]bool{}
+	return moved
+}
+
+// tell closes Changed, for a pool. It is called with mu held.
+func (l *Ledger) tell(pool string) {
+	l.moved[pool] = true
 	if l.changed != nil {
 		close(l.changed)
 		l.changed = nil

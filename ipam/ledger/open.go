@@ -55,6 +55,7 @@ func newLedger(cfg Config) (*Ledger, error) {
 		batch:   cfg.Batch,
 		width:   width,
 		pools:   map[string]*pool{},
+		moved:   map[string]bool{},
 		flying:  map[string]*ask{},
 		rouse:   make(chan struct{}, 1),
 	}
