@@ -87,8 +87,12 @@ func (t *Tier) lacks(p *pool) (unmet []int, soon bool) {
 		}
 	}
 	for child, lengths := range p.short {
+		room := map[int]bool{} // most are of one length
 		for _, length := range lengths {
-			lack(length, p.room(length) && t.spares(t.child(child), p, length))
+			if _, known := room[length]; !known {
+				room[length] = p.room(length) && t.spares(t.child(child), p, length)
+			}
+			lack(length, room[length])
 		}
 	}
 	slices.Sort(unmet)

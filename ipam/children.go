@@ -246,6 +246,10 @@ func (t *Tier) takeBack(ctx context.Context, c *child, p *pool, prefixes []netip
 func (t *Tier) grant(ctx context.Context, c *child, p *pool, lengths []int) error {
 	var short []int
 	for i, length := range lengths {
+		if n := len(short); n > 0 && short[n-1] == length {
+			short = append(short, length) // as the one before
+			continue
+		}
 		e, err := t.delegateOne(ctx, c, p, length)
 		switch {
 		case errors.Is(err, ledger.ErrFull) || errors.Is(err, ledger.ErrUnknownPool) || errors.Is(err, ledger.ErrInvalid):
