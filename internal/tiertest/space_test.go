@@ -101,3 +101,30 @@ func TestSpace(t *testing.T) {
 		return !told
 	})
 }
+
+// TestLeftSpace: zones whose last clusters and claims are gone give back all that they have, and so does their region.
+func TestLeftSpace(t *testing.T) {
+	c := newChain(t, onEtcd(t))
+	west := netip.MustParsePrefix("10.16.0.0/12")
+	claim := record.Claim{Owner: "cluster/a-1/pods", Region: "west", Zone: "a", Purpose: record.PurposePod}.Record()
+	own := record.Prefix{Pool: "pods", Region: "west", Prefix: west}.Record()
+	c.parent.Put(record.Pool{Name: "pods", Purpose: record.PurposePod, Ranges: []record.Range{{Prefix: netip.MustParsePrefix("10.0.0.0/8")}},
+		RegionLength: 12, ZoneLength: 16, ClaimLength: 24, LowWater: 20, HighWater: 60}.Record(), claim, own)
+	c.allotted(t, "a", "cluster/a-1/pods")
+	demand := func(what string, is func(d record.Demand) bool) {
+		t.Helper()
+		c.parent.Await(t, what, func(reports map[record.Key]record.Record) bool {
+			d, err := record.DecodeDemand(reports[record.DemandKey("west", "", "pods")])
+			return err == nil && is(d)
+		})
+	}
+	for _, name := range []string{"a-1", "a-2", "b-1"} {
+		c.parent.Edit(feed.Remove(record.ClusterKey(name), record.CausePerson))
+	}
+	c.parent.Edit(feed.Remove(claim.Key, record.CausePerson))
+	demand("the region returns what the zones have given back", func(d record.Demand) bool {
+		return d.Want == 0 && len(d.Returned) == 1 && d.Returned[0] == west && d.Taken == 0
+	})
+	c.parent.Edit(feed.Remove(own.Key, record.CausePerson))
+	demand("the region has dropped it", func(d record.Demand) bool { return d.Addresses == 0 && len(d.Returned) == 0 })
+}
