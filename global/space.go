@@ -134,11 +134,9 @@ func (g *Global) allocate(ctx context.Context, writer ipam.Writer) error {
 
 // forgetSpace drops what a region said of address space: it is gone for good.
 func (g *Global) forgetSpace(region string) {
-	if !g.reports.session(region).connected { // should it come back all the same, it is to tell all
-		g.mu.Lock()
-		delete(g.ledgers, region)
-		g.mu.Unlock()
-	}
+	g.mu.Lock()
+	delete(g.ledgers, region) // should it come back all the same, it is to tell all
+	g.mu.Unlock()
 	keys := g.reports.forgetSpace(region)
 	for _, key := range keys {
 		if key.Kind == record.KindDemand {
@@ -154,6 +152,7 @@ func (g *Global) forgetSpace(region string) {
 			}
 		}
 	})
+	g.sessions.Dismiss(region, "what region "+region+" had of address space was taken back")
 }
 
 // began serves a tier that begins, or none.

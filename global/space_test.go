@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/meridian-federation/meridian/internal/feed"
+	"github.com/meridian-federation/meridian/internal/question"
 	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/internal/store/etcd"
 )
@@ -210,6 +211,20 @@ func TestAddresses(t *testing.T) {
 			return ""
 		})
 		h.wantPool(t, "lb", "Sufficient", "256 5 64 25 True(Sufficient): ", "addresses", "taken", "delegated", "percent")
+	})
+	t.Run("a region that is there when what it had is taken back tells all again", func(t *testing.T) {
+		n, err := g.ask(t, question.KindIPAMReclaim, question.IPAMReclaimRequest{Target: question.Path{Region: "west"}, Force: true})
+		if err != nil || len(n.Confirmed) != 1 {
+			t.Fatalf("reclaiming: got %q, %v", n.Confirmed, err)
+		}
+		eventually(t, "what the region has, and wants", func() string {
+			n, err := g.ask(t, question.KindIPAMShow, question.IPAMShowRequest{Pool: "lb"})
+			if err != nil || n.Space == nil || len(n.Space.Pools) != 1 || len(n.Space.Pools[0].Delegations) != 1 {
+				return fmt.Sprintf("Global shows %+v, %v", n.Space, err)
+			}
+			return ""
+		})
+		h.wantSaid(t, "[map[name:eastWest pool:lb prefix:192.0.2.5/32]] True(Accepted): ", "Cluster", "", "a1", "Accepted", "addresses")
 	})
 	t.Run("pods with the same addresses", func(t *testing.T) {
 		report := func(cluster, zone, ranges string) {
