@@ -35,6 +35,7 @@ func TestAPIServer(t *testing.T) {
 	s := startServer(t)
 	t.Run("objects are accepted or refused", func(t *testing.T) { testValidation(t, s) })
 	t.Run("addresses are accepted or refused", func(t *testing.T) { testAddresses(t, s) })
+	t.Run("what is outside is accepted or refused", func(t *testing.T) { testExternal(t, s) })
 	t.Run("what is immutable stays", func(t *testing.T) { testImmutable(t, s) })
 	t.Run("status is bounded and apart", func(t *testing.T) { testStatus(t, s) })
 	t.Run("defaults are filled in", func(t *testing.T) { testDefaults(t, s) })

@@ -71,7 +71,7 @@ const (
 	// that it concerns can have.
 	ReasonTooManyRules = "TooManyRules"
 	// ReasonQuotaExceeded: a TenantQuota has no room for what is new in an
-	// Application, AccessPolicy or IPClaim.
+	// Application, AccessPolicy or IPClaim, or for an ExternalService's address.
 	ReasonQuotaExceeded = "QuotaExceeded"
 	// ReasonPoolsOverlap: another IPPool has the same addresses for the same
 	// clusters.
@@ -119,7 +119,8 @@ const (
 const (
 	ReasonResolved           = "Resolved"
 	ReasonDependencyNotFound = "DependencyNotFound"
-	// ReasonDependencyDenied: no AccessPolicy allows the calls.
+	// ReasonDependencyDenied: no AccessPolicy allows the calls, or the Application
+	// is not among the consumers of the ExternalService.
 	ReasonDependencyDenied = "DependencyDenied"
 	ReasonOtherEnvironment = "OtherEnvironment"
 )

@@ -72,9 +72,9 @@ type TenantQuotaSpec struct {
 	// +kubebuilder:validation:Maximum=1000000
 	Consumers *int64 `json:"consumers,omitempty"`
 
-	// addresses is the most addresses that the tenant's IPClaims and Applications
-	// have. A prefix counts as its number of addresses, and more than 2^40 as so
-	// many.
+	// addresses is the most addresses that the tenant's IPClaims, Applications and
+	// ExternalServices have. A prefix counts as its number of addresses, and more
+	// than 2^40 as so many.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=1000000000000
@@ -133,7 +133,8 @@ type TenantUsage struct {
 	// +optional
 	Consumers int64 `json:"consumers"`
 
-	// addresses that the tenant's IPClaims and Applications have or wait for.
+	// addresses that the tenant's IPClaims, Applications and ExternalServices have
+	// or wait for.
 	// +optional
 	Addresses int64 `json:"addresses"`
 }
