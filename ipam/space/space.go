@@ -181,7 +181,7 @@ func (s *Space) Addresses() (all, taken float64) {
 
 // mark takes or frees a prefix, and counts.
 func (s *Space) mark(r span, p netip.Prefix, free bool) {
-	s.tree.mark(r.root, r.prefix, p, free)
+	s.tree.mark(r.root, r.prefix.Bits(), p, free)
 	if free {
 		s.taken[p.Bits()]--
 	} else {
@@ -199,15 +199,14 @@ func (s *Space) look(p netip.Prefix) (r span, by netip.Prefix, err error) {
 		return span{}, netip.Prefix{}, fmt.Errorf("%s lies in no range of this space", p)
 	}
 	r = s.ranges[i]
-	node, at := r.root, r.prefix
-	for s.tree.nodes[node].inner && at.Bits() < p.Bits() {
-		side := bit(p.Addr(), at.Bits())
-		node, at = s.tree.nodes[node].children[side], half(at, side)
+	node, length := r.root, r.prefix.Bits()
+	for ; s.tree.nodes[node].inner && length < p.Bits(); length++ {
+		node = s.tree.nodes[node].children[bit(p.Addr(), length)]
 	}
 	if n := s.tree.nodes[node]; !n.inner && n.largest != none {
 		return r, netip.Prefix{}, nil
 	}
-	return r, s.tree.lowest(node, at), nil
+	return r, s.tree.lowest(node, netip.PrefixFrom(p.Addr(), length).Masked()), nil
 }
 
 // check refuses a prefix that is none, or of the other family.

@@ -78,10 +78,10 @@ func (t *tree) find(r ref, at netip.Prefix, length int) netip.Prefix {
 	return netip.PrefixFrom(at.Addr(), length)
 }
 
-// mark makes the prefix p, which lies at or below the node r of prefix at, free or taken as a whole. What is taken is
-// free before, and the other way round.
-func (t *tree) mark(r ref, at, p netip.Prefix, free bool) {
-	if at.Bits() == p.Bits() {
+// mark makes the prefix p, which lies at or below the node r of a length, free or taken as a whole. What is taken is free
+// before, and the other way round.
+func (t *tree) mark(r ref, length int, p netip.Prefix, free bool) {
+	if length == p.Bits() {
 		t.nodes[r].largest = none
 		if free {
 			t.nodes[r].largest = uint8(p.Bits())
@@ -89,11 +89,10 @@ func (t *tree) mark(r ref, at, p netip.Prefix, free bool) {
 		return
 	}
 	if !t.nodes[r].inner {
-		t.split(r, at.Bits())
+		t.split(r, length)
 	}
-	side := bit(p.Addr(), at.Bits())
-	t.mark(t.nodes[r].children[side], half(at, side), p, free)
-	t.settle(r, at.Bits())
+	t.mark(t.nodes[r].children[bit(p.Addr(), length)], length+1, p, free)
+	t.settle(r, length)
 }
 
 // lowest goes from a node that is not free as a whole to the lowest prefix that is taken.
