@@ -12,6 +12,8 @@ import (
 
 	"github.com/meridian-federation/meridian/api/v1alpha1"
 	"github.com/meridian-federation/meridian/internal/record"
+	"github.com/meridian-federation/meridian/internal/store"
+	"github.com/meridian-federation/meridian/ipam"
 )
 
 type externalSpec = v1alpha1.ExternalServiceSpec
@@ -62,9 +64,10 @@ func mysql(s *externalSpec) {
 // callsExternal has an application depend on ExternalServices.
 func callsExternal(names ...string) func(*specOf) {
 	return func(s *specOf) {
+		before := len(s.DependsOn)
 		calls(names...)(s)
-		for i := range s.DependsOn {
-			s.DependsOn[i].Kind = v1alpha1.DependencyExternalService
+		for i := range s.DependsOn[before:] {
+			s.DependsOn[before+i].Kind = v1alpha1.DependencyExternalService
 		}
 	}
 }
@@ -152,6 +155,7 @@ func TestExternalService(t *testing.T) {
 		for address, want := range map[string]string{
 			"10.0.0.300":        `spec.endpoints[1].address: "10.0.0.300" is not an IP address`,
 			"::1":               "spec.endpoints[1].address: ::1 is not the address of one machine",
+			"fe80::1%eth0":      `spec.endpoints[1].address: "fe80::1%eth0" is not an IP address`,
 			"169.254.169.254":   "spec.endpoints[1].address: 169.254.169.254 is not",
 			"2001:db8::0:0:0:5": "spec.endpoints[1].address: 2001:db8::0:0:0:5 is that of spec.endpoints[0]",
 		} {
@@ -176,7 +180,10 @@ func TestExternalService(t *testing.T) {
 	})
 	t.Run("a refused change leaves what is in force", func(t *testing.T) {
 		before := d.externalRecord("shop/good").Record().Version
-		d.external("shop/good", func(s *externalSpec) { s.Endpoints = []v1alpha1.ExternalEndpoint{{Address: "::1"}} })
+		d.external("shop/good", func(s *externalSpec) {
+			letting("cafe", "@food")(s)
+			s.Endpoints = []v1alpha1.ExternalEndpoint{{Address: "::1"}}
+		})
 		if wrote := d.step(); wrote != 0 || d.externalRecord("shop/good").Record().Version != before {
 			t.Errorf("%d writes, and the record is %+v", wrote, d.externalRecord("shop/good"))
 		}
@@ -215,6 +222,9 @@ func TestExternalService(t *testing.T) {
 		d.noExternal("shop/bad", true)
 		d.step()
 		d.wantRecords(record.KindService, "elsewhere/db.external")
+		if len(d.externals.callers)+len(d.externals.tenants) > 0 {
+			t.Errorf("consumers of none are kept: %v, %v", d.externals.callers, d.externals.tenants)
+		}
 		if n := len(d.externals.specs) + len(d.board.externals); n != 2 {
 			t.Errorf("%d entries are kept, want those of one", n)
 		}
@@ -232,6 +242,27 @@ func TestExternalService(t *testing.T) {
 		d.step()
 		d.wantRecords(record.KindService)
 	})
+}
+
+// TestExternalGuard counts ExternalServices among what the guard compares with what is missing.
+func TestExternalGuard(t *testing.T) {
+	d := newDesk(t, nil)
+	for i := range 80 {
+		d.external(fmt.Sprintf("shop/db-%d", i), nil)
+	}
+	d.step()
+	lose := func(first, last, left int) {
+		t.Helper()
+		for i := first; i < last; i++ {
+			d.noExternal(fmt.Sprintf("shop/db-%d", i), false)
+		}
+		d.step()
+		if n := len(d.recordsOf(record.KindService)); n != left {
+			t.Errorf("%d are left, want %d", n, left)
+		}
+	}
+	lose(0, 20, 60)  // a quarter of all
+	lose(20, 40, 60) // a half
 }
 
 // TestExternalDependencies has applications depend on ExternalServices of their own namespace and of others.
@@ -337,6 +368,9 @@ func TestExternalDependencies(t *testing.T) {
 		held.step()
 		held.wantExternal("shop/db", v1alpha1.ConditionAccepted, "True Accepted: Whoever could depend on it still can")
 		held.wantDependencies("cafe/bar", "shop/db.external")
+		if list := held.guard.list(); len(list) > 0 {
+			t.Errorf("held are %v, though it has come back", list)
+		}
 		held.queue.add(func(w *work) { w.confirmed = true })
 		held.step()
 		held.wantDependencies("cafe/bar")
@@ -394,6 +428,7 @@ func TestExternalAddress(t *testing.T) {
 	}
 	d.external("shop/db", mysql)
 	d.external("shop/web", nil)
+	d.put("web", callsExternal("db"))
 	d.step()
 	d.wantRecords(record.KindClaim, "-/-/"+owner)
 	if got, want := d.asks.claims[owner], (record.Claim{Owner: owner, Purpose: record.PurposeService, Length: 32}); got != want {
@@ -441,6 +476,12 @@ func TestExternalAddress(t *testing.T) {
 		}
 		d.wantExternal("shop/db", v1alpha1.ConditionAccepted, "False InvalidSpec")
 		d.wantExternal("shop/db", v1alpha1.ConditionAllocated, "True Allocated")
+		d.allot(owner, "10.0.0.8/32") // a person had it repaired
+		d.step()
+		address("10.0.0.8")
+		if got := d.externalStatus("shop/db").Address; got != "10.0.0.8" {
+			t.Errorf("the status has address %q, want 10.0.0.8", got)
+		}
 		d.external("shop/db", mysql)
 		d.step()
 	})
@@ -454,6 +495,7 @@ func TestExternalAddress(t *testing.T) {
 		d.allot(owner, "2001:db8::7/128")
 		d.step()
 		address("2001:db8::7")
+		d.externalStatus("shop/db")
 		d.external("shop/late", func(s *externalSpec) {
 			mysql(s)
 			s.Address = &v1alpha1.AddressRequest{Pool: "late"}
@@ -461,11 +503,12 @@ func TestExternalAddress(t *testing.T) {
 		d.step()
 		d.wantExternal("shop/late", v1alpha1.ConditionAccepted, "True")
 		d.wantExternal("shop/late", v1alpha1.ConditionAllocated, "False PoolNotFound: there is no accepted IPPool late")
-		d.ipPool("late", 1, nil, "10.9.0.0/16")
-		d.step()
+		if n := d.plans(func() { d.ipPool("late", 1, nil, "10.9.0.0/16") }); n != 0 {
+			t.Errorf("%v applications were planned for a pool that they do not ask for", n)
+		}
 		d.wantRecords(record.KindClaim, "-/-/"+owner, "-/-/external/shop/late")
 	})
-	t.Run("what is not given is said", func(t *testing.T) {
+	t.Run("what is not given is said, and what was given is kept where the store was set back", func(t *testing.T) {
 		claim := d.asks.claims["external/shop/late"]
 		full := record.Allotment{Owner: claim.Owner, Pool: "late", Reason: "PoolExhausted", Message: "IPPool late is full"}
 		if err := d.reports.take(d.mirror.Snapshot(), "", full.Record()); err != nil {
@@ -474,6 +517,28 @@ func TestExternalAddress(t *testing.T) {
 		d.queue.add(func(w *work) { w.allotted[claim.Owner] = true })
 		d.step()
 		d.wantExternal("shop/late", v1alpha1.ConditionAllocated, "False PoolExhausted: IPPool late is full")
+		d = d.again()
+		d.space = &heldSpace{}
+		d.step()
+		forgotten := record.Allotment{Owner: owner, Reason: ipam.ReasonStoreSetBack, Message: "the store was set back"}
+		if err := d.reports.take(d.mirror.Snapshot(), "", forgotten.Record()); err != nil {
+			t.Fatal(err)
+		}
+		d.queue.add(func(w *work) { w.allotted[owner] = true })
+		d.step()
+		address("2001:db8::7")
+		d.wantExternal("shop/db", v1alpha1.ConditionAllocated, "False StoreSetBack")
+		if got := d.externalStatus("shop/db").Address; got != "2001:db8::7" {
+			t.Errorf("the status has address %q, want 2001:db8::7", got)
+		}
+		full = record.Allotment{Owner: owner, Pool: "given", Reason: "PoolExhausted", Message: "the pools are full"}
+		if err := d.reports.take(d.mirror.Snapshot(), "", full.Record()); err != nil {
+			t.Fatal(err)
+		}
+		d.queue.add(func(w *work) { w.allotted[owner] = true })
+		d.step()
+		address("")
+		d.wantExternal("shop/db", v1alpha1.ConditionAllocated, "False PoolExhausted")
 	})
 	t.Run("it goes with the ports that need it, and with the ExternalService", func(t *testing.T) {
 		d.external("shop/db", nil)
@@ -482,6 +547,19 @@ func TestExternalAddress(t *testing.T) {
 		d.wantExternal("shop/db", v1alpha1.ConditionAllocated, "")
 		d.wantRecords(record.KindClaim, "-/-/external/shop/late")
 		d.noExternal("shop/late", true)
+		d.step()
+		d.wantRecords(record.KindClaim)
+	})
+	t.Run("a claim goes, too, where the process died between the record and that", func(t *testing.T) {
+		d.external("shop/db", mysql)
+		d.step()
+		d.noExternal("shop/db", true)
+		gone := record.Record{Key: record.ServiceKey("shop", "db.external")}
+		if _, err := d.writer.Apply(t.Context(), []store.Write{{Record: gone, Delete: true, Cause: record.CausePerson}}, nil); err != nil {
+			t.Fatal(err)
+		}
+		d = d.again()
+		d.space = &heldSpace{}
 		d.step()
 		d.wantRecords(record.KindClaim)
 	})
@@ -523,6 +601,18 @@ func TestExternalQuota(t *testing.T) {
 			t.Errorf("a restart wrote %d times", wrote)
 		}
 		used("2 addresses, 1 refused")
+		d.external("shop/a", func(s *externalSpec) {
+			mysql(s)
+			s.Endpoints = []v1alpha1.ExternalEndpoint{{Address: "::1"}}
+		})
+		d.step()
+		d = d.again()
+		d.space = &heldSpace{}
+		d.queue.add(func(w *work) { w.quotas["retail"] = true })
+		d.step()
+		used("2 addresses, 1 refused") // one that is refused keeps what it has
+		d.external("shop/a", mysql)
+		d.step()
 	})
 	t.Run("another tenant's namespace", func(t *testing.T) {
 		d.place("shop", "prod", "food")
@@ -543,4 +633,21 @@ func TestExternalQuota(t *testing.T) {
 		used("2 addresses, 0 refused")
 		d.wantRecords(record.KindClaim, "-/-/application/shop/web", "-/-/external/shop/b")
 	})
+}
+
+// TestExternalsByAge gives the last address that a tenant may have to the older of two.
+func TestExternalsByAge(t *testing.T) {
+	d := newTenants(t)
+	d.space = &heldSpace{}
+	one := int64(1)
+	d.quota("retail", "retail", func(s *v1alpha1.TenantQuotaSpec) { s.Addresses = &one })
+	for i, key := range []string{"shop/older", "shop/a"} {
+		x := testExternal(key)
+		x.CreationTimestamp = metav1.Unix(int64(i+1), 0)
+		mysql(&x.Spec)
+		fill(d.hub.externals, []*v1alpha1.ExternalService{x})
+		d.queue.externalEvents().OnAdd(x, false)
+	}
+	d.step()
+	d.wantRecords(record.KindClaim, "-/-/external/shop/older")
 }

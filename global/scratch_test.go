@@ -12,7 +12,7 @@ import (
 	"github.com/meridian-federation/meridian/internal/store/mem"
 )
 
-// TestCallersFromScratch makes random edits to namespaces, policies and applications, in helpings of several, and compares
+// TestCallersFromScratch makes random edits to namespaces, policies, ExternalServices and applications, in helpings of several, and compares
 // what is in force with what a planner decides that sees the last state alone.
 func TestCallersFromScratch(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
@@ -56,7 +56,7 @@ func edit(r *rapid.T, d *desk) {
 		}
 		return out
 	}
-	switch rapid.IntRange(0, 5).Draw(r, "kind") {
+	switch rapid.IntRange(0, 7).Draw(r, "kind") {
 	case 0:
 		d.place(pick("namespace", namespaces...), pick("environment", "prod", "test"), pick("tenant", "x", "y"))
 	case 1, 2:
@@ -83,14 +83,22 @@ func edit(r *rapid.T, d *desk) {
 		app.Namespace = namespace
 		_ = d.hub.applications.store.Delete(app)
 		d.queue.applicationEvents().OnDelete(app)
+	case 4, 5:
+		key := pick("namespace", namespaces...) + "/" + pick("external", apps...)
+		if rapid.IntRange(0, 3).Draw(r, "deletes") == 0 {
+			d.noExternal(key, true)
+			return
+		}
+		d.external(key, letting(pick("consumer", "shop", "cafe", "cafe/a", "bank/b", "@x", "@y"), pick("consumer", "bank", "@x")))
 	default:
 		namespace := pick("namespace", namespaces...)
 		if _, ok := d.hub.namespaces.get(namespace); !ok {
 			d.place(namespace, "prod", "x")
 		}
 		ports := rapid.Bool().Draw(r, "ports")
-		on := calls(some("dependency")...)
+		on, onExternal := calls(some("dependency")...), callsExternal(some("external dependency")...)
 		d.putIn(namespace, pick("app", apps...), func(s *specOf) {
+			onExternal(s)
 			on(s)
 			if !ports {
 				s.Ports = nil
