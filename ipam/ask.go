@@ -120,6 +120,7 @@ func (t *Tier) tell(p *pool, decision delegation.Decision) {
 	all, taken, _ := sums(p.usage)
 	d := record.Demand{Pool: p.name, Region: t.cfg.Region, Zone: t.cfg.Zone, Want: decision.Want, Length: decision.Length, Addresses: all,
 		Taken: taken}
+	d.Problems = t.problems(p)
 	for _, b := range p.granted() {
 		if b.Returned() {
 			d.Returned = append(d.Returned, b.Prefix)
@@ -144,5 +145,6 @@ func (t *Tier) tell(p *pool, decision delegation.Decision) {
 // by less than a step.
 func same(told, d record.Demand) bool {
 	return told.Want == d.Want && told.Length == d.Length && told.Addresses == d.Addresses &&
-		math.Abs(told.Taken-d.Taken) < max(d.Addresses/steps, 1) && slices.Equal(told.Returned, d.Returned)
+		math.Abs(told.Taken-d.Taken) < max(d.Addresses/steps, 1) && slices.Equal(told.Returned, d.Returned) &&
+		slices.Equal(told.Problems, d.Problems)
 }

@@ -122,6 +122,7 @@ func (t *Tier) listen(key of, w word) error {
 	}
 	c := t.child(key.child)
 	if w.demand == nil {
+		t.todo.asks.add(key.pool) // what it had trouble with goes up
 		delete(c.demands, key.pool)
 		t.todo.given.add(key)
 		return nil
@@ -135,6 +136,9 @@ func (t *Tier) listen(key of, w word) error {
 	}
 	if n := len(d.Returned); n > mostReturned {
 		return fmt.Errorf("returned: got %d prefixes, want at most %d", n, mostReturned)
+	}
+	if !slices.Equal(c.demands[key.pool].Problems, d.Problems) {
+		t.todo.asks.add(key.pool)
 	}
 	c.demands[key.pool] = d
 	t.todo.given.add(key)

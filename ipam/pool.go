@@ -100,6 +100,9 @@ func (t *Tier) look(p *pool) {
 	if len(t.orphans[p.name]) > 0 {
 		t.todo.orphans.add(p.name)
 	}
+	if _, was, _ := sums(before); len(p.problems) > 0 && taken < was {
+		t.todo.blocks.add(p.name) // it may be possible now
+	}
 	for _, b := range p.usage.Blocks {
 		if s, ok := p.stranded[b.Prefix]; ok && (b.Idle || b.Taken != s.taken) {
 			t.todo.blocks.add(p.name)
@@ -185,6 +188,7 @@ func (t *Tier) bring(ctx context.Context, p *pool) error {
 	if !sure {
 		return nil
 	}
+	before := p.problems
 	p.problems = nil
 	for _, prefix := range slices.SortedFunc(maps.Keys(wanted), netip.Prefix.Compare) {
 		b := wanted[prefix]
@@ -197,6 +201,9 @@ func (t *Tier) bring(ctx context.Context, p *pool) error {
 	}
 	if p.known {
 		p.kept = p.settings()
+	}
+	if !slices.Equal(before, p.problems) {
+		t.todo.asks.add(p.name)
 	}
 	t.look(p)
 	for _, child := range t.children {

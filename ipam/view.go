@@ -30,7 +30,7 @@ type PoolState struct {
 	Waiting, Short int
 	// Stranded are blocks that the place should not have any more, with the owners of what is taken there.
 	Stranded []Stranded
-	// Problems say what of the pool's record cannot be done, and why.
+	// Problems say what of the pool's record cannot be done here or below, and why: the first few.
 	Problems []string
 	// rate is how fast it fills.
 	rate rate
@@ -111,6 +111,7 @@ func (t *Tier) show(v *view, name string) {
 		return
 	}
 	state := p.state()
+	state.Problems = t.problems(p)
 	state.Delegated = v.sizes[name]
 	switch {
 	case !shown:
@@ -149,7 +150,7 @@ func (p *pool) nothing() bool {
 
 func (p *pool) state() PoolState {
 	s := PoolState{Name: p.name, Spec: p.spec, Known: p.known, Revision: p.revision, Usage: p.usage, Waiting: len(p.waiting),
-		Problems: slices.Clone(p.problems), rate: p.rate}
+		rate: p.rate}
 	for _, lengths := range p.short {
 		s.Short += len(lengths)
 	}

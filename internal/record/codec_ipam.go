@@ -159,8 +159,12 @@ func DemandKey(region, zone, pool string) Key { return at(KindDemand, region, zo
 
 // Record encodes the demand.
 func (v Demand) Record() Record {
-	return marshal(DemandKey(v.Region, v.Zone, v.Pool), &recordpb.Demand{Want: int32(v.Want), Length: int32(v.Length),
-		Returned: texts(v.Returned), Addresses: v.Addresses, Taken: v.Taken, Epoch: v.Epoch, Revision: v.Revision})
+	m := &recordpb.Demand{Want: int32(v.Want), Length: int32(v.Length),
+		Returned: texts(v.Returned), Addresses: v.Addresses, Taken: v.Taken, Epoch: v.Epoch, Revision: v.Revision}
+	for _, problem := range v.Problems {
+		m.Problems = append(m.Problems, clip(problem))
+	}
+	return marshal(DemandKey(v.Region, v.Zone, v.Pool), m)
 }
 
 // DecodeDemand reads a demand.
@@ -177,6 +181,12 @@ func DecodeDemand(r Record) (Demand, error) {
 		Epoch: m.Epoch, Revision: m.Revision}
 	if v.Returned, err = prefixes(m.Returned); err != nil {
 		return Demand{}, fmt.Errorf("record %s: returned: %w", r.Key, err)
+	}
+	if n := len(m.Problems); n > MaxPoolProblems {
+		return Demand{}, fmt.Errorf("record %s: problems: got %d, want at most %d", r.Key, n, MaxPoolProblems)
+	}
+	for _, problem := range m.Problems {
+		v.Problems = append(v.Problems, clip(problem))
 	}
 	return v, nil
 }

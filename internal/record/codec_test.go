@@ -65,7 +65,7 @@ func TestRoundTrip(t *testing.T) {
 		"allotment": {record.Allotment{Owner: "ipclaim/n/c", Region: "r", Zone: "z", Pool: "p", Prefix: prefix, Reason: "R", Message: "m"},
 			func(r record.Record) (any, error) { return record.DecodeAllotment(r) }},
 		"demand": {record.Demand{Pool: "p", Region: "r", Zone: "z", Want: 2, Length: 20, Returned: []netip.Prefix{prefix}, Addresses: 1e30,
-			Taken: 7, Epoch: 1 << 63, Revision: 9},
+			Taken: 7, Epoch: 1 << 63, Revision: 9, Problems: []string{"a", "b"}},
 			func(r record.Record) (any, error) { return record.DecodeDemand(r) }},
 		"service": {record.Service{Namespace: "n", Application: "a", Environment: "e", Tenant: "t", ServiceAccount: "a", Unproxied: true,
 			Ports: []record.Port{{Name: "http", Port: 80, TargetPort: 8080, Protocol: "TCP", AppProtocol: "http"}}},
@@ -144,13 +144,15 @@ func TestValidateRefuses(t *testing.T) {
 	crowded := record.Location{Namespace: "n", Application: "a", Cluster: "c", Chunk: "x1",
 		Endpoints: make([]record.Endpoint, record.MaxEndpoints+1)}
 	wide := record.Health{Cluster: "c", ServiceRanges: []string{"10.96.0.0/33"}}
+	troubled := record.Demand{Pool: "p", Region: "r", Problems: make([]string, record.MaxPoolProblems+1)}
 	tests := map[string]struct {
 		record record.Record
 		want   string
 	}{
 		"too many ranges": {record.Health{Cluster: "c", PodRanges: make([]string, record.MaxRanges+1)}.Record(),
 			"pod ranges: 65 prefixes, at most 64 are told"},
-		"a range that is none": {wide.Record(), "service ranges: netip.ParsePrefix"},
+		"too many problems of a pool": {troubled.Record(), "problems: got 5, want at most 4"},
+		"a range that is none":        {wide.Record(), "service ranges: netip.ParsePrefix"},
 		"a standing's range that is none": {record.Standing{Cluster: "c", Health: &wide}.Record(),
 			"decoding record standing/c: service ranges: netip.ParsePrefix"},
 		"everyone and some":   {everyone.Record(), "everyone, and 1 namespaces"},

@@ -98,4 +98,9 @@ type Demand struct {
 	// Epoch and Revision are the position of its ledger.
 	Epoch    uint64
 	Revision int64
+	// Problems say what of the pool's record cannot be done there or below, and why: the first few, at most MaxPoolProblems.
+	Problems []string
 }
+
+// MaxPoolProblems bounds the problems in one Demand.
+const MaxPoolProblems = 4

@@ -2771,6 +2771,7 @@ type Demand struct {
 	Taken         float64                `protobuf:"fixed64,5,opt,name=taken,proto3" json:"taken,omitempty"`
 	Epoch         uint64                 `protobuf:"varint,6,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	Revision      int64                  `protobuf:"varint,7,opt,name=revision,proto3" json:"revision,omitempty"`
+	Problems      []string               `protobuf:"bytes,8,rep,name=problems,proto3" json:"problems,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2852,6 +2853,13 @@ func (x *Demand) GetRevision() int64 {
 		return x.Revision
 	}
 	return 0
+}
+
+func (x *Demand) GetProblems() []string {
+	if x != nil {
+		return x.Problems
+	}
+	return nil
 }
 
 var File_internal_record_recordpb_record_proto protoreflect.FileDescriptor
@@ -3105,7 +3113,7 @@ const file_internal_record_recordpb_record_proto_rawDesc = "" +
 	"\x04pool\x18\x01 \x01(\tR\x04pool\x12\x16\n" +
 	"\x06prefix\x18\x02 \x01(\tR\x06prefix\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x18\n" +
-	"\amessage\x18\x04 \x01(\tR\amessage\"\xb6\x01\n" +
+	"\amessage\x18\x04 \x01(\tR\amessage\"\xd2\x01\n" +
 	"\x06Demand\x12\x12\n" +
 	"\x04want\x18\x01 \x01(\x05R\x04want\x12\x16\n" +
 	"\x06length\x18\x02 \x01(\x05R\x06length\x12\x1a\n" +
@@ -3113,7 +3121,8 @@ const file_internal_record_recordpb_record_proto_rawDesc = "" +
 	"\taddresses\x18\x04 \x01(\x01R\taddresses\x12\x14\n" +
 	"\x05taken\x18\x05 \x01(\x01R\x05taken\x12\x14\n" +
 	"\x05epoch\x18\x06 \x01(\x04R\x05epoch\x12\x1a\n" +
-	"\brevision\x18\a \x01(\x03R\brevisionBBZ@github.com/meridian-federation/meridian/internal/record/recordpbb\x06proto3"
+	"\brevision\x18\a \x01(\x03R\brevision\x12\x1a\n" +
+	"\bproblems\x18\b \x03(\tR\bproblemsBBZ@github.com/meridian-federation/meridian/internal/record/recordpbb\x06proto3"
 
 var (
 	file_internal_record_recordpb_record_proto_rawDescOnce sync.Once
