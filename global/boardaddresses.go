@@ -41,6 +41,8 @@ type addressing struct {
 // poolUsage is how Global's part of a pool stands, in addresses.
 type poolUsage struct {
 	addresses, taken, delegated float64
+	// problems are what of it cannot be done somewhere, and why.
+	problems []string
 	// known: it was heard of.
 	known bool
 }
@@ -239,6 +241,11 @@ func (b *board) ipPool(t target) (types.UID, any, any) {
 			after.Percent = int32(math.Ceil(100 * use.taken / use.addresses))
 		}
 		set(&after.Conditions, spec.Generation, sufficient(use, s.pool.LowWater))
+		if len(use.problems) > 0 {
+			set(&after.Conditions, spec.Generation, condition(v1alpha1.ConditionInForce, false, v1alpha1.ReasonRejected, strings.Join(use.problems, "; ")))
+		} else if b.allTold() {
+			set(&after.Conditions, spec.Generation, condition(v1alpha1.ConditionInForce, true, v1alpha1.ReasonAccepted, ""))
+		}
 	}
 	if clash, looked := b.serviceClashes().pools[t.name]; clash != "" || looked && b.allTold() {
 		set(&after.Conditions, spec.Generation, disjoint(v1alpha1.ConditionServiceRangesDisjoint, clash))

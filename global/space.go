@@ -100,7 +100,7 @@ func (s *space) usage(pool string) poolUsage {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	state, known := s.pools[pool]
-	out := poolUsage{known: known, delegated: state.Delegated}
+	out := poolUsage{known: known, delegated: state.Delegated, problems: state.Problems}
 	for _, b := range state.Usage.Blocks {
 		out.addresses += b.Addresses
 		out.taken += b.Taken

@@ -212,6 +212,19 @@ func TestAddresses(t *testing.T) {
 		})
 		h.wantPool(t, "lb", "Sufficient", "256 5 64 25 True(Sufficient): ", "addresses", "taken", "delegated", "percent")
 	})
+	t.Run("what places cannot do", func(t *testing.T) {
+		demand := record.Demand{Pool: "lb", Region: "west", Want: 1, Addresses: 64, Taken: 5}
+		const problem = "zone west-a: reserved: 192.0.2.0/30 of pool lb is in use by ipclaim/shop/db"
+		h.wantPool(t, "lb", "InForce", "True(Accepted): ")
+		demand.Problems = []string{problem}
+		refused := demand.Record()
+		west.outbox.Edit(feed.Put(&refused))
+		h.wantPool(t, "lb", "InForce", "False(Rejected): region west: "+problem)
+		demand.Problems = nil
+		done := demand.Record()
+		west.outbox.Edit(feed.Put(&done))
+		h.wantPool(t, "lb", "InForce", "True(Accepted): ")
+	})
 	t.Run("a region that is there when what it had is taken back tells all again", func(t *testing.T) {
 		n, err := g.ask(t, question.KindIPAMReclaim, question.IPAMReclaimRequest{Target: question.Path{Region: "west"}, Force: true})
 		if err != nil || len(n.Confirmed) != 1 {

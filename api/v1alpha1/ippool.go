@@ -185,7 +185,9 @@ type IPPoolStatus struct {
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
 	// conditions are Accepted (the spec as it is now is in force; otherwise the
-	// one before stays so), Sufficient (more than lowWaterPercent is free) and
+	// one before stays so), Sufficient (more than lowWaterPercent is free),
+	// InForce (no place that has something of it refuses what is accepted, such as
+	// a reservation of what it gave before that was known there) and
 	// ServiceRangesDisjoint (no cluster reports addresses of it for Services).
 	// +optional
 	// +listType=map

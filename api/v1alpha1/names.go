@@ -40,6 +40,9 @@ const (
 	ConditionAllocated = "Allocated"
 	// ConditionSufficient: enough of an IPPool is free.
 	ConditionSufficient = "Sufficient"
+	// ConditionInForce: an IPPool is in force at each place that has something of
+	// it, as far as that has told.
+	ConditionInForce = "InForce"
 	// ConditionRangesDisjoint: no cluster of a Cluster's network that comes before
 	// it has pods of the same addresses.
 	ConditionRangesDisjoint = "RangesDisjoint"
@@ -141,7 +144,8 @@ const (
 	// ReasonConnected and ReasonNotConnected speak of sessions with a child.
 	ReasonConnected    = "Connected"
 	ReasonNotConnected = "NotConnected"
-	// ReasonRejected: a cluster refused an object.
+	// ReasonRejected: a cluster refused an object; of ConditionInForce, a place
+	// refused what is accepted of an IPPool.
 	ReasonRejected = "Rejected"
 	// ReasonObjectExists: the cluster holds an object of that name that is not
 	// Meridian's, and the Application does not say adopt.
