@@ -156,11 +156,13 @@ func TestExternalService(t *testing.T) {
 			"10.0.0.300":        `spec.endpoints[1].address: "10.0.0.300" is not an IP address`,
 			"::1":               "spec.endpoints[1].address: ::1 is not the address of one machine",
 			"fe80::1%eth0":      `spec.endpoints[1].address: "fe80::1%eth0" is not an IP address`,
+			"192.0.2.1 of a":    "spec.endpoints[1].zone: a is of no region; set spec.endpoints[1].region too",
 			"169.254.169.254":   "spec.endpoints[1].address: 169.254.169.254 is not",
 			"2001:db8::0:0:0:5": "spec.endpoints[1].address: 2001:db8::0:0:0:5 is that of spec.endpoints[0]",
 		} {
 			d.external("shop/bad", func(s *externalSpec) {
-				s.Endpoints = []v1alpha1.ExternalEndpoint{{Address: "2001:db8::5"}, {Address: address}}
+				address, zone, _ := strings.Cut(address, " of ")
+				s.Endpoints = []v1alpha1.ExternalEndpoint{{Address: "2001:db8::5"}, {Address: address, Zone: zone}}
 			})
 			d.external("shop/good", func(s *externalSpec) { s.Hosts = []string{strings.ReplaceAll(address, ":", "-") + ".example.com"} })
 			d.step()
@@ -231,9 +233,13 @@ func TestExternalService(t *testing.T) {
 	})
 	t.Run("those found missing go by the guard", func(t *testing.T) {
 		d.guard.doubts(true)
+		d.external("elsewhere/db", nil)
 		d.noExternal("elsewhere/db", false)
 		d.step()
 		d.wantRecords(record.KindService, "elsewhere/db.external")
+		if list := d.guard.list(); len(list) != 1 {
+			t.Errorf("held are %v, want the one that is missing", list)
+		}
 		d = d.again()
 		d.guard.doubts(true)
 		d.step()

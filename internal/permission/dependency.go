@@ -74,6 +74,6 @@ func declares(e *store.Entry, r question.CanIRequest) (bool, error) {
 		return false, fmt.Errorf("reading what %s declares: %w", r.Caller, err)
 	}
 	return slices.ContainsFunc(spec.DependsOn, func(d v1alpha1.Dependency) bool {
-		return d.Name == r.Provider.Name && (d.Namespace == r.Provider.Namespace || d.Namespace == "" && r.Caller.Namespace == r.Provider.Namespace)
+		return d.Kind != v1alpha1.DependencyExternalService && d.Name == r.Provider.Name && (d.Namespace == r.Provider.Namespace || d.Namespace == "" && r.Caller.Namespace == r.Provider.Namespace)
 	}), nil
 }

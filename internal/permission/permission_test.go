@@ -55,7 +55,7 @@ func assignment(of record.Record, dependencies ...string) record.Record {
 	return record.Assignment{Namespace: p[0], Application: p[1], Zone: "a", Region: "west", Revision: p[2], Dependencies: dependencies}.Record()
 }
 
-// shop is checkout, which declares ledger and tax; cart, which declares nothing and runs nowhere; and what they call.
+// shop is checkout, which declares ledger and tax; cart, which declares an ExternalService of ledger's name and runs nowhere; and what they call.
 func shop() []record.Record {
 	policy := func(namespace, app, environment string, rules ...record.Rule) record.Record {
 		return record.Policy{Namespace: namespace, Application: app, Environment: environment, Rules: rules}.Record()
@@ -70,7 +70,7 @@ func shop() []record.Record {
 		policy("payments", "tax", "prod", rule(0, nil, "GET"), rule(1, []int32{9999})),
 		policy("lab", "ledger", "test", rule(0, nil)),
 		policy("payments", "batch", "prod", rule(0, nil)),
-		checkout, assignment(checkout, "payments/ledger"), revision("cart", ""),
+		checkout, assignment(checkout, "payments/ledger"), revision("cart", `{"kind":"ExternalService","namespace":"payments","name":"ledger"}`),
 		record.Service{Namespace: "payments", Application: "ledger", Ports: []record.Port{{Name: "http", Port: 8080}, {Port: 9090}}}.Record(),
 		record.Service{Namespace: "payments", Application: "tax", Ports: []record.Port{{Port: 6379, AppProtocol: "redis"}}}.Record(),
 		record.Service{Namespace: "lab", Application: "ledger", Ports: []record.Port{{Port: 80}}}.Record(),

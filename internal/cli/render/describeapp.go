@@ -57,6 +57,9 @@ func specRows(s *v1alpha1.ApplicationSpec) [][]string {
 		if d.Namespace != "" {
 			name = d.Namespace + "/" + d.Name
 		}
+		if d.Kind == v1alpha1.DependencyExternalService {
+			name = "ExternalService " + name
+		}
 		calls = append(calls, name)
 	}
 	rows = append(rows, []string{"Depends on:", dash(strings.Join(calls, ", "))})
