@@ -57,6 +57,19 @@ func TestSamplesHaveAddresses(t *testing.T) {
 			t.Errorf("no application of %s asks for an address", namespace)
 		}
 	}
+	externals, err := f.externals(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	table = f.meridian(t, "get", "externalservices", "-A")
+	for _, x := range externals {
+		owner, address := "external/"+x.Namespace+"/"+x.Name, x.Status.Address
+		if address == "" || owners[address] != "" || !strings.Contains(table, address) {
+			t.Errorf("%s has the address %q, of %q as well; `get externalservices` says\n%s", owner, address, owners[address], table)
+		} else if found := f.meridian(t, "ipam", "find", address); !strings.Contains(found, owner) {
+			t.Errorf("`ipam find %s` does not name %s:\n%s", address, owner, found)
+		}
+	}
 	list, err := f.hub.Resource(pools).List(t.Context(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)

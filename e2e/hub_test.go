@@ -100,6 +100,21 @@ func (f *federation) apps(ctx context.Context) ([]v1alpha1.Application, error) {
 	return out, nil
 }
 
+// externals reads all ExternalServices.
+func (f *federation) externals(ctx context.Context) ([]v1alpha1.ExternalService, error) {
+	list, err := f.hub.Resource(v1alpha1.GroupVersion.WithResource("externalservices")).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]v1alpha1.ExternalService, len(list.Items))
+	for i := range list.Items {
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(list.Items[i].Object, &out[i]); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
 // deleteApp deletes an application by the CLI.
 func (f *federation) deleteApp(t *testing.T, namespace, name string) {
 	t.Helper()
@@ -184,6 +199,15 @@ func (f *federation) settled(t *testing.T) {
 			}
 			if apps[i].Spec.Address != nil && apps[i].Status.Address == "" {
 				return fmt.Errorf("%s/%s has no address", apps[i].Namespace, apps[i].Name)
+			}
+		}
+		externals, err := f.externals(ctx)
+		if err != nil {
+			return err
+		}
+		for _, x := range externals {
+			if allocated := meta.FindStatusCondition(x.Status.Conditions, v1alpha1.ConditionAllocated); allocated != nil && x.Status.Address == "" {
+				return fmt.Errorf("ExternalService %s/%s has no address: %s", x.Namespace, x.Name, allocated.Message)
 			}
 		}
 		return nil

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os/exec"
@@ -158,6 +159,23 @@ func (f *federation) checkSidecar(t *testing.T, cluster string, app *v1alpha1.Ap
 	for _, d := range calleesOf(app) {
 		namespace, name, _ := strings.Cut(d, "/")
 		want = append(want, hostsOf(namespace, name)...)
+	}
+	externals, err := f.externals(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range app.Spec.DependsOn {
+		if d.Kind != v1alpha1.DependencyExternalService {
+			continue
+		}
+		namespace := cmp.Or(d.Namespace, app.Namespace)
+		for _, x := range externals {
+			if x.Namespace == namespace && x.Name == d.Name {
+				for _, host := range x.Spec.Hosts {
+					want = append(want, namespace+"/"+host)
+				}
+			}
+		}
 	}
 	slices.Sort(want)
 	if !slices.Equal(got, want) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/meridian-federation/meridian/api/v1alpha1"
 	"github.com/meridian-federation/meridian/internal/object"
+	"github.com/meridian-federation/meridian/internal/record"
 )
 
 // world is which applications run where, and what clusters should hold for it. All dependencies are allowed.
@@ -27,10 +28,13 @@ func (w world) add(app *v1alpha1.Application, placed map[string]int32) {
 	w.apps[name], w.placed[name] = app, placed
 }
 
-// calleesOf names what an application depends on.
+// calleesOf names the applications that one depends on.
 func calleesOf(app *v1alpha1.Application) []string {
 	var out []string
 	for _, d := range app.Spec.DependsOn {
+		if d.Kind == v1alpha1.DependencyExternalService {
+			continue
+		}
 		namespace := d.Namespace
 		if namespace == "" {
 			namespace = app.Namespace
@@ -174,6 +178,9 @@ func (f *federation) hasEndpoints(t *testing.T, cluster string, want map[string]
 		}
 		for _, o := range list.Items {
 			name := appOf(o)
+			if _, external := record.CutExternal(name); external {
+				continue // outside, and the same everywhere
+			}
 			e := got[name]
 			chunk, _, _ := unstructured.NestedSlice(o.Object, "spec", "endpoints")
 			e.addresses += len(chunk)

@@ -122,6 +122,9 @@ func addSample(w *graphtest.World, a v1alpha1.Application, cluster string) {
 			AppProtocol: p.AppProtocol})
 	}
 	for _, d := range a.Spec.DependsOn {
+		if d.Kind == v1alpha1.DependencyExternalService {
+			continue
+		}
 		dependency := d.Namespace
 		if dependency == "" {
 			dependency = a.Namespace

@@ -1,6 +1,6 @@
 // Package samples carries sample applications as YAML: Bookinfo, and an online
 // shop of eleven services, one of them in a namespace of its own that an
-// AccessPolicy opens. They are what a newcomer sees running first. The pools are
+// AccessPolicy opens, and which depends on a database outside. They are what a newcomer sees running first. The pools are
 // where they have their addresses from.
 //
 // Invariants: each folder but pools is one namespace, its Namespace object in

@@ -16,6 +16,7 @@ func TestDocumentsAreWholeAndResolve(t *testing.T) {
 	namespaces := map[string]bool{}
 	apps := map[string]*v1alpha1.Application{}
 	policies := map[string][]*v1alpha1.AccessPolicy{}
+	externals := map[string]*v1alpha1.ExternalService{}
 	for _, doc := range Documents() {
 		var head struct {
 			metav1.TypeMeta   `json:",inline"`
@@ -50,6 +51,15 @@ func TestDocumentsAreWholeAndResolve(t *testing.T) {
 				t.Errorf("access policy %s comes before its namespace %q", policy.Name, policy.Namespace)
 			}
 			policies[policy.Namespace] = append(policies[policy.Namespace], policy)
+		case "ExternalService":
+			external := new(v1alpha1.ExternalService)
+			if err := yaml.UnmarshalStrict(doc, external); err != nil {
+				t.Fatalf("external service %s: %v", head.Name, err)
+			}
+			if !namespaces[external.Namespace] {
+				t.Errorf("external service %s comes before its namespace %q", external.Name, external.Namespace)
+			}
+			externals[external.Namespace+"/"+external.Name] = external
 		default:
 			t.Errorf("unexpected kind %q in\n%s", head.Kind, doc)
 		}
@@ -57,9 +67,19 @@ func TestDocumentsAreWholeAndResolve(t *testing.T) {
 	if got, want := len(apps), 4+11; got != want {
 		t.Errorf("got %d applications, want %d", got, want)
 	}
+	called := map[string]bool{}
 	for name, app := range apps {
 		for _, dep := range app.Spec.DependsOn {
 			namespace := cmp.Or(dep.Namespace, app.Namespace)
+			if dep.Kind == v1alpha1.DependencyExternalService {
+				called[namespace+"/"+dep.Name] = true
+				external := externals[namespace+"/"+dep.Name]
+				if external == nil || namespace != app.Namespace && !slices.Contains(external.Spec.Consumers,
+					v1alpha1.CallerSelector{Namespace: app.Namespace, Application: app.Name}) {
+					t.Errorf("%s depends on ExternalService %s/%s, which is no sample, or does not let it", name, namespace, dep.Name)
+				}
+				continue
+			}
 			target, ok := apps[namespace+"/"+dep.Name]
 			if !ok {
 				t.Errorf("%s depends on %s/%s, which is no sample", name, namespace, dep.Name)
@@ -71,6 +91,11 @@ func TestDocumentsAreWholeAndResolve(t *testing.T) {
 			if namespace != app.Namespace && !slices.ContainsFunc(policies[namespace], lets(app)) {
 				t.Errorf("%s depends on %s/%s, and no policy there lets it", name, namespace, dep.Name)
 			}
+		}
+	}
+	for name := range externals {
+		if !called[name] {
+			t.Errorf("nobody depends on ExternalService %s", name)
 		}
 	}
 }
