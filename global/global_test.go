@@ -196,11 +196,11 @@ func restartWritesNothing(t *testing.T, h *hub, s *mem.Store, g *tier) {
 	again.stop()
 }
 
-// versions are the resource versions of all Applications and Clusters.
+// versions are the resource versions of what has a status.
 func (h *hub) versions(t *testing.T) map[string]string {
 	t.Helper()
 	out := map[string]string{}
-	for _, kind := range []string{"Application", "AccessPolicy", "Cluster", "Zone", "Region"} {
+	for _, kind := range []string{"Application", "AccessPolicy", "ExternalService", "Cluster", "Zone", "Region"} {
 		list, err := h.of(kind, "").List(t.Context(), metav1.ListOptions{})
 		if err != nil {
 			t.Fatal(err)
