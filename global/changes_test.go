@@ -85,6 +85,12 @@ func TestChangesTold(t *testing.T) {
 		d.noIPPool("q")
 		d.noIPClaim("db", true)
 	}, "unknown IPClaim shop/db <nil> done deleted", "unknown IPClaim shop/none 1 done", "unknown IPPool q <nil> done deleted", "unknown IPPool tomorrow 1 done")
+	nowhere := func(s *externalSpec) { s.Endpoints = []v1alpha1.ExternalEndpoint{{Address: "::1"}} }
+	told(func() { d.external("shop/out", nil); d.external("shop/bad", nowhere) },
+		"unknown ExternalService shop/out 1 done", "unknown ExternalService shop/bad 1 refused")
+	told(func() { d.external("shop/bad", nil); d.external("shop/out", nowhere) },
+		"unknown ExternalService shop/bad 2 done", "unknown ExternalService shop/out 2 refused")
+	told(func() { d.noExternal("shop/bad", true) }, "unknown ExternalService shop/bad <nil> done deleted")
 
 	t.Run("a later term tells none of it again", func(t *testing.T) {
 		for _, app := range d.hub.applications.all() {

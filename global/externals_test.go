@@ -657,3 +657,30 @@ func TestExternalsByAge(t *testing.T) {
 	d.step()
 	d.wantRecords(record.KindClaim, "-/-/external/shop/older")
 }
+
+// TestExternalConsumersBounded has a tenant get more namespaces than what is kept of consumers has room for.
+func TestExternalConsumersBounded(t *testing.T) {
+	d := newDesk(t, nil)
+	d.place("cafe", "prod", "food")
+	d.putIn("cafe", "bar", callsExternal("shop/db"))
+	d.external("shop/db", letting("cafe"))
+	d.step()
+	for i := range 4200 {
+		d.place(fmt.Sprintf("%s-%d", strings.Repeat("n", 58), i), "prod", "many")
+	}
+	d.step()
+	for _, consumers := range [][]string{{"cafe", "@many"}, {"@many"}} {
+		d.external("shop/db", letting(consumers...))
+		d.step()
+		d.wantExternal("shop/db", v1alpha1.ConditionAccepted, "False SpecTooLarge: spec.consumers: they come to ")
+		d.wantDependencies("cafe/bar", "shop/db.external")
+	}
+	d = d.again()
+	if wrote := d.step(); wrote != 0 {
+		t.Errorf("a restart wrote %d times", wrote)
+	}
+	d.external("shop/db", nil)
+	d.step()
+	d.wantExternal("shop/db", v1alpha1.ConditionAccepted, "True")
+	d.wantDependencies("cafe/bar")
+}
