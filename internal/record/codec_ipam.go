@@ -80,7 +80,7 @@ func PrefixKey(region, zone, pool string, prefix netip.Prefix) Key {
 
 // Record encodes the prefix.
 func (v Prefix) Record() Record {
-	return marshal(PrefixKey(v.Region, v.Zone, v.Pool, v.Prefix), &recordpb.Prefix{Draining: v.Draining})
+	return marshal(PrefixKey(v.Region, v.Zone, v.Pool, v.Prefix), &recordpb.Prefix{Draining: v.Draining, Epoch: v.Epoch})
 }
 
 // DecodePrefix reads a prefix.
@@ -98,7 +98,7 @@ func DecodePrefix(r Record) (Prefix, error) {
 	if err != nil {
 		return Prefix{}, fmt.Errorf("record %s: %w", r.Key, err)
 	}
-	return Prefix{Pool: pool, Region: region, Zone: zone, Prefix: prefix, Draining: m.Draining}, nil
+	return Prefix{Pool: pool, Region: region, Zone: zone, Prefix: prefix, Draining: m.Draining, Epoch: m.Epoch}, nil
 }
 
 // ClaimKey is claim/REGION/ZONE/OWNER, the region and the zone - where there is none.
@@ -160,7 +160,8 @@ func DemandKey(region, zone, pool string) Key { return at(KindDemand, region, zo
 // Record encodes the demand.
 func (v Demand) Record() Record {
 	m := &recordpb.Demand{Want: int32(v.Want), Length: int32(v.Length),
-		Returned: texts(v.Returned), Addresses: v.Addresses, Taken: v.Taken, Epoch: v.Epoch, Revision: v.Revision}
+		Returned: texts(v.Returned), Addresses: v.Addresses, Taken: v.Taken, Epoch: v.Epoch, Revision: v.Revision,
+		Held: texts(v.Held)}
 	for _, problem := range v.Problems {
 		m.Problems = append(m.Problems, clip(problem))
 	}
@@ -181,6 +182,9 @@ func DecodeDemand(r Record) (Demand, error) {
 		Epoch: m.Epoch, Revision: m.Revision}
 	if v.Returned, err = prefixes(m.Returned); err != nil {
 		return Demand{}, fmt.Errorf("record %s: returned: %w", r.Key, err)
+	}
+	if v.Held, err = prefixes(m.Held); err != nil {
+		return Demand{}, fmt.Errorf("record %s: held: %w", r.Key, err)
 	}
 	if n := len(m.Problems); n > MaxPoolProblems {
 		return Demand{}, fmt.Errorf("record %s: problems: got %d, want at most %d", r.Key, n, MaxPoolProblems)

@@ -51,6 +51,9 @@ type Prefix struct {
 	Prefix       netip.Prefix
 	// Draining: nothing more is taken from it; it goes back when nothing is.
 	Draining bool
+	// Epoch is that of the place's ledger which holds it, as the place said last (Demand.Held); 0 while it has not. To a ledger of
+	// another epoch that does not hold it, it is one of which addresses may be in use that the ledger knows nothing of.
+	Epoch uint64
 }
 
 // Claim asks for an address or a prefix, for as long as it exists: of a zone, or without one of Global.
@@ -93,6 +96,8 @@ type Demand struct {
 	// Returned are prefixes that it takes nothing from any more and that may be taken back. They are named until they are
 	// gone.
 	Returned []netip.Prefix
+	// Held are prefixes that its ledger holds and whose records do not say so yet: their Epoch is to be that of the Demand.
+	Held []netip.Prefix
 	// Addresses that it holds, and those of them that are taken; rounded.
 	Addresses, Taken float64
 	// Epoch and Revision are the position of its ledger.

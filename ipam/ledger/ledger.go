@@ -65,8 +65,9 @@ type Ledger struct {
 	width   int // most transactions at once; 0 for any number
 
 	epoch  uint64
-	holder int64        // modification revision of the holder's key, as Open wrote it
-	seen   atomic.Int64 // highest revision of an answer of etcd's
+	past   map[uint64]bool // the epochs before it that Repair ended, as Open read them
+	holder int64           // modification revision of the holder's key, as Open wrote it
+	seen   atomic.Int64    // highest revision of an answer of etcd's
 
 	ctx  context.Context // ends with Close, or when the ledger is lost; its cause says why
 	stop context.CancelCauseFunc
@@ -113,6 +114,10 @@ func (l *Ledger) Position() (epoch uint64, revision int64) {
 	m := l.witness.known()
 	return m.Epoch, m.Revision
 }
+
+// Accepted tells whether an epoch is one of the ledger's from before it was set back, so that a Repair has accepted that what was
+// written in it may be lost.
+func (l *Ledger) Accepted(epoch uint64) bool { return l.past[epoch] }
 
 // Changed is closed when something is taken, becomes free, or a block changes, the next time.
 func (l *Ledger) Changed() <-chan struct{} {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"strconv"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -56,6 +57,7 @@ func newLedger(cfg Config) (*Ledger, error) {
 		width:   width,
 		pools:   map[string]*pool{},
 		moved:   map[string]bool{},
+		past:    map[uint64]bool{},
 		flying:  map[string]*ask{},
 		rouse:   make(chan struct{}, 1),
 	}
@@ -78,6 +80,9 @@ func (l *Ledger) open(ctx context.Context) error {
 		return err
 	}
 	if err := l.claim(ctx, found); err != nil {
+		return err
+	}
+	if err := l.loadEnds(ctx); err != nil {
 		return err
 	}
 	if err := l.loadBlocks(ctx); err != nil {
@@ -176,6 +181,22 @@ func (l *Ledger) claim(ctx context.Context, f found) error {
 		return fmt.Errorf("claiming the ledger: %w", ErrDeposed)
 	}
 	l.holder = resp.Header.Revision
+	return nil
+}
+
+// loadEnds reads which epochs have ended by a Repair.
+func (l *Ledger) loadEnds(ctx context.Context) error {
+	err := l.pages(ctx, l.keys.ended, clientv3.GetPrefixRangeEnd(l.keys.ended), func(kv *mvccpb.KeyValue) error {
+		epoch, err := strconv.ParseUint(string(kv.Key[len(l.keys.ended):]), 16, 64)
+		if err != nil {
+			return fmt.Errorf("etcd key %q: not an epoch's end: %w", kv.Key, err)
+		}
+		l.past[epoch] = true
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("reading which epochs have ended: %w", err)
+	}
 	return nil
 }
 

@@ -2554,8 +2554,10 @@ func (x *Pool) GetQuarantine() int64 {
 
 // Prefix is a delegated part of a pool; its name says all but this.
 type Prefix struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Draining      bool                   `protobuf:"varint,1,opt,name=draining,proto3" json:"draining,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Draining bool                   `protobuf:"varint,1,opt,name=draining,proto3" json:"draining,omitempty"`
+	// The epoch of the ledger that holds it, by that one's word; 0 for none yet.
+	Epoch         uint64 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2595,6 +2597,13 @@ func (x *Prefix) GetDraining() bool {
 		return x.Draining
 	}
 	return false
+}
+
+func (x *Prefix) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
 }
 
 // Claim asks for an address or a prefix; its name is the place and the owner.
@@ -2763,15 +2772,17 @@ func (x *Allotment) GetMessage() string {
 
 // Demand is what a place wants of a pool; its name is the place and the pool.
 type Demand struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Want          int32                  `protobuf:"varint,1,opt,name=want,proto3" json:"want,omitempty"`
-	Length        int32                  `protobuf:"varint,2,opt,name=length,proto3" json:"length,omitempty"`
-	Returned      []string               `protobuf:"bytes,3,rep,name=returned,proto3" json:"returned,omitempty"`
-	Addresses     float64                `protobuf:"fixed64,4,opt,name=addresses,proto3" json:"addresses,omitempty"`
-	Taken         float64                `protobuf:"fixed64,5,opt,name=taken,proto3" json:"taken,omitempty"`
-	Epoch         uint64                 `protobuf:"varint,6,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	Revision      int64                  `protobuf:"varint,7,opt,name=revision,proto3" json:"revision,omitempty"`
-	Problems      []string               `protobuf:"bytes,8,rep,name=problems,proto3" json:"problems,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Want      int32                  `protobuf:"varint,1,opt,name=want,proto3" json:"want,omitempty"`
+	Length    int32                  `protobuf:"varint,2,opt,name=length,proto3" json:"length,omitempty"`
+	Returned  []string               `protobuf:"bytes,3,rep,name=returned,proto3" json:"returned,omitempty"`
+	Addresses float64                `protobuf:"fixed64,4,opt,name=addresses,proto3" json:"addresses,omitempty"`
+	Taken     float64                `protobuf:"fixed64,5,opt,name=taken,proto3" json:"taken,omitempty"`
+	Epoch     uint64                 `protobuf:"varint,6,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Revision  int64                  `protobuf:"varint,7,opt,name=revision,proto3" json:"revision,omitempty"`
+	Problems  []string               `protobuf:"bytes,8,rep,name=problems,proto3" json:"problems,omitempty"`
+	// Held, of whose prefix records the epoch is another.
+	Held          []string `protobuf:"bytes,9,rep,name=held,proto3" json:"held,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2858,6 +2869,13 @@ func (x *Demand) GetRevision() int64 {
 func (x *Demand) GetProblems() []string {
 	if x != nil {
 		return x.Problems
+	}
+	return nil
+}
+
+func (x *Demand) GetHeld() []string {
+	if x != nil {
+		return x.Held
 	}
 	return nil
 }
@@ -3098,9 +3116,10 @@ const file_internal_record_recordpb_record_proto_rawDesc = "" +
 	"\n" +
 	"quarantine\x18\n" +
 	" \x01(\x03R\n" +
-	"quarantine\"$\n" +
+	"quarantine\":\n" +
 	"\x06Prefix\x12\x1a\n" +
-	"\bdraining\x18\x01 \x01(\bR\bdraining\"\xab\x01\n" +
+	"\bdraining\x18\x01 \x01(\bR\bdraining\x12\x14\n" +
+	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\"\xab\x01\n" +
 	"\x05Claim\x12\x12\n" +
 	"\x04pool\x18\x01 \x01(\tR\x04pool\x12\x18\n" +
 	"\apurpose\x18\x02 \x01(\tR\apurpose\x12\x18\n" +
@@ -3113,7 +3132,7 @@ const file_internal_record_recordpb_record_proto_rawDesc = "" +
 	"\x04pool\x18\x01 \x01(\tR\x04pool\x12\x16\n" +
 	"\x06prefix\x18\x02 \x01(\tR\x06prefix\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x18\n" +
-	"\amessage\x18\x04 \x01(\tR\amessage\"\xd2\x01\n" +
+	"\amessage\x18\x04 \x01(\tR\amessage\"\xe6\x01\n" +
 	"\x06Demand\x12\x12\n" +
 	"\x04want\x18\x01 \x01(\x05R\x04want\x12\x16\n" +
 	"\x06length\x18\x02 \x01(\x05R\x06length\x12\x1a\n" +
@@ -3122,7 +3141,8 @@ const file_internal_record_recordpb_record_proto_rawDesc = "" +
 	"\x05taken\x18\x05 \x01(\x01R\x05taken\x12\x14\n" +
 	"\x05epoch\x18\x06 \x01(\x04R\x05epoch\x12\x1a\n" +
 	"\brevision\x18\a \x01(\x03R\brevision\x12\x1a\n" +
-	"\bproblems\x18\b \x03(\tR\bproblemsBBZ@github.com/meridian-federation/meridian/internal/record/recordpbb\x06proto3"
+	"\bproblems\x18\b \x03(\tR\bproblems\x12\x12\n" +
+	"\x04held\x18\t \x03(\tR\x04heldBBZ@github.com/meridian-federation/meridian/internal/record/recordpbb\x06proto3"
 
 var (
 	file_internal_record_recordpb_record_proto_rawDescOnce sync.Once
