@@ -104,11 +104,11 @@ func New(cfg Config, deps Deps) *Zone {
 	z.parent = intake.NewParent(feedgrpc.ClientConfig{Targets: cfg.Parent, Hello: z.hello(),
 		Credentials: identity.ClientCredentials(deps.Identity, question.Path{Region: cfg.Region}, nil),
 		Session:     feed.Config{Stats: &z.up}, Log: deps.Log}, z.answer)
-	if deps.Ledger.Client != nil {
-		z.tenure = tenure.New(tenure.Config{Region: cfg.Region, Zone: cfg.Zone, Ledger: deps.Ledger, Mirror: z.mirror, Log: deps.Log,
-			Registry: deps.Registry})
-	}
 	z.machines = z.newMachines()
+	if deps.Ledger.Client != nil {
+		z.tenure = tenure.New(tenure.Config{Region: cfg.Region, Zone: cfg.Zone, Ledger: deps.Ledger, Mirror: z.mirror,
+			Machines: z.machines, Log: deps.Log, Registry: deps.Registry})
+	}
 	if deps.Authorization != nil {
 		z.authorization, z.checks = deps.Authorization, authz.NewMetrics(deps.Registry)
 	}

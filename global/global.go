@@ -115,11 +115,11 @@ func New(cfg Config, deps Deps) (*Global, error) {
 		mirror: mirror, views: views, locations: locations, space: newSpace(),
 		reports: newReports(), queue: newQueue(), guard: newGuard(), sessions: children.NewTable(),
 		register: enrol.New(mirror, deps.Log), trusted: make(chan struct{}), metrics: newMetrics(deps.Registry), ledgers: map[string]*feed.Ledger{}}
+	g.machines = g.newMachines()
 	if deps.Ledger.Client != nil {
-		g.tenure = tenure.New(tenure.Config{Ledger: deps.Ledger, Mirror: mirror, Report: g.stands,
+		g.tenure = tenure.New(tenure.Config{Ledger: deps.Ledger, Mirror: mirror, Report: g.stands, Machines: g.machines,
 			Connected: func(region string) bool { return g.reports.session(region).connected }, Log: deps.Log})
 	}
-	g.machines = g.newMachines()
 	g.door = door{people: people, audit: deps.Audit, answer: g.Reply}
 	return g, nil
 }

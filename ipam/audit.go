@@ -15,6 +15,11 @@ import (
 const (
 	// FoundEntryWithoutClaim: an owner whose claim is gone holds something. A repair releases it.
 	FoundEntryWithoutClaim = "EntryWithoutClaim"
+	// FoundEntryWithoutPlace: a machine of a place below holds something, and that has left the inventory. A repair releases it.
+	FoundEntryWithoutPlace = "EntryWithoutPlace"
+	// FoundUnknownPlace: a machine of a place below holds something, and the records say neither that the place is there nor that it
+	// has left.
+	FoundUnknownPlace = "UnknownPlace"
 	// FoundClaimWithoutEntry: a claim's owner was told a prefix that the ledger does not have. A repair allocates anew.
 	FoundClaimWithoutEntry = "ClaimWithoutEntry"
 	// FoundDelegationWithoutRecord: a child was given a prefix and has not been told. A repair writes the record.
@@ -107,6 +112,9 @@ func (a *audit) run(ctx context.Context) error {
 	if err := a.claims(ctx); err != nil {
 		return err
 	}
+	if err := a.machines(ctx); err != nil {
+		return err
+	}
 	if err := a.delegations(ctx); err != nil {
 		return err
 	}
@@ -137,6 +145,30 @@ func (a *audit) claims(ctx context.Context) error {
 			a.add(Finding{Kind: FoundClaimWithoutEntry, Pool: e.Pool, Prefix: e.Prefix, Owner: owner, Mendable: true,
 				Message: fmt.Sprintf("%s was told %s, which the ledger does not have; a repair allocates anew", owner, e.Prefix)})
 		}
+	}
+	return nil
+}
+
+// machines holds the entries of machines against the places that they are of.
+func (a *audit) machines(ctx context.Context) error {
+	t, s := a.tier, a.tier.cfg.Mirror.Snapshot()
+	gone, known := map[string]bool{}, map[string]bool{} // by path
+	err := t.each(ctx, local, func(e ledger.Entry) {
+		path := t.machinesOf(e.Owner)
+		if _, looked := known[path]; !looked {
+			gone[path], known[path] = path != "" && left(s, path), path != "" && t.known(s, path)
+		}
+		switch {
+		case gone[path] && !t.todo.doubts.has(path):
+			a.add(Finding{Kind: FoundEntryWithoutPlace, Pool: e.Pool, Prefix: e.Prefix, Owner: e.Owner, Mendable: true,
+				Message: fmt.Sprintf("%s holds %s, and %s has left the inventory; a repair releases it", e.Owner, e.Prefix, path)})
+		case !gone[path] && !known[path]:
+			a.add(Finding{Kind: FoundUnknownPlace, Pool: e.Pool, Prefix: e.Prefix, Owner: e.Owner,
+				Message: fmt.Sprintf("%s holds %s, and of its place it is known neither that it is there nor that it has left", e.Owner, e.Prefix)})
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("reading what machines hold: %w", err)
 	}
 	return nil
 }

@@ -41,6 +41,14 @@ func (t *Tier) begin(ctx context.Context, updates <-chan store.Update) error {
 	if n := len(t.todo.releases); n > 0 {
 		t.cfg.Log.Info("entries whose claims went meanwhile are released", "count", n, "owners", some(t.todo.releases))
 	}
+	clear(t.todo.doubts) // of places that have nothing here there is nothing to be found
+	if err := t.each(ctx, local, func(e ledger.Entry) {
+		if path := t.machinesOf(e.Owner); path != "" {
+			t.todo.doubts.add(path)
+		}
+	}); err != nil {
+		return fmt.Errorf("reading what machines hold: %w", err)
+	}
 	t.seek()
 	return nil
 }
@@ -87,6 +95,9 @@ func (t *Tier) apply(u store.Update) (ours bool) {
 		case record.KindCluster:
 			t.count(c.Old, -1)
 			t.count(c.New, 1)
+			t.doubt(c)
+		case record.KindGrant:
+			known = t.doubt(c)
 		default:
 			known = false
 		}

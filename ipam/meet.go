@@ -29,12 +29,20 @@ func (t *Tier) release(ctx context.Context) error {
 
 // releaseAll releases owners; one that holds nothing is released already.
 func (t *Tier) releaseAll(ctx context.Context, owners []string) []error {
+	return releaseEach(ctx, owners, func(ctx context.Context, owner string) error {
+		_, err := t.cfg.Ledger.Release(ctx, owner)
+		return err
+	})
+}
+
+// releaseEach is releaseAll by another's hand.
+func releaseEach(ctx context.Context, owners []string, release func(ctx context.Context, owner string) error) []error {
 	errs := make([]error, len(owners))
 	var group errgroup.Group
 	group.SetLimit(together)
 	for i, owner := range owners {
 		group.Go(func() error {
-			if _, err := t.cfg.Ledger.Release(ctx, owner); err != nil && !errors.Is(err, ledger.ErrNotFound) {
+			if err := release(ctx, owner); err != nil && !errors.Is(err, ledger.ErrNotFound) {
 				errs[i] = fmt.Errorf("releasing what %s holds: %w", owner, err)
 			}
 			return nil

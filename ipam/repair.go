@@ -46,6 +46,14 @@ func (t *Tier) repair(ctx context.Context, f Finding) (what string, err error) {
 			return "", err
 		}
 		return fmt.Sprintf("%s released, which %s held", f.Prefix, f.Owner), nil
+	case FoundEntryWithoutPlace:
+		if path := t.machinesOf(f.Owner); path == "" || !left(t.cfg.Mirror.Snapshot(), path) {
+			return "", nil
+		}
+		if err := releaseEach(ctx, []string{f.Owner}, t.releaseLocal)[0]; err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("%s released, which %s held", f.Prefix, f.Owner), nil
 	case FoundClaimWithoutEntry:
 		return t.reallocate(ctx, f)
 	case FoundDelegationWithoutRecord:

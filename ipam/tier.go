@@ -33,6 +33,14 @@ type Writer interface {
 	Apply(ctx context.Context, writes []store.Write, meta map[string][]byte) (changed int, err error)
 }
 
+// Machines counts what machines of places below hold; *ipamgrpc.Service does. What they have is released by it.
+type Machines interface {
+	// Underway are owners of a place, by its path, who may hold something yet although the ledger does not list it.
+	Underway(l *ledger.Ledger, path string) []string
+	// TakeBack releases what an owner holds. That it holds nothing may be ledger.ErrNotFound.
+	TakeBack(ctx context.Context, l *ledger.Ledger, owner string) error
+}
+
 // Config is what a Tier works with.
 type Config struct {
 	// Region and Zone are the place; both empty is Global.
@@ -53,7 +61,9 @@ type Config struct {
 	Connected func(child string) bool
 	// Reclaimed is told of a child from which all was taken back: what it said counts no more; nil: nobody is. It must not block.
 	Reclaimed func(child string)
-	Log       *slog.Logger
+	// Machines serves machines of places below; nil: none are served.
+	Machines Machines
+	Log      *slog.Logger
 	// Now is the clock of forecasts. Default time.Now.
 	Now func() time.Time
 }
@@ -91,11 +101,12 @@ type todo struct {
 	orphans  set[string] // pools
 	claims   set[string] // owners
 	releases set[string] // owners whose claims are gone
+	doubts   set[string] // paths of places below that may have left
 	given    set[of]
 }
 
 func (d todo) any() bool {
-	return len(d.looks)+len(d.blocks)+len(d.asks)+len(d.orphans)+len(d.claims)+len(d.releases)+len(d.given) > 0
+	return len(d.looks)+len(d.blocks)+len(d.asks)+len(d.orphans)+len(d.claims)+len(d.releases)+len(d.doubts)+len(d.given) > 0
 }
 
 type set[K comparable] map[K]struct{}
@@ -121,7 +132,7 @@ func New(cfg Config) *Tier {
 	t := &Tier{cfg: cfg, ready: make(chan struct{}), done: make(chan struct{}), inbox: newInbox(), calls: make(chan call),
 		pools: map[string]*pool{}, claims: map[string]*claim{}, unmet: map[string]*claim{}, networks: map[string]int{},
 		below: map[string]map[string]int{}, children: map[string]*child{}, orphans: map[string]map[netip.Prefix]*orphan{}, settled: cfg.Zone != "",
-		todo: todo{set[string]{}, set[string]{}, set[string]{}, set[string]{}, set[string]{}, set[string]{}, set[of]{}}, stale: set[string]{}}
+		todo: todo{set[string]{}, set[string]{}, set[string]{}, set[string]{}, set[string]{}, set[string]{}, set[string]{}, set[of]{}}, stale: set[string]{}}
 	t.view.Store(&view{})
 	t.found.Store(&map[string]int{})
 	return t
@@ -253,7 +264,7 @@ func (t *Tier) work(ctx context.Context) error {
 	if err := t.adopt(ctx); err != nil {
 		return errors.Join(append(errs, err)...)
 	}
-	for _, step := range []func(context.Context) error{t.release, t.meet, t.serve, t.age, t.ask} {
+	for _, step := range []func(context.Context) error{t.release, t.leave, t.meet, t.serve, t.age, t.ask} {
 		err := step(ctx)
 		if err != nil && fatal(ctx, err) {
 			return err

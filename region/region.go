@@ -99,8 +99,8 @@ func New(cfg Config, deps Deps) *Region {
 	r.export = location.NewExport(r.outbox)
 	r.machines = r.newMachines()
 	if deps.Ledger.Client != nil {
-		r.tenure = tenure.New(tenure.Config{Region: cfg.Region, Ledger: deps.Ledger, Mirror: r.mirror, Connected: r.connected, Log: deps.Log,
-			Registry: deps.Registry})
+		r.tenure = tenure.New(tenure.Config{Region: cfg.Region, Ledger: deps.Ledger, Mirror: r.mirror, Connected: r.connected,
+			Machines: r.machines, Log: deps.Log, Registry: deps.Registry})
 	}
 	r.parent = intake.NewParent(feedgrpc.ClientConfig{Targets: cfg.Global, Hello: r.hello(),
 		Credentials: identity.ClientCredentials(deps.Identity, question.Path{}, nil),

@@ -103,6 +103,12 @@ func (c caller) allocate(ctx context.Context, owners []string, ms []*ipampb.Allo
 		o.at = i
 		orders, requests = append(orders, o), append(requests, o.request)
 	}
+	if c.left(c.path) { // looked at when all is charged: what is charged before is found by Underway
+		for _, o := range orders {
+			c.account.refund(o.request.Owner, o.before)
+		}
+		return nil, away(c.path)
+	}
 	for n, result := range c.ledger.AllocateBatch(ctx, requests) {
 		results[orders[n].at] = result
 		c.settle(orders[n], result)

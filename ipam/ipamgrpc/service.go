@@ -38,6 +38,9 @@ type Config struct {
 	Leader func() string
 	// Lowest is by which certificates are refused that are revoked.
 	Lowest identity.Lowest
+	// Left tells of a place right below, by its path, whether it has left the inventory for good; nil: none has. It gets nothing, for
+	// what it has is released.
+	Left   func(path string) bool
 	Limits Limits
 	// Rate is how many requests a caller may make in a second for long, after Burst at once; 0 is no limit.
 	Rate  float64
@@ -64,6 +67,9 @@ type Service struct {
 // New makes a service; Run it, and Register it where it is to be reached.
 func New(cfg Config) *Service {
 	cfg.Limits.Default()
+	if cfg.Left == nil {
+		cfg.Left = func(string) bool { return false }
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -115,6 +121,7 @@ type caller struct {
 	path    string
 	ledger  *ledger.Ledger
 	account *account
+	left    func(path string) bool
 }
 
 // owners is what its owners begin with.
@@ -131,7 +138,7 @@ func (s *Service) enter(ctx context.Context, method string, n int, owners ...str
 	if err != nil {
 		return caller{}, s.refuse(ctx, address(ctx), method, err.Error())
 	}
-	c := caller{path: who.Path.String()}
+	c := caller{path: who.Path.String(), left: s.cfg.Left}
 	if err := identity.Revoked(ctx, s.cfg.Lowest); err != nil {
 		return caller{}, s.refuse(ctx, c.path, method, err.Error())
 	}
@@ -146,6 +153,9 @@ func (s *Service) enter(ctx context.Context, method string, n int, owners ...str
 			return caller{}, s.refuse(ctx, c.path, method, fmt.Sprintf("owner: %.128q is not one of %s, whose begin with %s", owner, c.path, c.owners()))
 		}
 	}
+	if s.cfg.Left(c.path) { // its certificate counts, so that it is about to come back
+		return caller{}, away(c.path)
+	}
 	if !s.rate(c.path).AllowN(time.Now(), min(n, s.cfg.Burst)) {
 		return caller{}, status.Errorf(codes.ResourceExhausted, "rate: %s asks more than %.0f times in a second; wait", c.path, s.cfg.Rate)
 	}
@@ -154,6 +164,10 @@ func (s *Service) enter(ctx context.Context, method string, n int, owners ...str
 	}
 	c.ledger = c.account.ledger
 	return c, nil
+}
+
+func away(path string) error {
+	return status.Errorf(codes.Unavailable, "%s is not in the inventory, as far as is known here; try again", path)
 }
 
 // rate is how fast a place may ask.

@@ -44,7 +44,9 @@ type zone struct {
 	address string
 	open    atomic.Pointer[ledger.Ledger]
 	trail   *audittest.Recorder
-	lowest  atomic.Uint64 // generation of cluster c1
+	lowest  atomic.Uint64               // generation of cluster c1
+	left    atomic.Pointer[func() bool] // whether cluster c1 is in the inventory no more; nil: it is
+	service *ipamgrpc.Service
 }
 
 func startZone(t *testing.T, limits ipamgrpc.Limits, rate float64, burst int) *zone {
@@ -89,8 +91,13 @@ func serveAt(t *testing.T, at question.Path, limits ipamgrpc.Limits, rate float6
 	}
 	s := grpc.NewServer(grpc.Creds(credentials.NewTLS(identity.ServerTLS(tiertest.Source(t, z.path), lowest, func(net.Addr, error) {}))))
 	limits.Default()
-	served := ipamgrpc.New(ipamgrpc.Config{Place: at, Ledger: z.open.Load, Lowest: lowest,
+	left := func(path string) bool {
+		is := z.left.Load()
+		return path == one && is != nil && (*is)()
+	}
+	served := ipamgrpc.New(ipamgrpc.Config{Place: at, Ledger: z.open.Load, Lowest: lowest, Left: left,
 		Leader: func() string { return "zone-7" }, Limits: limits, Rate: rate, Burst: burst, Audit: z.trail.Log()})
+	z.service = served
 	served.Register(s)
 	ctx, stop := context.WithCancel(context.Background())
 	var group errgroup.Group

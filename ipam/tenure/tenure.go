@@ -45,7 +45,9 @@ type Config struct {
 	// Report and Connected are the Tier's.
 	Report    func(ipam.PoolState)
 	Connected func(child string) bool
-	Log       *slog.Logger
+	// Machines is the Tier's.
+	Machines ipam.Machines
+	Log      *slog.Logger
 	// Registry takes the metrics of the present Tier, and whether etcd was set back; it may be nil.
 	Registry prometheus.Registerer
 }
@@ -160,7 +162,8 @@ func (t *Tenure) serve(ctx context.Context, term Term, told func()) (err error) 
 		return err
 	}
 	tier := ipam.New(ipam.Config{Region: t.cfg.Region, Zone: t.cfg.Zone, Mirror: t.cfg.Mirror, Writer: term.Writer, Ledger: l,
-		Tell: term.Tell, Untell: term.Untell, Reclaimed: term.Reclaimed, Report: t.cfg.Report, Connected: t.cfg.Connected, Log: t.cfg.Log})
+		Tell: term.Tell, Untell: term.Untell, Reclaimed: term.Reclaimed, Report: t.cfg.Report, Connected: t.cfg.Connected, Machines: t.cfg.Machines,
+		Log: t.cfg.Log})
 	t.begin(term, tier)
 	defer t.begin(term, nil)
 	group, ctx := errgroup.WithContext(ctx)
