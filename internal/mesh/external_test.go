@@ -226,6 +226,10 @@ func TestExternalInvalid(t *testing.T) {
 		"an address as host":   {hosts("192.0.2.1"), "hosts[0]"},
 		"one label":            {hosts("db"), "hosts[0]"},
 		"a cluster's host":     {hosts("cart.shop.svc.cluster.local"), "outside the mesh"},
+		"a Service":            {hosts("cart.shop.svc"), "outside the mesh"},
+		"a set of clusters'":   {hosts("cart.shop.svc.clusterset.local"), "outside the mesh"},
+		"a number at the end":  {hosts("db.10"), "hosts[0]: \"db.10\" ends with a label that is a number"},
+		"numbers alone":        {hosts("1.2.3"), "hosts[0]"},
 		"hosts of one port":    {hosts("a.example", "b.example"), "tell 2 hosts apart"},
 		"no port":              {func(s *record.Service) { s.Ports = nil }, "ports: 0"},
 		"UDP":                  {port(func(p *record.Port) { p.Protocol = "UDP" }), "ports[0].protocol"},
@@ -233,7 +237,7 @@ func TestExternalInvalid(t *testing.T) {
 		"no target":            {port(func(p *record.Port) { p.TargetPort = 0 }), "ports[0].targetPort"},
 		"address":              {func(s *record.Service) { s.External.Address = "10.0.0.0/8" }, "address"},
 		"endpoint by name":     {at(record.ExternalEndpoint{Address: "db.example.com"}), "endpoints[0].address"},
-		"region of two parts":  {at(record.ExternalEndpoint{Address: "192.0.2.1", Region: "a/b"}), "endpoints[0]"},
+		"region of two parts":  {at(record.ExternalEndpoint{Address: "192.0.2.1", Region: "a/b"}), "endpoints[0].region"},
 		"65 endpoints":         {func(s *record.Service) { s.External.Endpoints = many(65) }, "endpoints: 65"},
 		"mutual without proof": {tls(record.ExternalTLS{Mutual: true}), "tls.credentialName"},
 		"credential":           {tls(record.ExternalTLS{CredentialName: "kubernetes://x"}), "tls.credentialName"},
@@ -242,6 +246,9 @@ func TestExternalInvalid(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := db(tt.edit)
+			if err := mesh.CheckExternal(s); tt.want != "not named as" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+				t.Errorf("its check says %v, want %q", err, tt.want)
+			}
 			objects, _, err := mesh.External(mesh.ExternalInput{Cluster: meshed(), Service: s})
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Fatalf("got %v and error %v, want one about %q", idsOf(objects), err, tt.want)
@@ -258,8 +265,15 @@ func TestExternalInvalid(t *testing.T) {
 			}
 		})
 	}
-	if _, _, err := mesh.External(mesh.ExternalInput{Cluster: meshed(), Service: db(func(s *record.Service) { s.External.Endpoints = many(64) })}); err != nil {
-		t.Errorf("with 64 endpoints: %v", err)
+	for name, edit := range map[string]func(*record.Service){
+		"64 endpoints":       func(s *record.Service) { s.External.Endpoints = many(64) },
+		"numbers in a label": hosts("10.db2.2example"),
+		"a domain of .local": hosts("db.office.local"),
+		"svc elsewhere":      hosts("db.svc.example.com"),
+	} {
+		if err := mesh.CheckExternal(db(edit)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

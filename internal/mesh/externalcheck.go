@@ -21,6 +21,10 @@ const (
 	maxSubjectAltNames   = 16
 )
 
+// CheckExternal tells why the record of an ExternalService cannot be compiled; the error begins with the field, as it is named
+// below the resource's spec. Its names are not looked at.
+func CheckExternal(s record.Service) error { return (&external{}).read(s) }
+
 // readExternal reads a service record as that of an ExternalService. All that the schema of the resource and Istio's schemas
 // hold, and what these do not, is held again: what is written of it goes to many clusters.
 func readExternal(s record.Service) (*external, error) {
@@ -67,13 +71,25 @@ func (e *external) readHosts(hosts []string) error {
 		switch {
 		case len(validation.IsDNS1123Subdomain(host)) > 0 || !strings.Contains(host, ".") || notIP == nil:
 			return fmt.Errorf("hosts[%d]: %q is not a DNS name of two labels or more", i, host)
-		case strings.HasSuffix(host, ".cluster.local"):
+		case isNumber(host[strings.LastIndexByte(host, '.')+1:]):
+			return fmt.Errorf("hosts[%d]: %q ends with a label that is a number; no top-level domain is one, and istiod takes no such host", i, host)
+		case ofCluster(host):
 			return fmt.Errorf("hosts[%d]: %q is a cluster's own; it must be outside the mesh", i, host)
 		}
 	}
 	e.hosts = sortedSet(hosts)
 	return nil
 }
+
+// ofCluster tells whether a host is a Service's by its ending: that of the cluster's domain, or of a set of clusters (KEP-1645),
+// or what resolvers complete by the cluster's domain.
+func ofCluster(host string) bool {
+	return strings.HasSuffix(host, ".svc") || strings.HasSuffix(host, ".cluster.local") || strings.HasSuffix(host, ".clusterset.local")
+}
+
+// isNumber tells whether a label is all digits, which istiod takes for no top-level domain (ValidateFQDN in
+// pkg/config/validation/agent/validation.go).
+func isNumber(label string) bool { return strings.Trim(label, "0123456789") == "" }
 
 func (e *external) readPorts(ports []record.Port) error {
 	if len(ports) == 0 || len(ports) > maxExternalPorts {
@@ -124,9 +140,9 @@ func (e *external) readEndpoints(endpoints []record.ExternalEndpoint) error {
 		if err != nil {
 			return err
 		}
-		for _, part := range []string{p.Region, p.Zone} {
-			if len(validation.IsValidLabelValue(part)) > 0 {
-				return fmt.Errorf("endpoints[%d]: %q cannot be a region or zone, since it cannot be the value of a node's label", i, part)
+		for _, part := range []struct{ field, value string }{{"region", p.Region}, {"zone", p.Zone}} {
+			if len(validation.IsValidLabelValue(part.value)) > 0 {
+				return fmt.Errorf("endpoints[%d].%s: %q cannot be the value of a node's label; use letters, digits, '-', '_' and '.'", i, part.field, part.value)
 			}
 		}
 		at := endpoint{address: address}

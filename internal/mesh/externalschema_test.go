@@ -24,7 +24,9 @@ func externalEntry(spec *api.ServiceEntry, name string) (wrong []string) {
 	hold(len(spec.Hosts) > 0 && slices.IsSorted(spec.Hosts), "hosts %v", spec.Hosts)
 	for _, host := range spec.Hosts {
 		_, notIP := netip.ParseAddr(host)
+		last := host[strings.LastIndexByte(host, '.')+1:]
 		hold(strings.Contains(host, ".") && notIP != nil && !strings.HasSuffix(host, ".cluster.local") && !strings.Contains(host, "*"), "host %s", host)
+		hold(strings.ContainsAny(last, "abcdefghijklmnopqrstuvwxyz") && last != "svc", "host %s ends with %s", host, last)
 	}
 	hold(len(spec.Addresses) <= 1, "addresses %v", spec.Addresses)
 	for _, address := range spec.Addresses {
