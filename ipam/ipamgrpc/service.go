@@ -153,11 +153,11 @@ func (s *Service) enter(ctx context.Context, method string, n int, owners ...str
 			return caller{}, s.refuse(ctx, c.path, method, fmt.Sprintf("owner: %.128q is not one of %s, whose begin with %s", owner, c.path, c.owners()))
 		}
 	}
-	if s.cfg.Left(c.path) { // its certificate counts, so that it is about to come back
-		return caller{}, away(c.path)
-	}
 	if !s.rate(c.path).AllowN(time.Now(), min(n, s.cfg.Burst)) {
 		return caller{}, status.Errorf(codes.ResourceExhausted, "rate: %s asks more than %.0f times in a second; wait", c.path, s.cfg.Rate)
+	}
+	if s.cfg.Left(c.path) { // its certificate counts, so that it is about to come back
+		return caller{}, away(c.path)
 	}
 	if c.account = s.open(); c.account == nil {
 		return caller{}, s.elsewhere()
