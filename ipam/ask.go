@@ -121,9 +121,13 @@ func (t *Tier) tell(p *pool, decision delegation.Decision) {
 	d := record.Demand{Pool: p.name, Region: t.cfg.Region, Zone: t.cfg.Zone, Want: decision.Want, Length: decision.Length, Addresses: all,
 		Taken: taken}
 	d.Problems = t.problems(p)
+	d.Epoch, d.Revision = t.cfg.Ledger.Position()
 	for _, b := range p.granted() {
-		if b.Returned() {
+		switch {
+		case b.Returned():
 			d.Returned = append(d.Returned, b.Prefix)
+		case p.prefixes[b.Prefix].Epoch != d.Epoch:
+			d.Held = append(d.Held, b.Prefix)
 		}
 	}
 	if !p.known && len(p.usage.Blocks) == 0 && len(p.prefixes) == 0 {
@@ -136,7 +140,6 @@ func (t *Tier) tell(p *pool, decision delegation.Decision) {
 	if p.told != nil && same(*p.told, d) {
 		return
 	}
-	d.Epoch, d.Revision = t.cfg.Ledger.Position()
 	p.told = &d
 	t.cfg.Tell(d.Record())
 }
@@ -145,6 +148,6 @@ func (t *Tier) tell(p *pool, decision delegation.Decision) {
 // by less than a step.
 func same(told, d record.Demand) bool {
 	return told.Want == d.Want && told.Length == d.Length && told.Addresses == d.Addresses &&
-		math.Abs(told.Taken-d.Taken) < max(d.Addresses/steps, 1) && slices.Equal(told.Returned, d.Returned) &&
+		math.Abs(told.Taken-d.Taken) < max(d.Addresses/steps, 1) && slices.Equal(told.Returned, d.Returned) && slices.Equal(told.Held, d.Held) &&
 		slices.Equal(told.Problems, d.Problems)
 }

@@ -33,6 +33,8 @@ const (
 	FoundStranded = "Stranded"
 	// FoundMissingBlock: the place was given a prefix of which it holds no block. A repair puts it.
 	FoundMissingBlock = "MissingBlock"
+	// FoundLost: the place was given a prefix that a store held which is lost, so that nothing of it is given. A repair opens it.
+	FoundLost = ReasonStoreSetBack
 	// FoundOverlap: blocks of two pools of one routing domain overlap.
 	FoundOverlap = "OverlappingPools"
 )
@@ -227,6 +229,11 @@ func (a *audit) blocks() {
 		}
 		wanted, sure := a.tier.wanted(p)
 		for _, prefix := range slices.SortedFunc(maps.Keys(wanted), netip.Prefix.Compare) {
+			if a.tier.isLost(p, prefix) {
+				a.add(Finding{Kind: FoundLost, Pool: name, Prefix: prefix, Mendable: true,
+					Message: fmt.Sprintf("%s may be in use, and the store that said by whom is lost; a repair opens it, with nothing taken", prefix)})
+				continue
+			}
 			if _, held := p.held(prefix); sure && !held {
 				a.add(Finding{Kind: FoundMissingBlock, Pool: name, Prefix: prefix, Mendable: true,
 					Message: fmt.Sprintf("%s was given the place and is not held; a repair takes it", prefix)})

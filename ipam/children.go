@@ -137,6 +137,9 @@ func (t *Tier) listen(key of, w word) error {
 	if n := len(d.Returned); n > mostReturned {
 		return fmt.Errorf("returned: got %d prefixes, want at most %d", n, mostReturned)
 	}
+	if n := len(d.Held); n > mostReturned {
+		return fmt.Errorf("held: got %d prefixes, want at most %d", n, mostReturned)
+	}
 	if !slices.Equal(c.demands[key.pool].Problems, d.Problems) {
 		t.todo.asks.add(key.pool)
 	}
@@ -215,10 +218,28 @@ func (t *Tier) answer(ctx context.Context, key of) (writes []store.Write, withdr
 	for prefix, g := range c.of(p.name) {
 		if !g.leaving && !slices.Contains(response.Withdraw, prefix) {
 			v := record.Prefix{Pool: p.name, Region: region, Zone: zone, Prefix: prefix, Draining: p.closed(prefix)}
+			v.Epoch = t.holder(v, d)
 			writes = append(writes, store.Write{Record: v.Record()})
 		}
 	}
 	return writes, withdrawn, err
+}
+
+// holder is the epoch of the child's ledger that holds a prefix: as it says, or where it says nothing of it, as it said before. Its
+// record keeps that. That its ledger is of another epoch now is not enough: it may be one that knows nothing of the prefix.
+func (t *Tier) holder(v record.Prefix, d record.Demand) uint64 {
+	if slices.Contains(d.Held, v.Prefix) {
+		return d.Epoch
+	}
+	e, written := t.cfg.Mirror.Snapshot().Get(v.Record().Key)
+	if !written {
+		return 0
+	}
+	before, err := record.DecodePrefix(e.Record)
+	if err != nil {
+		return 0
+	}
+	return before.Epoch
 }
 
 // list is what a child was given of a pool, in the order of addresses.

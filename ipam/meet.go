@@ -1,6 +1,7 @@
 package ipam
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,6 +75,8 @@ func (t *Tier) meet(ctx context.Context) error {
 			attempts = append(attempts, a)
 		}
 	}
+	// Those that ask for a certain prefix come first, before it is another's.
+	slices.SortStableFunc(attempts, func(a, b *attempt) int { return cmp.Compare(a.order(), b.order()) })
 	for len(attempts) > 0 {
 		var next []*attempt
 		var requests []ledger.Request
@@ -113,7 +116,19 @@ func (t *Tier) attempt(ctx context.Context, c *claim) (*attempt, error) {
 		t.settle(c, why, nil)
 		return nil, nil
 	}
+	if i := slices.IndexFunc(pools, func(p *pool) bool { return len(p.lost) > 0 }); i >= 0 {
+		t.settle(c, refusal{ReasonStoreSetBack, t.sorrow(pools[i])}, nil)
+		return nil, nil
+	}
 	return &attempt{claim: c, pools: pools}, nil
+}
+
+// order is lower for what is to be tried first.
+func (a *attempt) order() int {
+	if a.claim.Prefix.IsValid() {
+		return 0
+	}
+	return 1
 }
 
 // result takes in what the ledger said to an attempt. Again: the next pool is to be tried. An error leaves the claim to be done.

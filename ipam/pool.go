@@ -29,6 +29,8 @@ type pool struct {
 	usage ledger.Usage
 	// stranded are blocks that the place holds and should not.
 	stranded map[netip.Prefix]stranding
+	// lost are prefixes that it was given and that a ledger which is lost held: nothing is given of them.
+	lost []netip.Prefix
 	// problems are what of the pool's record cannot be done, and why.
 	problems []string
 	// waiting are the claims that it had no room for, by owner.
@@ -178,6 +180,7 @@ func (t *Tier) bring(ctx context.Context, p *pool) error {
 	}
 	t.stale.add(p.name)
 	wanted, sure := t.wanted(p)
+	t.withhold(p, wanted)
 	for _, b := range p.usage.Blocks {
 		if _, ok := wanted[b.Prefix]; ok {
 			delete(p.stranded, b.Prefix)

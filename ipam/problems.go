@@ -10,7 +10,11 @@ import (
 // problems are what of a pool's record cannot be done here, and in places below by their own word, which is put under their
 // names: the first few.
 func (t *Tier) problems(p *pool) []string {
-	out := slices.Clone(p.problems)
+	var out []string
+	if len(p.lost) > 0 {
+		out = append(out, t.sorrow(p))
+	}
+	out = append(out, p.problems...)
 	var troubled []string
 	for name, c := range t.children {
 		if len(c.demands[p.name].Problems) > 0 {

@@ -19,6 +19,7 @@ const (
 	// ReasonInvalid: no ledger could meet the claim; the message names the field.
 	ReasonInvalid = "Invalid"
 	// ReasonStoreSetBack: the ledger refuses to work, since its etcd was set back to before what it had written. A Tier does
-	// not run then; whoever failed to open the ledger says it.
+	// not run then; whoever failed to open the ledger says it. Or the place was given prefixes of the pool that another store of it
+	// held, which is lost.
 	ReasonStoreSetBack = "StoreSetBack"
 )

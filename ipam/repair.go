@@ -66,6 +66,8 @@ func (t *Tier) repair(ctx context.Context, f Finding) (what string, err error) {
 			return "", err
 		}
 		return fmt.Sprintf("%s delegated to whom it was told to", f.Prefix), nil
+	case FoundLost:
+		return t.reopen(ctx, f)
 	case FoundMissingBlock:
 		t.touch(f.Pool)
 		return fmt.Sprintf("%s is taken as a block", f.Prefix), nil
