@@ -108,10 +108,16 @@ func (c *Compiler) find(t *target, key unitKey, cause record.Cause, r *round,
 	var err error
 	return &job{key: key, compile: func() { objects, problems, err = compile(service.Service, audience) }, accept: func() {
 		c.refuse(a, t.cluster.Name, key.part, a.problems(problems, err), r)
-		if !t.mine || err != nil {
+		if !t.mine {
 			return
 		}
 		u := t.unit(key)
+		if err != nil {
+			if a.external() {
+				t.void(u, traits{environment: service.Environment, tenant: service.Tenant}, cause, r)
+			}
+			return
+		}
 		if a.external() && len(objects) > 0 { // an application's namespace is the stub's affair
 			t.inhabit(u, &traits{environment: service.Environment, tenant: service.Tenant}, cause, r)
 		} else {
@@ -119,6 +125,14 @@ func (c *Compiler) find(t *target, key unitKey, cause record.Cause, r *round,
 		}
 		t.accept(u, objects, cause)
 	}}
+}
+
+// void takes away what there is of an ExternalService that cannot be compiled, which must not have the cluster wait for it, as one
+// does that a shard took over. Its callers are compiled without it, so nobody misses it. Its namespace stays: others can have
+// something in there.
+func (t *target) void(u *unit, in traits, cause record.Cause, r *round) {
+	t.inhabit(u, &in, cause, r)
+	t.accept(u, nil, cause)
 }
 
 // location is what is stored of an application in a cluster, or CLUSTER/CHUNK.

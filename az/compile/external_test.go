@@ -137,6 +137,28 @@ func TestExternalUnknown(t *testing.T) {
 	}
 }
 
+// TestExternalInvalidAtTakeOver: one that cannot be compiled keeps nothing from being removed in a cluster that a shard takes
+// over, nor has its namespace removed.
+func TestExternalInvalidAtTakeOver(t *testing.T) {
+	w, db := withDB("c1")
+	db.Hosts = []string{"*"}
+	z := startZone(t, w, "z", "c1")
+	t.Cleanup(z.store.Close)
+	if s := z.compiler.Whole("c1"); !s.Complete {
+		t.Error("the cluster is not complete")
+	}
+	if z.held["c1"][objectKey("core/v1/Namespace/-/p")] == nil || z.held["c1"][objectKey("networking.istio.io/v1/ServiceEntry/p/db.external")] != nil {
+		t.Error("its namespace is not there, or it has a ServiceEntry")
+	}
+	if a := z.apps["c1"]["n/a"]; !a.Current || len(a.Problems) != 1 || a.Problems[0].Reason != "CompileFailed" {
+		t.Errorf("the caller is current: %v, and is told %+v, want CompileFailed", a.Current, a.Problems)
+	}
+	db.Hosts = []string{"db.example.com"}
+	if s := z.set(w)["c1"]; !s.Complete || !slices.Contains(changes(s), "+ServiceEntry p/db.external") {
+		t.Errorf("mended: complete %v, %q", s.Complete, changes(s))
+	}
+}
+
 // TestExternalProblems: callers are told what keeps them from calling it, and are Current all the same; nobody else is told.
 func TestExternalProblems(t *testing.T) {
 	w, db := withDB("c1")
@@ -162,12 +184,11 @@ func TestExternalProblems(t *testing.T) {
 	db.Address = "10.250.0.1"
 	z.set(w)
 	told("")
-	before := z.held["c1"][objectKey("networking.istio.io/v1/ServiceEntry/p/db.external")]
 	db.Hosts = []string{"*"}
 	z.set(w)
 	told(`CompileFailed: how ExternalService p/db is called: ExternalService p/db: hosts[0]: "*"`)
-	if after := z.held["c1"][objectKey("networking.istio.io/v1/ServiceEntry/p/db.external")]; after != before {
-		t.Error("what cannot be compiled does not stay as it was")
+	if z.held["c1"][objectKey("networking.istio.io/v1/ServiceEntry/p/db.external")] != nil {
+		t.Error("what cannot be compiled, and what no caller is sent, is still there")
 	}
 	delete(w.Externals, dbID)
 	z.set(w)
