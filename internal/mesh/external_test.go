@@ -121,18 +121,18 @@ func egressTo(t *testing.T, in *input, port int32) []string {
 	return out
 }
 
-// TestExternalByDNS lets callers out to everywhere but the pods, whose policies are their own.
+// TestExternalByDNS lets callers out to everywhere but the pods, whose policies are their own, and the machine's own services.
 func TestExternalByDNS(t *testing.T) {
 	in := caller(t, db(func(s *record.Service) { s.External.Endpoints = nil }))
-	if diff := cmp.Diff([]string{"0.0.0.0/0", "::/0"}, egressTo(t, in, 13306)); diff != "" {
+	if diff := cmp.Diff([]string{"0.0.0.0/0 but 169.254.0.0/16", "::/0 but fe80::/10"}, egressTo(t, in, 13306)); diff != "" {
 		t.Errorf("pods not known (-want +got):\n%s", diff)
 	}
 	in.Cluster.PodRanges = []string{"10.2.0.0/16", "fd00::/48", "10.1.0.0/16"}
-	if diff := cmp.Diff([]string{"0.0.0.0/0 but 10.1.0.0/16 but 10.2.0.0/16", "::/0 but fd00::/48"}, egressTo(t, in, 13306)); diff != "" {
+	if diff := cmp.Diff([]string{"0.0.0.0/0 but 169.254.0.0/16 but 10.1.0.0/16 but 10.2.0.0/16", "::/0 but fe80::/10 but fd00::/48"}, egressTo(t, in, 13306)); diff != "" {
 		t.Errorf("pods known (-want +got):\n%s", diff)
 	}
 	in.Cluster.PodRanges = []string{"0.0.0.0/0"} // nothing is smaller than everything
-	if diff := cmp.Diff([]string{"0.0.0.0/0", "::/0"}, egressTo(t, in, 13306)); diff != "" {
+	if diff := cmp.Diff([]string{"0.0.0.0/0 but 169.254.0.0/16", "::/0 but fe80::/10"}, egressTo(t, in, 13306)); diff != "" {
 		t.Errorf("pods everywhere (-want +got):\n%s", diff)
 	}
 }

@@ -10,9 +10,12 @@ import (
 // Istio honours the credentialName of a DestinationRule at sidecars only where it has a workloadSelector, which picks pods of
 // the rule's own namespace alone (networking/v1alpha3/destination_rule.proto in istio/api). So each caller has a rule of its
 // own for that, in its namespace, where proxies look first. The ExternalService's namespace has one all the same, which trusts
-// the system's authorities and shows nothing: who sees the hosts and has no rule of its own, because it is new or nobody's
+// the system's authorities and shows nothing: a sidecar that sees the hosts and has no rule of its own, because it is new or nobody's
 // application, must not be let to send in the clear what others encrypt, as istiod has it do that meets a credentialName
-// without a workloadSelector (pilot/pkg/networking/core/cluster_tls.go).
+// without a workloadSelector (pilot/pkg/networking/core/cluster_tls.go). This is no
+// lock: it wants the Sidecar of the mesh's root namespace (spec.mesh.defaultSidecar), without which pods that Meridian does not
+// manage see what a caller's namespace sees; it is not for the proxies of gateways, which have no Sidecar, nor for those that let
+// through what they do not know (ALLOW_ANY).
 //
 // Where both are in one namespace, istiod may take them for one rule if they are exported alike, and go by the older
 // (pilot/pkg/model/destination_rule.go). So a caller's says the namespace's name, which is the same as "." and is never what

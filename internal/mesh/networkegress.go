@@ -168,13 +168,18 @@ func (in *WorkloadInput) toExternals() ([]netRule, error) {
 	return rules, nil
 }
 
-// beyond is every address but those of the network's pods, as far as these are known.
+// linkLocal are the addresses of RFC 3927 and RFC 4291. Nothing beyond the machine has one, and at 169.254.169.254 clouds tell
+// the machine's own credentials.
+var linkLocal = []netip.Prefix{netip.MustParsePrefix("169.254.0.0/16"), netip.MustParsePrefix("fe80::/10")}
+
+// beyond is every address but those of the network's pods, as far as these are known, and link-local ones.
 func beyond(cluster record.Cluster) ([]peer, error) {
 	pods, err := podRanges(cluster)
 	if err != nil {
 		return nil, err
 	}
 	v4, v6 := peer{block: netip.PrefixFrom(netip.IPv4Unspecified(), 0)}, peer{block: netip.PrefixFrom(netip.IPv6Unspecified(), 0)}
+	v4.except, v6.except = linkLocal[:1:1], linkLocal[1:2:2]
 	for _, p := range pods {
 		switch {
 		case p.block.Bits() == 0: // an exception must be smaller than what it is of
