@@ -402,6 +402,20 @@ func TestAddressClaims(t *testing.T) {
 		}
 		d.wantRecords(record.KindClaim, "-/-/application/shop/page")
 	})
+	t.Run("what ends is for last, what begins is not", func(t *testing.T) {
+		moved := record.Claim{Owner: "ipclaim/shop/moved", Zone: "w1", Region: "w"}
+		d.asks.hold(moved)
+		moved.Zone = "w2"
+		d.asks.hold(moved)
+		d.asks.end("application/shop/page", record.CausePerson)
+		held, ended := d.asks.writes()
+		if len(held) != 1 || held[0].Key != moved.Record().Key || len(ended) != 2 || !ended[0].Delete || !ended[1].Delete {
+			t.Errorf("%v are held and %v ended, want the claim of w2, and those of w1 and of the application", held, ended)
+		}
+		if held, ended = d.asks.writes(); len(held)+len(ended) > 0 {
+			t.Errorf("%v and %v are written twice", held, ended)
+		}
+	})
 }
 
 // TestAddressQuota takes a tenant to the addresses that it may have, and back.

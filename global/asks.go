@@ -2,9 +2,7 @@ package global
 
 import (
 	"fmt"
-	"maps"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"github.com/meridian-federation/meridian/api/v1alpha1"
@@ -95,10 +93,18 @@ func (a *asks) end(owner string, cause record.Cause) {
 	}
 }
 
-// writes are those that are due, which are so no more.
-func (a *asks) writes() []store.Write {
-	defer clear(a.due)
-	return slices.Collect(maps.Values(a.due))
+// writes are those that are due, which are so no more. What ends goes to the store after what used the address: whoever dies
+// between the two leaves a claim that nobody uses, and not an address in use that is given to another.
+func (a *asks) writes() (held, ended []store.Write) {
+	for _, w := range a.due {
+		if w.Delete {
+			ended = append(ended, w)
+		} else {
+			held = append(held, w)
+		}
+	}
+	clear(a.due)
+	return held, ended
 }
 
 // claimFor is an ask as the record that goes to where it is met. What the pool's spec shows to be impossible is refused.

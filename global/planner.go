@@ -238,8 +238,8 @@ func (p *planner) work(ctx context.Context, w work) error {
 		}
 	}
 	grown, shrunk := p.audiences.writes(p.mirror.Snapshot(), p.inventory.networksOf, time.Now())
-	writes = slices.Concat(writes, p.asks.writes(), grown)
-	writes = sequence(p.mirror.Snapshot(), writes, planned, shrunk)
+	claimed, ended := p.asks.writes()
+	writes = sequence(p.mirror.Snapshot(), slices.Concat(writes, claimed, grown), planned, slices.Concat(shrunk, ended))
 	if err := p.commit(ctx, append(revoked, writes...)); err != nil {
 		return err
 	}
