@@ -27,6 +27,8 @@ func numbers(t *Tier) []number {
 		{"blocks", "Prefixes that the place holds.", func(s PoolState) float64 { return float64(len(s.Usage.Blocks)) }},
 		{"blocks_stranded", "Prefixes that the place should not have any more and of which something is taken.",
 			func(s PoolState) float64 { return float64(len(s.Stranded)) }},
+		{"prefixes_lost", "Prefixes that the place was given and gives nothing of: the store that held them is lost.",
+			func(s PoolState) float64 { return float64(len(s.Lost)) }},
 		{"claims_waiting", "Claims that there is no room for.", func(s PoolState) float64 { return float64(s.Waiting) }},
 		{"prefixes_short", "Prefixes that places below want and that there is no room for.", func(s PoolState) float64 { return float64(s.Short) }},
 		{"exhaustion_seconds", "Time until nothing is free, at the rate of the last hour or so.", func(s PoolState) float64 {

@@ -1,6 +1,7 @@
 package ipam_test
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -87,6 +88,9 @@ func TestLost(t *testing.T) {
 		t.Errorf("delegated are %v, want %s to be the zone's still", all, had)
 	}
 
+	if got := tr.a.state("pods").Lost; !slices.Equal(got, []netip.Prefix{had}) {
+		t.Errorf("reported as lost are %v, want %s", got, had)
+	}
 	report, err := tr.a.tier.Audit(t.Context())
 	if err != nil || len(report.Findings) != 1 || report.Findings[0].Kind != ipam.FoundLost || report.Findings[0].Prefix != had {
 		t.Fatalf("the audit finds %v, %v, want only that %s is lost", report.Findings, err, had)

@@ -30,6 +30,8 @@ type PoolState struct {
 	Waiting, Short int
 	// Stranded are blocks that the place should not have any more, with the owners of what is taken there.
 	Stranded []Stranded
+	// Lost are prefixes that the place was given and gives nothing of: the ledger that held them is lost.
+	Lost []netip.Prefix
 	// Problems say what of the pool's record cannot be done here or below, and why: the first few.
 	Problems []string
 	// rate is how fast it fills.
@@ -150,7 +152,7 @@ func (p *pool) nothing() bool {
 
 func (p *pool) state() PoolState {
 	s := PoolState{Name: p.name, Spec: p.spec, Known: p.known, Revision: p.revision, Usage: p.usage, Waiting: len(p.waiting),
-		rate: p.rate}
+		Lost: p.lost, rate: p.rate}
 	for _, lengths := range p.short {
 		s.Short += len(lengths)
 	}
