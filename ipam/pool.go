@@ -102,8 +102,8 @@ func (t *Tier) look(p *pool) {
 	if len(t.orphans[p.name]) > 0 {
 		t.todo.orphans.add(p.name)
 	}
-	if _, was, _ := sums(before); len(p.problems) > 0 && taken < was {
-		t.todo.blocks.add(p.name) // it may be possible now
+	if len(p.problems) > 0 {
+		t.todo.blocks.add(p.name) // something may have been released, even where as much was taken since
 	}
 	for _, b := range p.usage.Blocks {
 		if s, ok := p.stranded[b.Prefix]; ok && (b.Idle || b.Taken != s.taken) {
@@ -199,6 +199,7 @@ func (t *Tier) bring(ctx context.Context, p *pool) error {
 			b.Closed = false
 		}
 		if err := t.putBlock(ctx, p, b); err != nil {
+			p.problems = before // as far as is known
 			return err
 		}
 	}
