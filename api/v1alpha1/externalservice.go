@@ -40,9 +40,11 @@ type ExternalService struct {
 //
 // +kubebuilder:validation:XValidation:rule="size(self.hosts) == 1 || self.ports.all(p, has(p.appProtocol) && p.appProtocol in ['http', 'http2', 'grpc', 'grpc-web', 'https', 'tls'])",message="with several spec.hosts each port needs an appProtocol by which the mesh can tell the hosts apart: http, http2, grpc, grpc-web, https or tls"
 // +kubebuilder:validation:XValidation:rule="!has(self.tls) || self.ports.exists(p, !has(p.appProtocol) || !(p.appProtocol in ['https', 'tls']))",message="spec.tls has proxies begin TLS, and every port is TLS of the callers' own already; give the plain port at which they call, with the server's as targetPort"
+// +kubebuilder:validation:XValidation:rule="self.ports.all(p, has(p.appProtocol) && p.appProtocol in ['http', 'http2', 'grpc', 'grpc-web', 'https', 'tls']) || !self.ports.exists(p, has(p.appProtocol) && p.appProtocol in ['https', 'tls'])",message="spec.ports: a port that is https or tls beside one that needs an address is called at that address too, which callers do not find without DNS capture; use two ExternalServices with hosts of their own"
 type ExternalServiceSpec struct {
 	// hosts are the DNS names by which it is called. Where no endpoints are
-	// given, they are also where it is. One to 16.
+	// given, they are also where it is. One to 16. None is a name by which a
+	// cluster finds a Service, such as NAME.NAMESPACE.
 	// +required
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
@@ -50,7 +52,8 @@ type ExternalServiceSpec struct {
 	// +kubebuilder:validation:items:MaxLength=253
 	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)+$`
 	// +kubebuilder:validation:XValidation:rule="self.all(h, !isIP(h))",message="spec.hosts are DNS names; addresses go to spec.endpoints"
-	// +kubebuilder:validation:XValidation:rule="self.all(h, !h.endsWith('.cluster.local'))",message="spec.hosts are outside the mesh; what is a cluster's own ends with .cluster.local"
+	// +kubebuilder:validation:XValidation:rule="self.all(h, !h.matches('[.][0-9]+$') || isIP(h))",message="the last label of spec.hosts is not a number"
+	// +kubebuilder:validation:XValidation:rule="self.all(h, !h.endsWith('.cluster.local') && !h.endsWith('.clusterset.local') && !h.endsWith('.svc'))",message="spec.hosts are outside the mesh; what is a cluster's own ends with .cluster.local, .clusterset.local or .svc"
 	Hosts []string `json:"hosts"`
 
 	// ports at which it is called. One to 16.
