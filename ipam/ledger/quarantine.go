@@ -61,8 +61,8 @@ func (l *Ledger) sweepAgain(a *ask) {
 	}
 }
 
-// due takes from the heap what has ended, as much as one transaction may have, and how long it is until the next: negative
-// where there is none.
+// due takes from the heap what has ended, as much as one transaction may have, and how long it is until the next: 0 where
+// that has ended, too, negative where there is none.
 func (l *Ledger) due() (asks []*ask, next time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -79,7 +79,7 @@ func (l *Ledger) due() (asks []*ask, next time.Duration) {
 	if len(l.resting) == 0 {
 		return asks, -1
 	}
-	return asks, time.Duration(l.resting[0].until-now) * time.Millisecond
+	return asks, time.Duration(max(0, l.resting[0].until-now)) * time.Millisecond
 }
 
 // sweep ends quarantines at their time, until the ledger ends or ctx does.
