@@ -43,6 +43,7 @@ func (p *planner) rehome(namespace string, dirty *todo) {
 	if ns, ok := p.hub.namespaces.get(namespace); ok {
 		now = homeOf(ns.Labels)
 	}
+	dirty.addAll(p.externals.hosts[namespace]) // a host is another's by there being the namespace
 	before := p.callers.tenancy.set(namespace, now)
 	if before == now {
 		return

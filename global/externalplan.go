@@ -25,13 +25,13 @@ func (p *planner) planExternal(name string, removed map[string]record.Cause, dir
 		}
 		return p.dropExternal(name, now, cause, dirty)
 	}
-	x := p.externals.set(name, spec.Spec.Consumers)
+	x := p.externals.set(name, spec, p.guard.doubtful())
 	held, stands := p.heldExternal(name)
-	want, refused := admitExternal(spec, p.labels(who.Namespace), p.inventory)
+	want, refused := admitExternal(spec, p.labels(who.Namespace), p.inventory, p.isNamespace)
 	var policy record.Policy
 	var kept bool
 	if refused == nil {
-		policy, kept, refused = p.consumers(name, want.Environment, x.consumers)
+		policy, kept, refused = p.consumers(name, want.Environment, x)
 	}
 	switch {
 	case refused == nil:
@@ -43,7 +43,7 @@ func (p *planner) planExternal(name string, removed map[string]record.Cause, dir
 	default:
 		want = held
 		var over *refusal
-		if policy, kept, over = p.consumers(name, held.Environment, x.consumers); over != nil {
+		if policy, kept, over = p.consumers(name, held.Environment, x); over != nil {
 			policy = p.callers.faces[name].policy
 		}
 		p.keepClaim(name)
@@ -61,6 +61,12 @@ func (p *planner) planExternal(name string, removed map[string]record.Cause, dir
 	}
 	p.meet(name, face{true, policy, r.Version}, dirty)
 	return out.writes(now, record.CausePerson)
+}
+
+// isNamespace tells whether there is a Namespace at the hub.
+func (p *planner) isNamespace(name string) bool {
+	_, ok := p.hub.namespaces.get(name)
+	return ok
 }
 
 // dropExternal forgets an ExternalService whose spec is gone.
@@ -88,12 +94,13 @@ func (p *planner) heldExternal(name string) (record.Service, bool) {
 
 // consumers are who may depend on an ExternalService of an environment, tenants expanded, as the policy that judges
 // dependencies. Nothing enforces it but that: it stays at Global, where it outlives a restart. While it is in doubt whether
-// a person took away what is missing at the hub, nobody is left out who was let in (kept).
-func (p *planner) consumers(name, environment string, from []v1alpha1.CallerSelector) (out record.Policy, kept bool, _ *refusal) {
+// a person took away what is missing at the hub, nobody is left out who was let in (kept), unless a person was seen to change
+// the ExternalService meanwhile.
+func (p *planner) consumers(name, environment string, x *external) (out record.Policy, kept bool, _ *refusal) {
 	who := callerOf(name)
 	out = record.Policy{Namespace: who.Namespace, Application: who.Application, Environment: environment}
 	of := callee{namespace: who.Namespace, application: who.Application, environment: environment}
-	if callers := callersOf(of, from, p.callers.tenancy); len(callers) > 0 {
+	if callers := callersOf(of, x.consumers, p.callers.tenancy); len(callers) > 0 {
 		out.Rules = []record.Rule{{Callers: callers}}
 		if size := sizeOf(out.Rules[0]); size > maxPolicyBytes {
 			return out, false, &refusal{v1alpha1.ReasonSpecTooLarge, fmt.Sprintf(
@@ -101,7 +108,7 @@ func (p *planner) consumers(name, environment string, from []v1alpha1.CallerSele
 		}
 	}
 	held, has := p.callers.faces[name]
-	if kept = p.guard.doubtful() && has && held.policy.Environment == environment && !widens(held.policy, out); kept {
+	if kept = p.guard.doubtful() && !x.edited && has && held.policy.Environment == environment && !widens(held.policy, out); kept {
 		return held.policy, true, nil
 	}
 	return out, false, nil

@@ -3,6 +3,8 @@ package global
 import (
 	"strings"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/meridian-federation/meridian/api/v1alpha1"
 	"github.com/meridian-federation/meridian/internal/record"
 )
@@ -38,50 +40,65 @@ func specTarget(name string) target {
 // touches it.
 type externals struct {
 	specs map[string]*external
-	// namespaces are inverted indexes: those in a namespace, and those that name it, or a tenant, among their consumers.
-	namespaces, callers, tenants index
+	// namespaces are inverted indexes: those in a namespace, and those that name it, or a tenant, among their consumers; hosts
+	// those with a host of two labels, by the second.
+	namespaces, callers, tenants, hosts index
 }
 
 // external is what the planner knows of one spec.
 type external struct {
-	consumers []v1alpha1.CallerSelector
-	standing  externalStanding
+	uid        types.UID
+	generation int64
+	consumers  []v1alpha1.CallerSelector
+	hosts      []string
+	// edited: a person was seen to make it what it is while it was in doubt who took away what is missing.
+	edited   bool
+	standing externalStanding
 }
 
 func newExternals() *externals {
-	return &externals{specs: map[string]*external{}, namespaces: index{}, callers: index{}, tenants: index{}}
+	return &externals{specs: map[string]*external{}, namespaces: index{}, callers: index{}, tenants: index{}, hosts: index{}}
 }
 
-// set notes whom an ExternalService lets depend on it.
-func (x *externals) set(name string, consumers []v1alpha1.CallerSelector) *external {
+// set notes what an ExternalService says of hosts and of whom it lets depend on it, and whether a person said so in doubt.
+func (x *externals) set(name string, spec *v1alpha1.ExternalService, doubtful bool) *external {
 	e := x.specs[name]
 	if e == nil {
 		e = &external{}
 		x.specs[name] = e
 		x.namespaces.add(callerOf(name).Namespace, name)
 	}
-	x.each(e.consumers, func(of index, key string) { of.remove(key, name) })
-	e.consumers = consumers
-	x.each(e.consumers, func(of index, key string) { of.add(key, name) })
+	if same := e.uid == spec.UID; !same || e.generation != spec.Generation {
+		e.edited = doubtful && same && spec.Generation > e.generation
+	}
+	e.uid, e.generation = spec.UID, spec.Generation
+	x.each(e, func(of index, key string) { of.remove(key, name) })
+	e.consumers, e.hosts = spec.Spec.Consumers, spec.Spec.Hosts
+	x.each(e, func(of index, key string) { of.add(key, name) })
 	return e
 }
 
 // forget drops one whose spec is gone.
 func (x *externals) forget(name string) {
 	if e := x.specs[name]; e != nil {
-		x.each(e.consumers, func(of index, key string) { of.remove(key, name) })
+		x.each(e, func(of index, key string) { of.remove(key, name) })
 		x.namespaces.remove(callerOf(name).Namespace, name)
 		delete(x.specs, name)
 	}
 }
 
-// each calls with the index that each selector belongs to; the schema has it name either a namespace or a tenant.
-func (x *externals) each(consumers []v1alpha1.CallerSelector, look func(of index, key string)) {
-	for _, c := range consumers {
+// each calls with the index that each selector and host belongs to; the schema has a selector name either a namespace or a tenant.
+func (x *externals) each(e *external, look func(of index, key string)) {
+	for _, c := range e.consumers {
 		if c.Tenant != "" {
 			look(x.tenants, c.Tenant)
 		} else {
 			look(x.callers, c.Namespace)
+		}
+	}
+	for _, host := range e.hosts {
+		if _, second, _ := strings.Cut(host, "."); !strings.Contains(second, ".") {
+			look(x.hosts, second)
 		}
 	}
 }

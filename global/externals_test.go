@@ -164,10 +164,11 @@ func TestExternalService(t *testing.T) {
 				address, zone, _ := strings.Cut(address, " of ")
 				s.Endpoints = []v1alpha1.ExternalEndpoint{{Address: "2001:db8::5"}, {Address: address, Zone: zone}}
 			})
-			d.external("shop/good", func(s *externalSpec) { s.Hosts = []string{strings.ReplaceAll(address, ":", "-") + ".example.com"} })
+			host := "h" + strings.NewReplacer(":", "-", "%", "-", " ", "-").Replace(address) + ".example.com"
+			d.external("shop/good", func(s *externalSpec) { s.Hosts = []string{host} })
 			d.step()
 			d.wantExternal("shop/bad", v1alpha1.ConditionAccepted, "False InvalidSpec: "+want)
-			if got := d.externalRecord("shop/good"); got == nil || !strings.HasPrefix(got.External.Hosts[0], strings.ReplaceAll(address, ":", "-")) {
+			if got := d.externalRecord("shop/good"); got == nil || got.External.Hosts[0] != host {
 				t.Errorf("beside %s the good one is %+v", address, got)
 			}
 		}
@@ -247,6 +248,107 @@ func TestExternalService(t *testing.T) {
 		d.queue.add(func(w *work) { w.confirmed = true })
 		d.step()
 		d.wantRecords(record.KindService)
+	})
+}
+
+// TestExternalRefused holds what is refused because zones could not compile it, or proxies would mistake it. What is in force
+// stays.
+func TestExternalRefused(t *testing.T) {
+	d := newDesk(t, nil)
+	d.external("shop/db", nil)
+	d.step()
+	before := d.externalRecord("shop/db").Record().Version
+	port := func(name string, number int32, protocol string) v1alpha1.ExternalPort {
+		return v1alpha1.ExternalPort{Name: name, Port: number, AppProtocol: protocol}
+	}
+	for want, edit := range map[string]func(*externalSpec){
+		`spec.endpoints[1].region: "EU West" `: func(s *externalSpec) {
+			s.Endpoints = []v1alpha1.ExternalEndpoint{{Address: "192.0.2.7"}, {Address: "192.0.2.1", Region: "EU West"}}
+		},
+		"spec.tls.subjectAltNames: one is empty": func(s *externalSpec) { s.TLS = &v1alpha1.ExternalTLS{SubjectAltNames: []string{""}} },
+		`spec.tls.sni: "a.-b" `:                  func(s *externalSpec) { s.TLS = &v1alpha1.ExternalTLS{SNI: "a.-b"} },
+		`spec.tls.credentialName: "a..b" `:       func(s *externalSpec) { s.TLS = &v1alpha1.ExternalTLS{CredentialName: "a..b"} },
+		`spec.hosts[1]: "db.10" `:                func(s *externalSpec) { s.Hosts = []string{"x.example.com", "db.10"} },
+		`spec.hosts[0]: "cart.shop.svc" `:        func(s *externalSpec) { s.Hosts = []string{"cart.shop.svc"} },
+		"spec.hosts[0]: by cart.shop callers call application cart of namespace shop": func(s *externalSpec) { s.Hosts = []string{"cart.shop"} },
+		"spec.ports[1].appProtocol: tls beside port a, which needs an address": func(s *externalSpec) {
+			s.Ports = []v1alpha1.ExternalPort{port("a", 80, ""), port("b", 443, "tls")}
+		},
+		"spec.ports[0].appProtocol: https beside port b, which needs an address": func(s *externalSpec) {
+			s.Ports = []v1alpha1.ExternalPort{port("a", 443, "https"), port("b", 80, "redis")}
+		},
+	} {
+		d.external("shop/db", edit)
+		if wrote := d.step(); wrote != 0 || d.externalRecord("shop/db").Record().Version != before {
+			t.Errorf("%s: %d writes, and the record is %+v", want, wrote, d.externalRecord("shop/db"))
+		}
+		d.wantExternal("shop/db", v1alpha1.ConditionAccepted, "False InvalidSpec: "+want)
+	}
+	for _, host := range []string{"cart.elsewhere", "shop.example", "a.cart.shop"} {
+		d.external("shop/db", func(s *externalSpec) { s.Hosts = []string{host} })
+		d.step()
+		d.wantExternal("shop/db", v1alpha1.ConditionAccepted, "True")
+	}
+	t.Run("a namespace comes", func(t *testing.T) {
+		d.external("shop/db", func(s *externalSpec) { s.Hosts = []string{"cart.late"} })
+		d.step()
+		d.place("late", "", "")
+		d.step()
+		d.wantExternal("shop/db", v1alpha1.ConditionAccepted, "False InvalidSpec: spec.hosts[0]: by cart.late")
+		if got := d.externalRecord("shop/db"); got == nil || got.External.Hosts[0] != "cart.late" {
+			t.Errorf("what was in force is %+v", got)
+		}
+		d.external("shop/db", nil)
+		d.step()
+		d.wantExternal("shop/db", v1alpha1.ConditionAccepted, "True")
+		d.place("example", "", "")
+		d.step()
+		d.noExternal("shop/db", true)
+		d.step()
+		if len(d.externals.hosts) > 0 {
+			t.Errorf("hosts of none are kept: %v", d.externals.hosts)
+		}
+	})
+}
+
+// TestExternalEditedInDoubt: while it is in doubt whether a person took away what is missing, what a person is seen to change
+// of consumers holds at once, both ways; what is another object does not take away.
+func TestExternalEditedInDoubt(t *testing.T) {
+	d := newDesk(t, nil)
+	d.place("cafe", "prod", "food")
+	d.place("bakery", "prod", "food")
+	d.putIn("cafe", "bar", callsExternal("shop/db"))
+	d.putIn("bakery", "oven", callsExternal("shop/db"))
+	d.external("shop/db", letting("cafe"))
+	d.step()
+	d.guard.doubts(true)
+	d.external("shop/db", letting("bakery"))
+	d.step()
+	d.wantExternal("shop/db", v1alpha1.ConditionAccepted, "True")
+	d.wantDependencies("cafe/bar")
+	d.wantDependencies("bakery/oven", "shop/db.external")
+	d.external("shop/db", nil)
+	d.step()
+	d.wantDependencies("bakery/oven")
+	d.external("shop/db", letting("cafe"))
+	d.step()
+	d.wantDependencies("cafe/bar", "shop/db.external")
+	t.Run("another object of the name", func(t *testing.T) {
+		x := testExternal("shop/db")
+		x.UID, x.Generation = "2", 9
+		fill(d.hub.externals, []*v1alpha1.ExternalService{x})
+		d.queue.externalEvents().OnAdd(x, false)
+		d.step()
+		d.wantDependencies("cafe/bar", "shop/db.external")
+		d.wantExternal("shop/db", v1alpha1.ConditionAccepted, "True Accepted: Whoever could depend on it still can")
+	})
+	t.Run("a person changes that", func(t *testing.T) {
+		x := testExternal("shop/db")
+		x.UID, x.Generation = "2", 10
+		fill(d.hub.externals, []*v1alpha1.ExternalService{x})
+		d.queue.externalEvents().OnAdd(x, false)
+		d.step()
+		d.wantDependencies("cafe/bar")
 	})
 }
 

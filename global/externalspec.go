@@ -5,14 +5,16 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/meridian-federation/meridian/api/v1alpha1"
+	"github.com/meridian-federation/meridian/internal/mesh"
 	"github.com/meridian-federation/meridian/internal/record"
 )
 
 // admitExternal checks what one ExternalService and its Namespace show, and turns the spec into its record, with no
-// address yet.
-func admitExternal(x *v1alpha1.ExternalService, namespaceLabels map[string]string, inv *inventory) (record.Service, *refusal) {
+// address yet. What is accepted can be compiled; isNamespace tells which Namespaces there are at the hub.
+func admitExternal(x *v1alpha1.ExternalService, namespaceLabels map[string]string, inv *inventory, isNamespace func(string) bool) (record.Service, *refusal) {
 	environment, refused := admitTo(x.Namespace, namespaceLabels, inv)
 	if refused != nil {
 		return record.Service{}, refused
@@ -23,11 +25,27 @@ func admitExternal(x *v1alpha1.ExternalService, namespaceLabels map[string]strin
 	}
 	out := record.Service{Namespace: x.Namespace, Application: record.ExternalName(x.Name), Environment: environment,
 		Tenant: namespaceLabels[v1alpha1.LabelTenant], Ports: externalPorts(x.Spec.Ports),
-		External: &record.External{Hosts: slices.Sorted(slices.Values(x.Spec.Hosts)), Endpoints: endpoints}}
+		External: &record.External{Hosts: slices.Clone(x.Spec.Hosts), Endpoints: endpoints}}
 	if t := x.Spec.TLS; t != nil {
 		out.External.TLS = &record.ExternalTLS{Mutual: t.Mode == v1alpha1.ExternalTLSMutual, CredentialName: t.CredentialName,
 			SNI: t.SNI, SubjectAltNames: slices.Sorted(slices.Values(t.SubjectAltNames))}
 	}
+	for i, host := range out.External.Hosts {
+		if name, namespace, _ := strings.Cut(host, "."); isNamespace(namespace) {
+			return record.Service{}, &refusal{v1alpha1.ReasonInvalidSpec, fmt.Sprintf(
+				"spec.hosts[%d]: by %s callers call application %s of namespace %s, which there is; give a name outside the mesh", i, host, name, namespace)}
+		}
+	}
+	if own, opaque := slices.IndexFunc(out.Ports, ownTLS), slices.IndexFunc(out.Ports, opaquePort); own >= 0 && opaque >= 0 {
+		return record.Service{}, &refusal{v1alpha1.ReasonInvalidSpec, fmt.Sprintf("spec.ports[%d].appProtocol: %s beside port %s, which needs "+
+			"an address, is called at that address too, and callers without DNS capture do not find it; use two ExternalServices with hosts of their own",
+			own, out.Ports[own].AppProtocol, out.Ports[opaque].Name)}
+	}
+	if err := mesh.CheckExternal(out); err != nil { // as people wrote it: it names what is wrong by its place
+		return record.Service{}, &refusal{v1alpha1.ReasonInvalidSpec, "spec." + err.Error()}
+	}
+	slices.Sort(out.External.Hosts)
+	slices.SortFunc(out.External.Endpoints, func(a, b record.ExternalEndpoint) int { return cmp.Compare(a.Address, b.Address) })
 	return out, nil
 }
 
@@ -40,7 +58,7 @@ func externalPorts(ports []v1alpha1.ExternalPort) []record.Port {
 	return out
 }
 
-// endpointsOf reads where an ExternalService is, sorted by address. The schema has it that each is an IP address; that two
+// endpointsOf reads where an ExternalService is. The schema has it that each is an IP address; that two
 // are one in other letters it cannot see. What is no machine's own address is refused, as Kubernetes refuses it of
 // Endpoints (ValidateNonSpecialIP): it would lead a proxy to its own machine, or to that machine's metadata.
 func endpointsOf(spec []v1alpha1.ExternalEndpoint) ([]record.ExternalEndpoint, error) {
@@ -63,13 +81,17 @@ func endpointsOf(spec []v1alpha1.ExternalEndpoint) ([]record.ExternalEndpoint, e
 		first[a] = i
 		out = append(out, record.ExternalEndpoint{Address: a.String(), Region: e.Region, Zone: e.Zone})
 	}
-	slices.SortFunc(out, func(a, b record.ExternalEndpoint) int { return cmp.Compare(a.Address, b.Address) })
 	return out, nil
 }
 
-// needsAddress tells whether a port's protocol is one that the mesh cannot tell apart by host names.
-func needsAddress(ports []record.Port) bool {
-	return slices.ContainsFunc(ports, func(p record.Port) bool {
-		return !slices.Contains([]string{"http", "http2", "grpc", "grpc-web", "https", "tls"}, p.AppProtocol)
-	})
+// needsAddress tells whether a port needs an address.
+func needsAddress(ports []record.Port) bool { return slices.ContainsFunc(ports, opaquePort) }
+
+// opaquePort tells whether a port's protocol is one that the mesh cannot tell apart by host names.
+func opaquePort(p record.Port) bool {
+	return !slices.Contains([]string{"http", "http2", "grpc", "grpc-web", "https", "tls"}, p.AppProtocol)
 }
+
+// ownTLS tells whether callers begin TLS at a port themselves. Istiod has proxies listen for that at the address of the
+// ServiceEntry, if it has one, and not at every address as for HTTP.
+func ownTLS(p record.Port) bool { return p.AppProtocol == "https" || p.AppProtocol == "tls" }
