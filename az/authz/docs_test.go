@@ -55,16 +55,24 @@ func readObject(t *testing.T, v any) {
 			t.Errorf("the TLS settings %v show no certificate, or do not say whom to believe", settings)
 		}
 	case "AccessPolicy":
-		b, err := json.Marshal(object)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := yaml.UnmarshalStrict(b, &v1alpha1.AccessPolicy{}); err != nil {
-			t.Errorf("the AccessPolicy: %v", err)
-		}
+		readOwn(t, object, &v1alpha1.AccessPolicy{})
+	case "ExternalService":
+		readOwn(t, object, &v1alpha1.ExternalService{})
 	case "": // a part of an Envoy's configuration
 	default:
 		t.Errorf("an example is of kind %s", kind)
+	}
+}
+
+// readOwn reads one of Meridian's resources.
+func readOwn(t *testing.T, object map[string]any, into any) {
+	t.Helper()
+	b, err := json.Marshal(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.UnmarshalStrict(b, into); err != nil {
+		t.Errorf("the %s: %v", object["kind"], err)
 	}
 }
 

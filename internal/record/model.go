@@ -16,7 +16,9 @@ const externalSuffix = ".external"
 func ExternalName(name string) string { return name + externalSuffix }
 
 // CutExternal reads a name that ExternalName made; others are applications'.
-func CutExternal(name string) (external string, ok bool) { return strings.CutSuffix(name, externalSuffix) }
+func CutExternal(name string) (external string, ok bool) {
+	return strings.CutSuffix(name, externalSuffix)
+}
 
 // Revision is an application's normalised spec: immutable, named by the hash of its content.
 type Revision struct {
