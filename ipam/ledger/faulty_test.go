@@ -14,12 +14,16 @@ import (
 	"github.com/meridian-federation/meridian/ipam/ledger"
 )
 
-const txnMethod = "/etcdserverpb.KV/Txn"
+const (
+	txnMethod   = "/etcdserverpb.KV/Txn"
+	rangeMethod = "/etcdserverpb.KV/Range"
+)
 
 // line is a connection to etcd that a test makes worse.
 type line struct {
 	mu    sync.Mutex
 	treat treatment // guarded by mu; what happens to each transaction; nil: nothing
+	reads treatment // guarded by mu; what happens to each read outside of them; nil: nothing
 	sent  int       // guarded by mu; transactions
 	last  any       // guarded by mu; the last of them
 }
@@ -46,13 +50,16 @@ func (s *server) faulty(t testing.TB, prefix string) (ledger.Config, *line) {
 
 func (l *line) intercept(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	send := func(ctx context.Context) error { return invoke(ctx, method, req, reply, cc, opts...) }
-	if method != txnMethod {
-		return send(ctx)
-	}
 	l.mu.Lock()
-	l.sent++
-	l.last = req
-	treat := l.treat
+	var treat treatment
+	switch method {
+	case txnMethod:
+		l.sent++
+		l.last = req
+		treat = l.treat
+	case rangeMethod:
+		treat = l.reads
+	}
 	l.mu.Unlock()
 	if treat == nil {
 		return send(ctx)
@@ -73,6 +80,13 @@ func (l *line) always(treat treatment) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.treat = treat
+}
+
+// reading has all reads outside of transactions treated so.
+func (l *line) reading(treat treatment) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reads = treat
 }
 
 func (l *line) transactions() int {

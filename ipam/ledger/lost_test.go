@@ -3,8 +3,11 @@ package ledger_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
+
+	"google.golang.org/grpc/status"
 
 	"github.com/meridian-federation/meridian/ipam/ledger"
 )
@@ -170,17 +173,42 @@ func TestClosedUnderWay(t *testing.T) {
 	sound(t, open(t, cfg), 0)
 }
 
-// TestHanging has etcd neither answer nor refuse a transaction: it is given up in time, by this side alone.
-func TestHanging(t *testing.T) {
-	l, line, _ := shaky(t)
-	put(t, l, services, block("10.0.0.0/24"))
-	line.next(func(ctx context.Context, _ func(context.Context) error) error {
+// hanging has etcd neither answer nor refuse: a request is given up in time, by this side alone.
+func hanging(t *testing.T) treatment {
+	return func(ctx context.Context, _ func(context.Context) error) error {
 		if at, told := ctx.Deadline(); told {
 			t.Errorf("etcd is told of a deadline, %v", at)
 		}
 		<-ctx.Done()
-		return ctx.Err()
-	})
+		return status.FromContextError(ctx.Err()).Err() // as gRPC says it
+	}
+}
+
+// TestHanging has a transaction hang: it is done after all.
+func TestHanging(t *testing.T) {
+	t.Parallel()
+	l, line, _ := shaky(t)
+	put(t, l, services, block("10.0.0.0/24"))
+	line.next(hanging(t))
 	allocate(t, l, anyOf("a", 32))
 	sound(t, l, 1)
+}
+
+// TestHangingReads has reads hang: who waits hears that etcd does not answer, not that he had left himself.
+func TestHangingReads(t *testing.T) {
+	t.Parallel()
+	l, line, _ := shaky(t)
+	put(t, l, services, block("10.0.0.0/24"))
+	allocate(t, l, anyOf("a", 32))
+	line.reading(hanging(t))
+	ctx, cancel := context.WithCancel(context.Background()) // a deadline would be told of
+	defer cancel()
+	_, err := l.Get(ctx, "a")
+	if err == nil || errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "etcd did not answer in 5s") {
+		t.Errorf("got %v, want that etcd did not answer, and nothing of a context that was cancelled", err)
+	}
+	cancel()
+	if _, err := l.Get(ctx, "a"); !errors.Is(err, context.Canceled) {
+		t.Errorf("the caller leaves: got %v, want %v", err, context.Canceled)
+	}
 }

@@ -37,6 +37,19 @@ func patient(ctx context.Context, d time.Duration, cause error) (context.Context
 	}
 }
 
+// whyEnded is why a request failed: where patience was over, that alone. That it was then cancelled would tell a caller that he
+// had left.
+func whyEnded(ctx context.Context, silent, err error) error {
+	switch cause := context.Cause(ctx); {
+	case cause == nil || errors.Is(err, cause):
+		return err
+	case cause == silent && errors.Is(err, context.Canceled):
+		return cause
+	default:
+		return fmt.Errorf("%w: %w", cause, err)
+	}
+}
+
 // txn is one transaction.
 type txn struct {
 	compare         []clientv3.Cmp
@@ -109,10 +122,7 @@ func (l *Ledger) send(ctx context.Context, t txn) (*clientv3.TxnResponse, error)
 	defer cancel()
 	resp, err := l.client.Txn(ctx).If(t.compare...).Then(t.then...).Else(t.otherwise...).Commit()
 	if err != nil {
-		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
-			err = fmt.Errorf("%w: %w", cause, err)
-		}
-		return nil, err
+		return nil, whyEnded(ctx, errSilent, err)
 	}
 	return resp, l.look(before, resp.Header.Revision)
 }
@@ -132,10 +142,9 @@ func (l *Ledger) getWithin(ctx context.Context, patience time.Duration, silent e
 	defer context.AfterFunc(l.ctx, cancel)()
 	resp, err := l.client.Get(ctx, key, opts...)
 	if err != nil {
+		err = whyEnded(ctx, silent, err)
 		if lost := l.lost(); lost != nil {
 			err = lost
-		} else if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
-			err = fmt.Errorf("%w: %w", cause, err)
 		}
 		return nil, fmt.Errorf("reading etcd: %w", err)
 	}
