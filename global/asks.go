@@ -45,9 +45,11 @@ type ask struct {
 	// length of the prefix, 0 for the pool's claim length; single asks for one address, whatever the pool's family.
 	length int
 	single bool
-	prefix netip.Prefix
-	zone   string // empty: Global
-	tenant string
+	// everywhere: it is what callers in all clusters call, so its pool must be for Services and of no Network.
+	everywhere bool
+	prefix     netip.Prefix
+	zone       string // empty: Global
+	tenant     string
 }
 
 // asks are the claims in force. The planner alone touches it.
@@ -133,6 +135,12 @@ func (p *planner) claimFor(a ask) (record.Claim, *refusal) {
 		out.Length = longest(out.IPv6)
 	}
 	switch most := longest(out.IPv6); {
+	case a.everywhere && pool.Purpose != record.PurposeService:
+		return out, &refusal{v1alpha1.ReasonInvalidSpec, fmt.Sprintf(
+			"spec.address.pool: IPPool %s is of purpose %s; name one of purpose %s that is for all clusters", a.pool, pool.Purpose, record.PurposeService)}
+	case a.everywhere && pool.Network != "":
+		return out, &refusal{v1alpha1.ReasonInvalidSpec, fmt.Sprintf(
+			"spec.address.pool: IPPool %s is of Network %s alone; name one of purpose %s that is for all clusters", a.pool, pool.Network, record.PurposeService)}
 	case a.zone != "" && pool.ZoneLength == 0:
 		return out, &refusal{v1alpha1.ReasonNotDelegated, fmt.Sprintf(
 			"IPPool %s is not delegated to zones; set spec.delegation.zoneLength there, or ask for another pool", a.pool)}
@@ -173,6 +181,11 @@ func (p *planner) stake(a ask) {
 	}
 }
 
+// unfit tells whether an ask is refused because its pool is not one for what all clusters call.
+func (a ask) unfit(refused *refusal) bool {
+	return a.everywhere && refused != nil && refused.reason == v1alpha1.ReasonInvalidSpec
+}
+
 // anyPool stands for all pools of a purpose and a family; no pool has such a name.
 func anyPool(purpose record.Purpose, ipv6 bool) string {
 	return fmt.Sprintf("%s/%d", purpose, longest(ipv6))
@@ -184,7 +197,7 @@ func (p *planner) wait(a ask, refused *refusal) {
 		p.asks.lacking.remove(anyPool(a.purpose, a.ipv6), a.owner)
 		return
 	}
-	if refused != nil && (refused.reason == v1alpha1.ReasonPoolNotFound || refused.reason == v1alpha1.ReasonNotDelegated) {
+	if refused != nil && (refused.reason == v1alpha1.ReasonPoolNotFound || refused.reason == v1alpha1.ReasonNotDelegated) || a.unfit(refused) {
 		p.asks.lacking.add(a.pool, a.owner)
 	} else {
 		p.asks.lacking.remove(a.pool, a.owner)
@@ -207,7 +220,7 @@ func (p *planner) address(name string, spec *v1alpha1.ApplicationSpec) {
 		p.letGo(owner, record.CausePerson)
 		return
 	}
-	a := ask{owner: owner, pool: spec.Address.Pool, single: true, ipv6: spec.Address.Family == v1alpha1.IPv6, tenant: p.tenantOf(name)}
+	a := ask{owner: owner, pool: spec.Address.Pool, single: true, everywhere: true, ipv6: spec.Address.Family == v1alpha1.IPv6, tenant: p.tenantOf(name)}
 	if a.pool == "" {
 		a.purpose = record.PurposeService
 	}

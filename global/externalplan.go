@@ -122,7 +122,7 @@ func (p *planner) externalAddress(name string, s record.Service, spec *v1alpha1.
 		p.quotas.release(name)
 		return
 	}
-	a := ask{owner: owner, single: true, tenant: p.tenantOf(name)}
+	a := ask{owner: owner, single: true, everywhere: true, tenant: p.tenantOf(name)}
 	if r := spec.Spec.Address; r != nil {
 		a.pool, a.ipv6 = r.Pool, r.Family == v1alpha1.IPv6
 	}

@@ -673,6 +673,54 @@ func TestExternalAddress(t *testing.T) {
 	})
 }
 
+// TestAddressOfUnfitPool: what all clusters call has no address of a pool that is for something else, or for one Network. Who
+// has one already keeps it.
+func TestAddressOfUnfitPool(t *testing.T) {
+	d := newDesk(t, nil)
+	d.space = &heldSpace{empty: map[string]bool{"nodes": true, "fit": true}}
+	nodes := func(s *v1alpha1.IPPoolSpec) { s.Purpose = v1alpha1.PurposeNode }
+	d.ipPool("nodes", 1, nodes, "10.8.0.0/16")
+	d.ipPool("one", 2, func(s *v1alpha1.IPPoolSpec) { s.Network = "n" }, "10.9.0.0/16")
+	d.ipPool("fit", 3, nil, "10.10.0.0/16")
+	of := func(pool string) func(*externalSpec) {
+		return func(s *externalSpec) {
+			mysql(s)
+			s.Address = &v1alpha1.AddressRequest{Pool: pool}
+		}
+	}
+	d.external("shop/a", of("nodes"))
+	d.external("shop/b", of("one"))
+	d.external("shop/c", of("fit"))
+	d.put("web", func(s *specOf) { s.Address = &v1alpha1.AddressRequest{Pool: "nodes"} })
+	d.step()
+	d.wantRecords(record.KindClaim, "-/-/external/shop/c")
+	d.wantExternal("shop/a", v1alpha1.ConditionAllocated, "False InvalidSpec: spec.address.pool: IPPool nodes is of purpose Node; name one of purpose Service")
+	d.wantExternal("shop/b", v1alpha1.ConditionAllocated, "False InvalidSpec: spec.address.pool: IPPool one is of Network n alone; name one of purpose Service")
+	if why := d.board.refusedAddress("application/shop/web"); why == nil || why.reason != v1alpha1.ReasonInvalidSpec {
+		t.Errorf("the application is refused by %v, want InvalidSpec", why)
+	}
+	d.external("shop/c", of("nodes"))
+	d.step()
+	d.wantRecords(record.KindClaim, "-/-/external/shop/c")
+	if got := d.asks.claims["external/shop/c"].Pool; got != "fit" {
+		t.Errorf("asking for an unfit pool took away what it had: its claim is of pool %q, want fit", got)
+	}
+	d.external("shop/c", of("fit"))
+	d.step()
+	d.noIPPool("nodes")
+	d.noIPPool("fit")
+	d.step()
+	d.ipPool("nodes", 4, nil, "10.8.0.0/16")
+	d.ipPool("fit", 5, nodes, "10.10.0.0/16")
+	d.step()
+	d.wantRecords(record.KindClaim, "-/-/application/shop/web", "-/-/external/shop/a", "-/-/external/shop/c")
+	d.external("shop/c", of("fit"))
+	d.step()
+	if why := d.board.refusedAddress("external/shop/c"); why != nil {
+		t.Errorf("one that has an address of a pool is refused it later: %v", why)
+	}
+}
+
 // TestExternalQuota counts the addresses of ExternalServices.
 func TestExternalQuota(t *testing.T) {
 	d := newTenants(t)
