@@ -177,6 +177,11 @@ func TestAddresses(t *testing.T) {
 		h.remove(t, "IPClaim", "shop", "eight")
 		h.wantClaim(t, "nine", "10.9.0.")
 	})
+	t.Run("an ExternalService", func(t *testing.T) {
+		h.set(t, `{apiVersion: meridian.dev/v1alpha1, kind: ExternalService, metadata: {namespace: shop, name: db}, spec: {hosts: [db.example.com],
+  ports: [{name: mysql, port: 3306, appProtocol: mysql}], address: {pool: twin}}}`)
+		h.wantSaid(t, "10.9.0.", "ExternalService", "shop", "db", "Allocated", "address")
+	})
 	t.Run("a zone's", func(t *testing.T) {
 		h.set(t, ipPool("lb", "{cidr: 192.0.2.0/24}", ", delegation: {regionLength: 26, zoneLength: 28}"))
 		h.set(t, `{apiVersion: meridian.dev/v1alpha1, kind: Cluster, metadata: {name: a1}, spec: {zone: west-a, network: net, environments: [prod],

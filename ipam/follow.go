@@ -13,7 +13,7 @@ import (
 )
 
 // claimants are how the names of owners begin that have claims.
-var claimants = []string{"ipclaim/", "application/", "cluster/"}
+var claimants = []string{"ipclaim/", "application/", "external/", "cluster/"}
 
 // delegated is how the names of owners begin that are places below.
 const delegated = "delegated/"
