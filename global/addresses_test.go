@@ -16,6 +16,7 @@ import (
 
 	"github.com/meridian-federation/meridian/api/v1alpha1"
 	"github.com/meridian-federation/meridian/internal/record"
+	"github.com/meridian-federation/meridian/internal/store/mem"
 	"github.com/meridian-federation/meridian/ipam"
 )
 
@@ -359,6 +360,18 @@ func TestAddressClaims(t *testing.T) {
 		}
 		if got := after.inventory.clusters["w2-0"].Mesh.Gateway.Addresses; !slices.Equal(got, []string{"10.9.0.7"}) {
 			t.Errorf("the gateway has addresses %v, want 10.9.0.7 though nobody told them again", got)
+		}
+	})
+	t.Run("a store that is lost takes no gateway's address away, since the hub knows", func(t *testing.T) {
+		c, _ := d.hub.clusters.get("w2-0")
+		c = c.DeepCopy()
+		c.Status.Addresses = []v1alpha1.ClusterAddress{{Name: "eastWest", Prefix: "10.9.0.7/32", Pool: "later"}}
+		fill(d.hub.clusters, []*v1alpha1.Cluster{c})
+		lost := newDesk(t, &desk{planner: d.planner, records: mem.New()})
+		lost.space = &heldSpace{}
+		lost.step()
+		if got := lost.inventory.clusters["w2-0"].Mesh.Gateway.Addresses; !slices.Equal(got, []string{"10.9.0.7"}) {
+			t.Errorf("the gateway has addresses %v, want 10.9.0.7 as before", got)
 		}
 	})
 	d = after

@@ -26,6 +26,9 @@ const (
 	askIngress  = "ingress"
 )
 
+// statusEastWest is what a cluster's status calls its east-west gateway's address.
+const statusEastWest = "eastWest"
+
 func clusterOwner(cluster, ask string) string { return ownerCluster + cluster + "/" + ask }
 
 // clusterAsk reads an owner's name that clusterOwner made.
@@ -298,11 +301,27 @@ func (p *planner) gateways() map[string]string {
 				continue
 			}
 		}
-		if e, ok := p.mirror.Snapshot().Get(record.ClusterKey(c.Name)); ok {
-			if before, err := record.DecodeCluster(e.Record); err == nil && len(before.Mesh.Gateway.Addresses) == 1 {
-				out[c.Name] = before.Mesh.Gateway.Addresses[0]
-			}
+		if before := p.gatewayBefore(c); before != "" {
+			out[c.Name] = before
 		}
 	}
 	return out
+}
+
+// gatewayBefore is the address that a cluster's gateway had when it was last known: by its record, and where the store was
+// lost by its status at the hub.
+func (p *planner) gatewayBefore(c *v1alpha1.Cluster) string {
+	if e, ok := p.mirror.Snapshot().Get(record.ClusterKey(c.Name)); ok {
+		before, err := record.DecodeCluster(e.Record)
+		if err != nil || len(before.Mesh.Gateway.Addresses) != 1 {
+			return ""
+		}
+		return before.Mesh.Gateway.Addresses[0]
+	}
+	for _, a := range c.Status.Addresses {
+		if had, err := netip.ParsePrefix(a.Prefix); a.Name == statusEastWest && err == nil {
+			return had.Addr().String()
+		}
+	}
+	return ""
 }

@@ -205,7 +205,7 @@ func (b *board) clusterAddresses(c *v1alpha1.Cluster) []v1alpha1.ClusterAddress 
 		out = append(out, now)
 	}
 	one("podRange", askPodRange, wants.PodRange != nil)
-	one("eastWest", askEastWest, wants.EastWest != nil)
+	one(statusEastWest, askEastWest, wants.EastWest != nil)
 	one("ingress", askIngress, wants.Ingress != nil)
 	return out
 }

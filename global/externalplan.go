@@ -48,7 +48,7 @@ func (p *planner) planExternal(name string, removed map[string]record.Cause, dir
 		}
 		p.keepClaim(name)
 	}
-	before := ""
+	before := spec.Status.Address // where the store was lost, the hub knows
 	if stands {
 		before = held.External.Address
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/meridian-federation/meridian/api/v1alpha1"
 	"github.com/meridian-federation/meridian/internal/record"
 	"github.com/meridian-federation/meridian/internal/store"
+	"github.com/meridian-federation/meridian/internal/store/mem"
 	"github.com/meridian-federation/meridian/ipam"
 )
 
@@ -567,6 +568,13 @@ func TestExternalAddress(t *testing.T) {
 		address("10.0.0.7")
 		d.wantExternal("shop/db", v1alpha1.ConditionAllocated, "True Allocated")
 		d.external("shop/db", mysql)
+		d.step()
+		address("10.0.0.7")
+	})
+	t.Run("a store that is lost does not take it away, since the hub knows", func(t *testing.T) {
+		d.externalStatus("shop/db")
+		d = newDesk(d.t, &desk{planner: d.planner, records: mem.New()})
+		d.space = &heldSpace{}
 		d.step()
 		address("10.0.0.7")
 	})
